@@ -1,0 +1,1 @@
+"""Soft sequence alignment on NumPy arrays and PyTorch tensors."""

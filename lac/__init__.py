@@ -1,0 +1,1 @@
+"""Self-supervised frame-wise video embeddings by local-alignment contrastive learning."""
