@@ -1,0 +1,25 @@
+"""Where clips come from, how two views of a clip are drawn, and how they are batched."""
+
+from lac.data._clips import Clip, Collection
+from lac.data._video import Video, VideoError, read_video, write_video
+from lac.data.augment import Augmentation
+from lac.data.folder import read_folder
+from lac.data.module import ClipDataModule, FrozenExtractor
+from lac.data.rendered import Rendered, render
+from lac.data.views import TwoViews
+
+__all__ = [
+    "Augmentation",
+    "Clip",
+    "ClipDataModule",
+    "Collection",
+    "FrozenExtractor",
+    "Rendered",
+    "TwoViews",
+    "Video",
+    "VideoError",
+    "read_folder",
+    "read_video",
+    "render",
+    "write_video",
+]

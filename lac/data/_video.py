@@ -1,0 +1,155 @@
+"""Reading and writing video files with PyAV; what a header claims is never believed."""
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import av
+import numpy as np
+
+SUFFIXES = (
+    *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+    *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+)
+
+
+class VideoError(ValueError):
+    """A video file that cannot be used; the message names the file and the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Decoded frames of one file.
+
+    Attributes
+    ----------
+    frames : ndarray of uint8, shape (T, 3, H, W)
+        RGB frames in display order and orientation.
+    times : ndarray of float64, shape (T,)
+        Display times in seconds, strictly increasing, 0 for the first frame.
+    """
+
+    frames: np.ndarray
+    times: np.ndarray
+
+
+def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
+    """Decode every frame of the best video stream of a file.
+
+    Frames are counted by decoding. Rotation written in the file and pixels that are not square
+    are applied. Metadata in another encoding than UTF-8 is tolerated.
+
+    Parameters
+    ----------
+    path : str or path
+        A file in any container that FFmpeg reads.
+    size : int, optional
+        Side in pixels (>= 2) of the square frames returned: the short side is resized to `size`
+        and the centre is cut out. Frames keep the size of the first frame if absent.
+
+    Returns
+    -------
+    Video
+        Frames and their times. Where the file's time stamps are missing or do not increase, as in
+        some AVI files, time is frame number over frame rate.
+
+    Raises
+    ------
+    VideoError
+        If the file is missing, is no video, holds no frame, or breaks while it is decoded.
+    """
+    if size is not None and size < 2:
+        raise ValueError(f"`size` must be >= 2 pixels, got {size}")
+    frames: list[np.ndarray] = []
+    seconds: list[float | None] = []
+    try:
+        with av.open(Path(path), metadata_errors="ignore") as container:
+            stream = container.streams.best("video")
+            if not isinstance(stream, av.VideoStream):
+                raise VideoError(f"{path}: no video stream in this file")
+            stream.codec_context.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                assert isinstance(frame, av.VideoFrame)
+                frames.append(_upright_rgb(frame, size=size, first=frames[0] if frames else None))
+                seconds.append(frame.time)
+            rate = stream.guessed_rate or stream.average_rate
+    except av.FFmpegError as error:
+        reason = error.strerror or str(error)
+        raise VideoError(f"{path}: decoding failed at frame {len(frames)}: {reason}") from error
+    if not frames:
+        raise VideoError(f"{path}: no frame could be decoded (empty video)")
+    return Video(np.stack(frames), _increasing_times(path, seconds, rate))
+
+
+def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> None:
+    """Write frames as H.264 in the container that the file's suffix names.
+
+    The same frames give the same bytes with the same build of FFmpeg.
+
+    Parameters
+    ----------
+    path : str or path
+        File to write, `.mp4` for example.
+    frames : ndarray of uint8, shape (T, 3, H, W)
+        RGB frames; T >= 1, H and W even.
+    fps : int
+        Frames per second, > 0.
+
+    Raises
+    ------
+    TypeError
+        If `frames` is not uint8.
+    ValueError
+        If `frames` has another shape.
+    """
+    if frames.dtype != np.uint8:
+        raise TypeError(f"`frames` must be uint8, got {frames.dtype}")
+    if (
+        frames.ndim != 4
+        or frames.shape[1] != 3
+        or 0 in frames.shape
+        or any(side % 2 for side in frames.shape[2:])
+    ):
+        raise ValueError(f"`frames` must be (T, 3, H, W), H and W even, got {frames.shape}")
+    with av.open(Path(path), "w") as container:
+        stream = container.add_stream(
+            "libx264", rate=fps, options={"crf": "18", "preset": "veryfast"}
+        )
+        stream.height, stream.width = frames.shape[2:]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1  # x264's output depends on its number of threads
+        for image in frames:
+            picture = np.ascontiguousarray(image.transpose(1, 2, 0))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def _upright_rgb(frame: av.VideoFrame, *, size: int | None, first: np.ndarray | None) -> np.ndarray:
+    """Return one frame as (3, H, W), turned upright, resized and cropped."""
+    quarter_turns = round(frame.rotation / 90) % 4
+    aspect = float(frame.sample_aspect_ratio or 1) if hasattr(frame, "sample_aspect_ratio") else 1.0
+    height, width = frame.height, max(1, round(frame.width * aspect))
+    if size is not None:
+        scale = size / min(height, width)
+        height, width = max(size, round(height * scale)), max(size, round(width * scale))
+    elif first is not None:
+        height, width = first.shape[1:] if quarter_turns % 2 == 0 else first.shape[:0:-1]
+    picture = frame.reformat(
+        width=width, height=height, format="rgb24", interpolation="AREA"
+    ).to_ndarray()
+    if size is not None:
+        top, left = (height - size) // 2, (width - size) // 2
+        picture = picture[top : top + size, left : left + size]
+    return np.ascontiguousarray(np.rot90(picture, quarter_turns).transpose(2, 0, 1))
+
+
+def _increasing_times(
+    path: str | PathLike, seconds: list[float | None], rate: object
+) -> np.ndarray:
+    """Return times from 0: the file's own where they increase, else by the frame rate."""
+    times = np.array([np.nan if time is None else time for time in seconds])
+    if np.isfinite(times).all() and (np.diff(times) > 0).all():
+        return times - times[0]
+    if not rate:
+        raise VideoError(f"{path}: frames have neither increasing times nor a frame rate")
+    return np.arange(len(times)) / float(rate)  # type: ignore[arg-type]

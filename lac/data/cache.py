@@ -1,0 +1,83 @@
+"""Arrays computed once per file content: decoded frames and features of a frozen backbone."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+
+def default_directory() -> Path:
+    """Return where arrays are kept unless told otherwise: `lac` in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lac"
+
+
+class ArrayCache:
+    """Keep arrays on disk under a key made of a file's content and of what was computed from it.
+
+    Parameters
+    ----------
+    directory : Path
+        Created at the first write. Safe to delete at any time, and to share between processes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file, tempfile.TemporaryDirectory() as directory:
+    ...     cache = ArrayCache(Path(directory))
+    ...     first = cache.get(Path(file.name), "squares", lambda: np.arange(3) ** 2)
+    ...     cache.get(Path(file.name), "squares", lambda: 1 / 0).tolist()
+    [0, 1, 4]
+    """
+
+    def __init__(self, directory: Path):
+        """Remember the folder."""
+        self.directory = directory
+        self._digests: dict[tuple[Path, int, int], str] = {}
+
+    def get(self, source: Path, recipe: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """Return the array that `recipe` makes from file `source`, computing it if it is new.
+
+        Parameters
+        ----------
+        source : Path
+            File whose content is part of the key.
+        recipe : str
+            Everything else that the array depends on.
+        compute : callable
+            Makes the array.
+
+        Returns
+        -------
+        ndarray
+            Read-only, mapped from disk.
+        """
+        key = hashlib.sha256(f"{self._digest(source)} {recipe}".encode()).hexdigest()
+        file = self.directory / key[:2] / f"{key[2:40]}.npy"
+        if not file.exists():
+            _write(file, compute())
+        return np.load(file, mmap_mode="r")
+
+    def _digest(self, source: Path) -> str:
+        """Return the SHA-256 of a file, read again only when its size or time has changed."""
+        status = source.stat()
+        key = (source, status.st_size, status.st_mtime_ns)
+        if key not in self._digests:
+            with source.open("rb") as stream:
+                self._digests[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return self._digests[key]
+
+
+def _write(file: Path, array: np.ndarray) -> None:
+    """Write an array so that other processes see it whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.save(stream, array)
+        os.replace(name, file)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -1,0 +1,267 @@
+"""The data module: sources, caches and sampling behind Lightning's interface."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import lightning
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lac.data._clips import Clip, Collection
+from lac.data._video import read_video
+from lac.data.augment import Augmentation
+from lac.data.cache import ArrayCache, default_directory
+from lac.data.folder import read_folder
+from lac.data.rendered import Rendered, render
+from lac.data.views import TwoViews
+
+
+class FrozenExtractor(Protocol):
+    """A backbone that is not trained: the model side supplies it, the data side caches it.
+
+    Attributes
+    ----------
+    name : str
+        Names architecture, weights and layer: part of the cache's key.
+    image_size : int
+        Side in pixels of the frames it wants.
+    """
+
+    name: str
+    image_size: int
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Return features, (T, C) or (T, C, h, w) float, of uint8 frames (T, 3, H, W)."""
+
+
+class ClipDataModule(lightning.LightningDataModule):
+    """Two-view batches of the clips of a source.
+
+    A training batch is a dict of tensors: `frames` (B, 2, T, 3, H, W) float32 in [0, 1], or
+    `features` (B, 2, T, C[, h, w]) float32 with an extractor; `times` (B, 2, T) float32, in
+    frames of the clip; `mask` (B, 2, T) bool, true where a frame is there; `clip` (B,) int64,
+    index into the split. What a batch holds depends on `seed`, the epoch and its place alone,
+    not on workers nor on the state of any generator.
+
+    Parameters
+    ----------
+    source : {"rendered", "folder"}
+        Clips drawn by `lac.data.rendered`, or the user's own.
+    root : Path, optional
+        Folder of the clips. For `"rendered"` it is where they are drawn, by default the cache.
+    frames : int
+        Frames of a view, >= 2.
+    batch_size : int
+        Clips in a batch, >= 1.
+    image_size : int
+        Side in pixels of the frames.
+    min_crop : float
+        Shortest temporal crop as a share of the clip, in (0, 1].
+    pairs_per_clip : int
+        How often an epoch visits each clip, >= 1.
+    augmentation : Augmentation, optional
+        Changes of the training views; none if null.
+    feature_copies : int
+        Augmented copies of each training clip whose features are cached, beside the plain one.
+    workers : int
+        Processes that prepare batches; 0 prepares them in the training process.
+    seed : int
+        Decides sampling and augmentation, >= 0.
+    rendered : Rendered
+        What to draw for source `"rendered"`.
+    cache : Path, optional
+        Folder of decoded frames and features, by default `lac` in the user's cache folder.
+
+    Attributes
+    ----------
+    extractor : FrozenExtractor or None
+        Set it before `setup` to train on cached features.
+    collection : Collection
+        The clips, after `setup`.
+    """
+
+    collection: Collection
+
+    def __init__(
+        self,
+        *,
+        source: Literal["rendered", "folder"] = "rendered",
+        root: Path | None = None,
+        frames: int = 32,
+        batch_size: int = 8,
+        image_size: int = 64,
+        min_crop: float = 0.5,
+        pairs_per_clip: int = 1,
+        augmentation: Augmentation | None = Augmentation(),  # noqa: B008
+        feature_copies: int = 4,
+        workers: int = 0,
+        seed: int = 0,
+        rendered: Rendered = Rendered(),  # noqa: B008
+        cache: Path | None = None,
+    ):
+        """Check and keep the settings; reads nothing."""
+        super().__init__()
+        self.source = source
+        self.views = TwoViews(frames=frames, min_crop=min_crop)
+        self.batch_size = batch_size
+        self.image_size = image_size
+        self.pairs_per_clip = pairs_per_clip
+        self.augmentation = augmentation
+        self.feature_copies = feature_copies
+        self.workers = workers
+        self.seed = seed
+        self.rendered = rendered
+        self.cache = ArrayCache(Path(cache) if cache else default_directory())
+        self.root = Path(root) if root else self.cache.directory / "rendered"
+        self.extractor: FrozenExtractor | None = None
+        self._ready = False
+
+    def prepare_data(self) -> None:
+        """Draw, decode and extract whatever is not cached, on one process."""
+        self.setup()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the source and check every clip; does its work once."""
+        if self._ready:
+            return
+        if self.source == "rendered":
+            render(self.root, self.rendered)
+        self.collection = read_folder(self.root)
+        for clip in self.collection.clips:
+            if self.extractor is None:
+                self.load(clip)
+            else:
+                self._copies(clip, augmented=clip.split == "train")
+        self._ready = True
+
+    def load(self, clip: Clip) -> np.ndarray:
+        """Return the frames of a clip, uint8, shape (T, 3, H, W), H = W = `image_size`."""
+        return self._decoded(clip, self.image_size)
+
+    def features(self, clip: Clip) -> np.ndarray:
+        """Return the extractor's features of the plain clip, shape (T, C) or (T, C, h, w)."""
+        return self._copies(clip, augmented=False)[0]
+
+    def train_dataloader(self) -> DataLoader:
+        """Return batches of two augmented views."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader | list:
+        """Return batches of two plain views, the same in every epoch."""
+        return self._loader("val", shuffle=False) if self.collection.select("val") else []
+
+    def _decoded(self, clip: Clip, size: int) -> np.ndarray:
+        """Return the frames of a clip at a size, decoded once."""
+        return self.cache.get(
+            clip.path, f"frames 1 {size}", lambda: read_video(clip.path, size=size).frames
+        )
+
+    def _copies(self, clip: Clip, *, augmented: bool) -> list[np.ndarray]:
+        """Return features of the plain clip and, if asked, of its augmented copies."""
+        assert self.extractor is not None
+        extractor, size = self.extractor, self.extractor.image_size
+        count = self.feature_copies if augmented and self.augmentation is not None else 0
+
+        def compute(copy: int) -> np.ndarray:
+            frames = self._decoded(clip, size)
+            if copy and self.augmentation is not None:
+                augmented = self.augmentation(
+                    torch.tensor(frames) / 255, size=size, seed=self.seed + copy
+                )
+                frames = (augmented * 255).round().to(torch.uint8).numpy()
+            return extractor(frames)
+
+        return [
+            self.cache.get(
+                clip.path,
+                f"features 1 {extractor.name} {size} {copy and (self.augmentation, self.seed)}"
+                f" {copy}",
+                lambda copy=copy: compute(copy),  # type: ignore[misc]
+            )
+            for copy in range(1 + count)
+        ]
+
+    def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
+        """Return a loader of two-view batches of a split."""
+        dataset = _TwoViewDataset(self, split)
+        sampler = _EpochSampler(
+            len(dataset), self.pairs_per_clip if shuffle else 1, self.seed, shuffle=shuffle
+        )
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+        )
+
+
+class _EpochSampler(Sampler):
+    """Yield (epoch, visit, clip): the epoch travels with the index, so workers can live on."""
+
+    def __init__(self, clips: int, visits: int, seed: int, *, shuffle: bool):
+        self.clips, self.visits, self.seed, self.shuffle = clips, visits, seed, shuffle
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the epoch from the trainer, which calls this before each."""
+        self.epoch = epoch if self.shuffle else 0
+
+    def __len__(self) -> int:
+        return self.clips * self.visits
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        for visit in range(self.visits):
+            order = np.arange(self.clips)
+            if self.shuffle:
+                order = np.random.default_rng([self.seed, self.epoch, visit]).permutation(order)
+            for clip in order.tolist():
+                yield self.epoch, visit, clip
+
+
+class _TwoViewDataset(Dataset):
+    """Draw two views of a clip, padded to the same number of frames."""
+
+    def __init__(self, data: ClipDataModule, split: str):
+        self.clips = data.collection.select(split)
+        self.views = data.views
+        self.seed = data.seed
+        self.augmentation = data.augmentation if split == "train" else None
+        self.size = data.image_size
+        self.kind = "frames" if data.extractor is None else "features"
+        if data.extractor is None:
+            self.arrays = [[data.load(clip)] for clip in self.clips]
+        else:
+            self.arrays = [data._copies(clip, augmented=split == "train") for clip in self.clips]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, at: tuple[int, int, int]) -> dict[str, Any]:
+        epoch, visit, clip = at
+        rng = np.random.default_rng([self.seed, epoch, visit, clip])
+        copies = self.arrays[clip]
+        numbers = self.views(len(copies[0]), rng)
+        padded = self.views.frames
+        times = torch.zeros(2, padded)
+        mask = torch.zeros(2, padded, dtype=torch.bool)
+        content = []
+        for view, chosen in enumerate(numbers):
+            times[view, : len(chosen)] = torch.from_numpy(chosen)
+            mask[view, : len(chosen)] = True
+            values = self._content(copies[rng.integers(len(copies))][chosen], rng)
+            content.append(
+                torch.cat([values, values.new_zeros(padded - len(chosen), *values.shape[1:])])
+            )
+        return {self.kind: torch.stack(content), "times": times, "mask": mask, "clip": clip}
+
+    def _content(self, values: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        """Return features as they are, frames as floats, augmented in training."""
+        if self.kind == "features":
+            return torch.from_numpy(values.astype(np.float32))
+        frames = torch.from_numpy(values).float() / 255
+        if self.augmentation is None:
+            return frames
+        return self.augmentation(frames, size=self.size, seed=int(rng.integers(2**62)))
