@@ -1,0 +1,94 @@
+"""The record of one alignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Pairs of indices that an alignment matches, and its score.
+
+    Attributes
+    ----------
+    score : float
+        Score of the alignment (for a sampled one, NaN is never used: it is the alignment's own).
+    pairs : (K, 2) int64 array
+        Matched (row, column) indices, strictly increasing in both columns.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> fastsw.Alignment(2.0, np.array([[0, 1], [1, 3]])).warp([0, 0.5, 1])
+    array([1., 2., 3.])
+    """
+
+    score: float
+    pairs: np.ndarray
+
+    @property
+    def rows(self) -> slice:
+        """Rows from the first to the last matched one; slice(0, 0) for the empty alignment."""
+        return self._span(0)
+
+    @property
+    def columns(self) -> slice:
+        """Columns from the first to the last matched one; slice(0, 0) for the empty alignment."""
+        return self._span(1)
+
+    def _span(self, axis):
+        if not len(self.pairs):
+            return slice(0, 0)
+        return slice(int(self.pairs[0, axis]), int(self.pairs[-1, axis]) + 1)
+
+    def warp(self, indices, *, axis: Literal["rows", "columns"] = "rows") -> np.ndarray:
+        """Map positions along one side to the other, linearly between matched pairs.
+
+        Parameters
+        ----------
+        indices : array_like of float
+            Positions along `axis`, in indices; fractions are allowed.
+        axis : {"rows", "columns"}
+            The side the positions are on.
+
+        Returns
+        -------
+        float64 array
+            Positions on the other side; NaN before the first and after the last pair.
+
+        Raises
+        ------
+        ValueError
+            If `axis` is neither "rows" nor "columns".
+        """
+        if axis not in ("rows", "columns"):
+            raise ValueError(f"`axis` must be 'rows' or 'columns', got {axis!r}")
+        indices = np.asarray(indices, dtype=np.float64)
+        if not len(self.pairs):
+            return np.full(indices.shape, np.nan)
+        here = 0 if axis == "rows" else 1
+        return np.interp(
+            indices, self.pairs[:, here], self.pairs[:, 1 - here], left=np.nan, right=np.nan
+        )
+
+    def __len__(self) -> int:
+        """Return the number of matched pairs."""
+        return len(self.pairs)
+
+    def __str__(self) -> str:
+        """Return score, span and runs of consecutive pairs, one a line."""
+        if not len(self.pairs):
+            return f"Alignment(score={self.score:.6g}, empty)"
+        lines = [
+            f"Alignment(score={self.score:.6g}, {len(self.pairs)} pairs, "
+            f"rows {self.rows.start}:{self.rows.stop}, "
+            f"columns {self.columns.start}:{self.columns.stop})"
+        ]
+        breaks = np.flatnonzero((np.diff(self.pairs, axis=0) != 1).any(axis=1)) + 1
+        for run in np.split(self.pairs, breaks):
+            (row, column), length = run[0], len(run)
+            lines.append(f"  rows {row}:{row + length} = columns {column}:{column + length}")
+        return "\n".join(lines)

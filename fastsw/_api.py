@@ -1,0 +1,333 @@
+"""The public functions: what they take and give, and one call each.
+
+Equations are in `fastsw._recurrence`; the forms of the penalties in `fastsw._problem`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastsw import _numpy
+from fastsw._alignment import Alignment
+from fastsw._arrays import is_torch
+from fastsw._numpy import Gradients
+
+Mode = Literal["local", "global", "fitting"]
+
+
+def _on(similarity):
+    """The module that implements the functions for this kind of array."""
+    if is_torch(similarity):
+        from fastsw import _torch
+
+        return _torch
+    return _numpy
+
+
+def score(
+    similarity: Any,
+    *,
+    gap_open: Any,
+    gap_extend: Any,
+    temperature: Any = 1.0,
+    mode: Mode = "local",
+    lengths: Any = None,
+) -> Any:
+    """Score the soft alignment of each pair of sequences.
+
+    Parameters
+    ----------
+    similarity : (B, N, M) or (N, M) array
+        Similarity of row i of one sequence and column j of the other; NumPy, torch or another
+        DLPack exporter; float16, bfloat16, float32 or float64. -inf forbids a pair; NaN or +inf
+        within the lengths makes that pair's score and gradients NaN.
+    gap_open, gap_extend : float or array, or a tuple (for columns, for rows)
+        Cost of the first and of each further skipped row or column of a gap, any finite value.
+        One value for both directions: scalar, (B,), (N, M) or (B, N, M). A tuple: scalars, (B,),
+        (B, M) for columns and (B, N) for rows, or (B, N, M). Without the batch axis where
+        `similarity` has none. A penalty is read at the cell that the gap enters.
+    temperature : float or 0-d array
+        T >= 0. 0 gives the hard score.
+    mode : {"local", "global", "fitting"}
+        "local" (Smith-Waterman): starts and ends at any pair. "global" (Needleman-Wunsch): leading
+        and trailing gaps are charged. "fitting": rows are charged, leading and trailing columns
+        are free.
+    lengths : (B, 2) int array, or a tuple of two (B,) int arrays
+        Valid rows and columns of each pair; cells beyond are never read. Default: all.
+
+    Returns
+    -------
+    (B,) array, or () for one pair
+        T log sum exp(score / T) over all alignments; float64 for float64 input, else float32.
+        -inf where no alignment exists. The kind and device of `similarity`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array or number of a fitting dtype.
+    ValueError
+        If a shape, mode, length, penalty or temperature is out of its range.
+
+    Notes
+    -----
+    Torch tensors: differentiable twice in similarity, gap_open, gap_extend and temperature.
+
+    References
+    ----------
+    Smith and Waterman (1981); Gotoh (1982), affine gaps; Oei et al., arXiv 2409.04607, the soft
+    recurrence with states D, Ix, Iy.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> s = np.array([[2.0, -1.0], [-1.0, 3.0]])
+    >>> round(float(fastsw.score(s, gap_open=1.0, gap_extend=0.5, temperature=0.0)), 6)
+    5.0
+    """
+    return _on(similarity).score(
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=temperature,
+        mode=mode,
+        lengths=lengths,
+    )
+
+
+def posterior(
+    similarity: Any,
+    *,
+    gap_open: Any,
+    gap_extend: Any,
+    temperature: Any = 1.0,
+    mode: Mode = "local",
+    lengths: Any = None,
+) -> Any:
+    """Give the probability that each row is paired with each column.
+
+    Parameters
+    ----------
+    similarity, gap_open, gap_extend, temperature, mode, lengths
+        As in `fastsw.score`. At temperature 0 the answer is the indicator of one best path.
+
+    Returns
+    -------
+    (B, N, M) or (N, M) array
+        d score / d similarity, in [0, 1]; rows and columns sum to at most 1. 0 outside of
+        `lengths`. The dtype, kind and device of `similarity`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fastsw.score`.
+
+    Notes
+    -----
+    Torch tensors: differentiable once in all floating arguments.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> s = np.array([[2.0, -1.0], [-1.0, 3.0]])
+    >>> fastsw.posterior(s, gap_open=1.0, gap_extend=0.5, temperature=0.1).round(3)
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    return _on(similarity).posterior(
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=temperature,
+        mode=mode,
+        lengths=lengths,
+    )
+
+
+def value_and_grad(
+    similarity: Any,
+    *,
+    gap_open: Any,
+    gap_extend: Any,
+    temperature: Any = 1.0,
+    mode: Mode = "local",
+    lengths: Any = None,
+) -> tuple[Any, Gradients]:
+    """Score each pair and differentiate the summed score in every argument.
+
+    Parameters
+    ----------
+    similarity, gap_open, gap_extend, temperature, mode, lengths
+        As in `fastsw.score`.
+
+    Returns
+    -------
+    score : (B,) or () array
+        As `fastsw.score` gives it.
+    gradients : Gradients
+        Named tuple (similarity, gap_open, gap_extend, temperature), each of the shape of its
+        argument; a tuple (for columns, for rows) where the penalty was one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fastsw.score`.
+
+    Notes
+    -----
+    With posterior P and expected numbers of paid penalties C, d score / d T is the entropy of the
+    alignment distribution, (score - <P, S> + <C, penalties>) / T; at T = 0 it is reported as 0.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> s = np.zeros((1, 3))
+    >>> value, gradients = fastsw.value_and_grad(s, gap_open=1.0, gap_extend=0.5)
+    >>> print(round(float(gradients.temperature), 6), gradients.similarity.round(4))
+    1.098612 [[0.3333 0.3333 0.3333]]
+    """
+    return _on(similarity).value_and_grad(
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=temperature,
+        mode=mode,
+        lengths=lengths,
+    )
+
+
+def entropy(
+    similarity: Any,
+    *,
+    gap_open: Any,
+    gap_extend: Any,
+    temperature: Any = 1.0,
+    mode: Mode = "local",
+    lengths: Any = None,
+) -> Any:
+    """Measure how undecided the alignment of each pair is.
+
+    Parameters
+    ----------
+    similarity, gap_open, gap_extend, temperature, mode, lengths
+        As in `fastsw.score`.
+
+    Returns
+    -------
+    (B,) or () array
+        Entropy of the distribution over alignments, in nats: d score / d temperature. 0 at
+        temperature 0 and for a pair without alignments.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fastsw.score`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> round(float(fastsw.entropy(np.zeros((1, 2)), gap_open=1.0, gap_extend=0.5)), 6)
+    0.693147
+    """
+    return _on(similarity).entropy(
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=temperature,
+        mode=mode,
+        lengths=lengths,
+    )
+
+
+def traceback(
+    similarity: Any,
+    *,
+    gap_open: Any,
+    gap_extend: Any,
+    mode: Mode = "local",
+    lengths: Any = None,
+) -> list[Alignment] | Alignment:
+    """Find one best alignment of each pair (temperature 0).
+
+    Parameters
+    ----------
+    similarity, gap_open, gap_extend, mode, lengths
+        As in `fastsw.score`; tensors are not differentiated.
+
+    Returns
+    -------
+    list of Alignment, or one Alignment for one pair
+        Ties: the end that comes first in row-major order; walking back, a start before a pair,
+        a pair before skipped columns, and these before skipped rows. Without any alignment the
+        score is -inf (NaN for a pair with NaN or +inf) and there are no pairs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fastsw.score`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> print(fastsw.traceback(np.eye(3) - 0.5, gap_open=1.0, gap_extend=0.5))
+    Alignment(score=1.5, 3 pairs, rows 0:3, columns 0:3)
+      rows 0:3 = columns 0:3
+    """
+    return _on(similarity).traceback(
+        similarity, gap_open=gap_open, gap_extend=gap_extend, mode=mode, lengths=lengths
+    )
+
+
+def sample(
+    similarity: Any,
+    *,
+    gap_open: Any,
+    gap_extend: Any,
+    temperature: Any = 1.0,
+    mode: Mode = "local",
+    lengths: Any = None,
+    size: int,
+    seed: int,
+) -> list[list[Alignment]] | list[Alignment]:
+    """Draw alignments of each pair with probability proportional to exp(score / T).
+
+    Parameters
+    ----------
+    similarity, gap_open, gap_extend, temperature, mode, lengths
+        As in `fastsw.score`; tensors are not differentiated. At temperature 0 every sample is the
+        best path.
+    size : int
+        Number of alignments a pair, at least 0.
+    seed : int
+        Seed, at least 0; the same seed gives the same alignments.
+
+    Returns
+    -------
+    list (pairs) of list (samples) of Alignment, or the inner list for one pair
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fastsw.score`.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> drawn = fastsw.sample(np.eye(2), gap_open=1.0, gap_extend=0.5, size=3, seed=0)
+    >>> len(drawn)
+    3
+    """
+    for name, value in (("size", size), ("seed", seed)):
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise TypeError(f"`{name}` must be an integer, got {value!r}")
+        if value < 0:
+            raise ValueError(f"`{name}` must be at least 0, got {value}")
+    return _on(similarity).sample(
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=temperature,
+        mode=mode,
+        lengths=lengths,
+        size=int(size),
+        seed=int(seed),
+    )

@@ -1,0 +1,68 @@
+"""NumPy arrays, and arrays of other libraries that are read and returned through DLPack."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+
+class NumpyKind:
+    """NumPy arrays, as validation sees them."""
+
+    def is_array(self, value: Any) -> bool:
+        """Tell whether the value is a NumPy array."""
+        return isinstance(value, np.ndarray)
+
+    def dtype_name(self, array: np.ndarray) -> str:
+        """Name of the dtype."""
+        return array.dtype.name
+
+    def convert(self, name: str, value: Any, like: np.ndarray) -> np.ndarray:
+        """Floating array of a number, a list or an array; integers become floats."""
+        try:
+            array = np.asarray(foreign_to_numpy(value))
+        except ValueError as error:
+            raise TypeError(f"`{name}` must be a number or an array, got {value!r}") from error
+        if array.dtype.kind in "iu":
+            array = array.astype(np.float64)
+        if array.dtype.kind != "f":
+            raise TypeError(f"`{name}` must be a number or a floating array, got {array.dtype}")
+        return array
+
+    def integers(self, name: str, value: Any, like: np.ndarray) -> np.ndarray:
+        """int64 array of integers."""
+        array = np.asarray(foreign_to_numpy(value))
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"`{name}` must be integers, got {array.dtype}")
+        return array.astype(np.int64)
+
+    def stack(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """(B, 2) array of two (B,) arrays."""
+        return np.stack([first, second], axis=1)
+
+
+def is_torch(value: Any) -> bool:
+    """Tell whether the value is a torch tensor, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def foreign_to_numpy(value: Any) -> Any:
+    """NumPy view of an array of another library; anything else as it is."""
+    if isinstance(value, np.ndarray | np.generic) or not hasattr(value, "__dlpack__"):
+        return value
+    if is_torch(value):
+        return value.detach().numpy()
+    return np.from_dlpack(value)
+
+
+def namespace_of(name: str, value: Any) -> Any:
+    """Array namespace that makes arrays of the same kind as the value."""
+    if hasattr(value, "__array_namespace__"):
+        return value.__array_namespace__()
+    raise TypeError(
+        f"`{name}` must be a NumPy array, a torch tensor or an array with `__dlpack__` and "
+        f"`__array_namespace__`, got {type(value).__module__}.{type(value).__qualname__}"
+    )

@@ -1,0 +1,14 @@
+"""CPU backend."""
+
+from fastsw._cpu._dispatch import (
+    Derivatives,
+    Inputs,
+    gradients,
+    paths,
+    prepare,
+    samples,
+    score,
+    tangents,
+)
+
+__all__ = ["Derivatives", "Inputs", "gradients", "paths", "prepare", "samples", "score", "tangents"]

@@ -1,0 +1,164 @@
+"""Compilation of kernels on first use, and a disk cache that notices every edit.
+
+Numba's own cache looks only at the file that defines a function, so an edit of a helper in another
+file leaves stale machine code behind. Here a cached kernel is keyed by the contents of all sources
+that kernels are made of, by Numba's version, the processor and the argument types.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import pickle
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import llvmlite
+import numba
+from numba import njit
+from numba.core import caching, compiler, serialize
+
+logger = logging.getLogger("fastsw")
+
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+_compiling = threading.Lock()
+_announced = False
+
+#: A function that kernels call; compiled as part of them.
+helper = njit(**_OPTIONS)
+
+#: The same, always expanded in its caller.
+inlined = njit(forceinline=True, **_OPTIONS)
+
+
+def kernel(function):
+    """Make a function of arrays and scalars an entry point, compiled and cached at its first call."""
+    return functools.wraps(function)(_Kernel(function, function.__name__))
+
+
+def kernel_variant(function, *variant):
+    """Make one variant of a kernel factory's function an entry point; the variant names it."""
+    return _Kernel(function, "-".join((function.__name__, *map(str, variant))))
+
+
+class _Kernel:
+    """A Numba dispatcher that is created at the first call, so that import compiles nothing."""
+
+    def __init__(self, function, name):
+        self._function = function
+        self.name = name
+        self._dispatcher = None
+
+    def __call__(self, *arguments):
+        if self._dispatcher is None:
+            with _compiling:
+                if self._dispatcher is None:
+                    dispatcher = njit(**_OPTIONS)(self._function)
+                    dispatcher._cache = _DiskCache(self.name)
+                    self._dispatcher = dispatcher
+        return self._dispatcher(*arguments)
+
+
+class _DiskCache(caching._Cache):
+    """One file per compiled kernel and signature, named by all that it depends on."""
+
+    def __init__(self, name):
+        self._name = name
+        self._enabled = True
+
+    @property
+    def cache_path(self):
+        return str(cache_folder())
+
+    def enable(self):
+        self._enabled = True
+
+    def disable(self):
+        self._enabled = False
+
+    def flush(self):
+        for path in cache_folder().glob(f"{self._name}-*.bin"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, signature, codegen):
+        key = repr((source_stamp(), str(signature), codegen.magic_tuple()))
+        digest = hashlib.sha256(key.encode()).hexdigest()[:24]
+        return cache_folder() / f"{self._name}-{digest}.bin"
+
+    def load_overload(self, sig, target_context):
+        target_context.refresh()
+        if self._enabled:
+            try:
+                payload = self._path(sig, target_context.codegen()).read_bytes()
+                return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+            except FileNotFoundError:
+                pass
+            except Exception as error:  # a torn or foreign file: compile anew, and say so
+                logger.warning("ignoring an unreadable kernel cache file (%s)", error)
+        _announce()
+        return None
+
+    def save_overload(self, sig, data):
+        if not self._enabled:
+            return
+        path = self._path(sig, data.codegen)
+        temporary = None
+        try:
+            payload = serialize.dumps(data._reduce())
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                temporary = file.name
+                file.write(payload)
+            os.replace(temporary, path)
+        except OSError as error:
+            logger.warning("compiled kernels cannot be cached in %s: %s", path.parent, error)
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+
+
+def _announce():
+    """Say once a process that kernels are being compiled."""
+    global _announced
+    if not _announced:
+        _announced = True
+        logger.warning(
+            "compiling kernels for this machine; this happens once, they are kept in %s",
+            cache_folder(),
+        )
+
+
+@functools.cache
+def source_stamp() -> str:
+    """Digest of the sources of all kernels and of the versions that compile them."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent.parent
+    for path in sorted([*package.glob("_*.py"), *package.glob("_cpu/*.py")]):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    digest.update(repr((numba.__version__, llvmlite.__version__, sys.version)).encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """Folder of compiled kernels: ``FASTSW_CACHE_DIR``, the user's cache, or a temporary folder."""
+    wanted = os.environ.get("FASTSW_CACHE_DIR")
+    if wanted:
+        candidates = [Path(wanted)]
+    else:
+        default = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
+        base = os.environ.get("XDG_CACHE_HOME") or default or Path.home() / ".cache"
+        candidates = [Path(base) / "fastsw"]
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    candidates.append(Path(tempfile.gettempdir()) / f"fastsw-{owner}")
+    for folder in candidates:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder):
+                return folder
+        except OSError as error:
+            logger.warning("cannot use %s for compiled kernels: %s", folder, error)
+    return Path(tempfile.mkdtemp(prefix="fastsw-"))

@@ -1,0 +1,300 @@
+"""Entry points of the CPU backend: sort the pairs by the kernel that suits them, and run it.
+
+A pair is *void* (a side of length 0), *poisoned* (NaN or +inf in a valid cell) or sound. Sound
+pairs go to the hard kernel at temperature 0 and to the log-space kernel otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastsw import _problem
+from fastsw._cpu import _threads
+from fastsw._cpu._hard import align_hard
+from fastsw._cpu._log import align
+from fastsw._cpu._sample import draw_alignments
+from fastsw._cpu._scan import is_poisoned
+from fastsw._reference import MODES
+
+SCORE, GRADIENT, TANGENT = 0, 1, 2
+
+
+class Inputs(NamedTuple):
+    """Checked arrays in the form that kernels take: C-contiguous and read-only."""
+
+    similarity: np.ndarray  # [B, N, M], float32 or float64
+    penalties: tuple[np.ndarray, ...]  # 4 x [B|1, N|1, M|1], float64
+    temperature: float
+    mode: str
+    lengths: np.ndarray  # [B, 2], int64
+
+
+class Derivatives(NamedTuple):
+    """Scores and per-pair gradients, or the tangents of both."""
+
+    score: np.ndarray  # [B], float64
+    similarity: np.ndarray  # [B, N, M], dtype of the input
+    penalties: tuple[np.ndarray, ...]  # 4 x [B, N|1, M|1], float64
+    temperature: np.ndarray  # [B], float64
+
+
+class Paths(NamedTuple):
+    """One optimal path a pair."""
+
+    score: np.ndarray  # [B], float64
+    pairs: np.ndarray  # [B, K, 2], int64, the first counts[b] are set
+    counts: np.ndarray  # [B], int64
+
+
+def prepare(similarity, penalties, temperature, mode, lengths) -> Inputs:
+    """Check values and bring arrays into the kernels' form."""
+    dtype = np.float64 if similarity.dtype == np.float64 else np.float32
+    penalties = tuple(_ready(p, np.float64) for p in penalties)
+    temperature = float(temperature)
+    lengths = _ready(lengths, np.int64)
+    _problem.check_values(penalties, temperature, lengths, similarity.shape)
+    return Inputs(_ready(similarity, dtype), penalties, temperature, mode, lengths)
+
+
+def _ready(array, dtype):
+    """Read-only C-contiguous view or copy."""
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.flags.writeable = False
+    return view
+
+
+def score(inputs: Inputs) -> np.ndarray:
+    """Soft (or, at temperature 0, hard) scores, float64."""
+    return _run(inputs, SCORE, None).score
+
+
+def gradients(inputs: Inputs) -> Derivatives:
+    """Scores and their gradients, pair by pair."""
+    return _run(inputs, GRADIENT, None)
+
+
+def tangents(inputs: Inputs, dots: Derivatives) -> Derivatives:
+    """Directional derivatives of the scores and of their gradients (Hessian-vector products).
+
+    ``dots`` holds the direction in its fields similarity, penalties and temperature; each pair has
+    its own. The score F(S, penalties, T) is homogeneous of degree 1, so its Hessian annihilates the
+    vector (S, penalties, T) itself: a direction in T is traded for one in S and the penalties, and
+    the component in T follows from the others.
+    """
+    if inputs.temperature == 0:
+        return _outputs(inputs, np.zeros)
+    shrink = dots.temperature / inputs.temperature
+    moved = inputs, dots
+    if np.any(shrink):
+        finite = np.where(np.isfinite(inputs.similarity), inputs.similarity, 0)
+        moved = (
+            inputs,
+            Derivatives(
+                dots.score,
+                dots.similarity - (shrink[:, None, None] * finite).astype(finite.dtype),
+                tuple(
+                    d - shrink[:, None, None] * p
+                    for d, p in zip(dots.penalties, inputs.penalties, strict=True)
+                ),
+                dots.temperature,
+            ),
+        )
+    return _run(moved[0], TANGENT, moved[1])
+
+
+def _outputs(inputs, fill) -> Derivatives:
+    """Arrays for the results of all pairs."""
+    pairs = inputs.similarity.shape[0]
+    return Derivatives(
+        np.zeros(pairs),
+        fill(inputs.similarity.shape, inputs.similarity.dtype),
+        tuple(np.zeros((pairs, *p.shape[1:])) for p in inputs.penalties),
+        np.zeros(pairs),
+    )
+
+
+def _run(inputs, want, dots) -> Derivatives:
+    similarity, penalties, temperature, mode, lengths = inputs
+    out = _outputs(inputs, np.zeros if want != SCORE else _nothing)
+    void = np.flatnonzero((lengths == 0).any(axis=1))
+    poisoned = np.zeros(len(lengths), np.bool_)
+    is_poisoned(similarity, lengths, poisoned)
+    for b in void:
+        _void_pair(inputs, b, out, want, dots)
+    out.score[poisoned] = np.nan
+    if want != SCORE:
+        for b in np.flatnonzero(poisoned):
+            out.similarity[b, : lengths[b, 0], : lengths[b, 1]] = np.nan
+            for gradient in out.penalties:
+                gradient[b] = np.nan
+            out.temperature[b] = np.nan
+    sound = ~poisoned
+    sound[void] = False
+    order = np.flatnonzero(sound)
+    cells = lengths[:, 0] * lengths[:, 1]
+    order = order[np.argsort(-cells[order], kind="stable")]
+    if not order.size:
+        return out
+    gradients_out = (out.similarity, *out.penalties)
+    if temperature == 0:
+        pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
+        counts = np.zeros(len(lengths), np.int64)
+
+        def task(part):
+            align_hard(
+                similarity,
+                penalties,
+                MODES[mode],
+                lengths,
+                part,
+                gradients_out,
+                out.score,
+                pairs,
+                counts,
+                want,
+            )
+
+        _threads.spread(task, order, cells)
+        return out
+    result = np.zeros((len(lengths), 3))
+    direction = similarity, penalties
+    if want == TANGENT:
+        direction = (
+            _ready(dots.similarity, similarity.dtype),
+            tuple(_ready(d, np.float64) for d in dots.penalties),
+        )
+
+    def soft_task(part):
+        align(
+            similarity,
+            penalties,
+            temperature,
+            MODES[mode],
+            lengths,
+            part,
+            direction,
+            gradients_out,
+            result,
+            want,
+        )
+
+    _threads.spread(soft_task, order, cells)
+    if want == TANGENT:
+        out.score[order] = result[order, 2]
+        _temperature_tangent(inputs, order, out)
+    else:
+        out.score[order] = result[order, 0]
+        out.temperature[order] = result[order, 1]
+    return out
+
+
+def _nothing(shape, dtype):
+    """An array that stands for a gradient nobody asked for."""
+    return np.zeros((1, 1, 1), dtype)
+
+
+def _temperature_tangent(inputs, order, out):
+    """Component in T of a Hessian-vector product, from the others (see `tangents`)."""
+    for b in order:
+        n, m = inputs.lengths[b]
+        s = inputs.similarity[b, :n, :m]
+        along = np.sum(np.where(np.isfinite(s), s, 0) * out.similarity[b, :n, :m], dtype=np.float64)
+        for penalty, tangent in zip(inputs.penalties, out.penalties, strict=True):
+            along += np.sum(penalty[min(b, len(penalty) - 1)] * tangent[b])
+        out.temperature[b] = -along / inputs.temperature
+
+
+def _void_pair(inputs, b, out, want, dots):
+    """A pair with an empty side: impossible in local mode, one alignment of gaps otherwise."""
+    n, m = inputs.lengths[b]
+    if inputs.mode == "local":
+        out.score[b] = -np.inf if want != TANGENT else 0.0
+        return
+    columns = m if inputs.mode == "global" else 0
+    charged = [(0, 0, j) for j in range(min(columns, 1))] + [(1, 0, j) for j in range(1, columns)]
+    last = max(m, 1) - 1
+    charged += [(2, i, last) for i in range(min(n, 1))] + [(3, i, last) for i in range(1, n)]
+    for kind, i, j in charged:
+        penalty = inputs.penalties[kind]
+        if 0 in penalty.shape:
+            raise ValueError(
+                "`gap_open` and `gap_extend` given per cell, row or column hold no value for a "
+                f"pair with an empty side; `similarity` has shape {inputs.similarity.shape}"
+            )
+        at = tuple(min(k, size - 1) for k, size in zip((b, i, j), penalty.shape, strict=True))
+        if want == TANGENT:
+            out.score[b] -= dots.penalties[kind][(b, *at[1:])]
+            continue
+        out.score[b] -= penalty[at]
+        if want == GRADIENT:
+            out.penalties[kind][(b, *at[1:])] -= 1.0
+
+
+def paths(inputs: Inputs) -> Paths:
+    """One best path a pair at temperature 0; NaN scores and no path where a cell is poisoned."""
+    similarity, penalties, _, mode, lengths = inputs
+    scores = _run(inputs._replace(temperature=0.0), SCORE, None).score
+    pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
+    counts = np.zeros(len(lengths), np.int64)
+    cells = lengths[:, 0] * lengths[:, 1]
+    order = np.flatnonzero((cells > 0) & ~np.isnan(scores))
+    out = tuple(np.zeros((len(lengths), 1, 1)) for _ in range(4))
+    indicator = np.zeros(similarity.shape, similarity.dtype)
+
+    def task(part):
+        align_hard(
+            similarity,
+            penalties,
+            MODES[mode],
+            lengths,
+            part,
+            (indicator, *out),
+            scores,
+            pairs,
+            counts,
+            GRADIENT,
+        )
+
+    _threads.spread(task, order, cells)
+    return Paths(scores, pairs, counts)
+
+
+def samples(inputs: Inputs, *, size: int, seed: int) -> list[tuple[np.ndarray, list[np.ndarray]]]:
+    """For each pair the scores and the index pairs (K, 2) of `size` sampled alignments.
+
+    A pair that has no alignment, or no distribution of them, keeps its score (-inf or NaN).
+    """
+    if inputs.temperature == 0:
+        best = paths(inputs)
+        return [
+            (np.full(size, value), [best.pairs[b, : best.counts[b]].copy() for _ in range(size)])
+            for b, value in enumerate(best.score)
+        ]
+    similarity, penalties, temperature, mode, lengths = inputs
+    totals = score(inputs)
+    found = []
+    for b, (n, m) in enumerate(lengths):
+        pairs = np.empty((size, min(n, m), 2), np.int64)
+        counts = np.zeros(size, np.int64)
+        scores = np.full(size, totals[b])
+        if min(n, m) > 0 and np.isfinite(totals[b]):
+            draws = np.random.default_rng([seed, b]).random((size, n + m + 2))
+            draw_alignments(
+                similarity,
+                penalties,
+                temperature,
+                MODES[mode],
+                b,
+                (int(n), int(m)),
+                draws,
+                pairs,
+                counts,
+                scores,
+            )
+        found.append((scores, [pairs[k, : counts[k]].copy() for k in range(size)]))
+    return found
+
+
+__all__ = ["Derivatives", "Inputs", "gradients", "paths", "prepare", "samples", "score", "tangents"]

@@ -1,0 +1,64 @@
+"""Threads for kernels: our own small pool over kernels that release the interpreter lock.
+
+Numba's parallel loops abort or corrupt the process when two Python threads enter them under the
+workqueue layer, and some layers cannot be used after a fork. Kernels here are serial; a pool of
+Python threads runs them side by side, as many as Numba's thread count asks for, under every
+threading layer, from any number of threads, and after a fork.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+from numba.np.ufunc import parallel as numba_threads
+
+#: Below this many cells the hand-over to another thread costs more than it saves.
+SERIAL_CELLS = 20_000
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)
+
+
+def thread_count() -> int:
+    """Numba's thread count; does not start Numba's own threads."""
+    if getattr(numba_threads, "_is_initialized", True):
+        return numba.get_num_threads()
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
+def pool(threads: int) -> ThreadPoolExecutor:
+    """The process's pool of the given size."""
+    if threads not in _pools:
+        _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="fastsw")
+    return _pools[threads]
+
+
+def spread(task, order: np.ndarray, cells: np.ndarray) -> None:
+    """Run task(part of order) for all of `order`, largest pairs first, on Numba's thread count."""
+    threads = min(thread_count(), len(order))
+    if threads <= 1 or int(cells[order].sum()) < SERIAL_CELLS:
+        if len(order):
+            task(order)
+        return
+    count = min(len(order), 4 * threads)
+    parts = [order[k::count] for k in range(count)]
+    ticket = itertools.count()
+    stopped = threading.Event()
+
+    def work():
+        while not stopped.is_set() and (number := next(ticket)) < count:
+            task(parts[number])
+
+    helpers = [pool(threads).submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+    finally:
+        stopped.set()  # on an interrupt the helpers end after the part they are in
+        for helper in helpers:
+            helper.result()

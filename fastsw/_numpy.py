@@ -1,0 +1,165 @@
+"""The public functions on NumPy arrays, and on arrays that other libraries export by DLPack."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastsw import _problem
+from fastsw._alignment import Alignment
+from fastsw._arrays import NumpyKind, foreign_to_numpy, namespace_of
+
+KIND = NumpyKind()
+
+
+class Gradients(NamedTuple):
+    """Gradients of the summed score, each in the form of its argument.
+
+    Attributes
+    ----------
+    similarity : array, shape of `similarity`
+        The posterior: the probability that row i and column j are paired.
+    gap_open, gap_extend : array, or a tuple (for columns, for rows) where one was given
+        Minus the expected number of times the penalty is paid.
+    temperature : array ()
+        The summed entropy of the alignment distributions, in nats.
+    """
+
+    similarity: Any
+    gap_open: Any
+    gap_extend: Any
+    temperature: Any
+
+
+class _Call(NamedTuple):
+    """A validated call: the problem, the backend's inputs, and the way back to the user's kind."""
+
+    problem: _problem.Problem
+    inputs: Any
+    scores: np.dtype  # dtype of scores
+    gradients: np.dtype  # dtype of gradients
+    namespace: Any  # None for NumPy
+
+    def wrap(self, array):
+        """An answer as the kind of array the question came in."""
+        if self.namespace is None:
+            return array[()] if array.ndim == 0 else array
+        return self.namespace.from_dlpack(np.ascontiguousarray(array))
+
+    def per_pair(self, values):
+        """Per-pair values as scores."""
+        return self.wrap(self.problem.unbatched(values.astype(self.scores)))
+
+
+def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Call:
+    """Validate a call and prepare the backend's inputs."""
+    from fastsw import _cpu
+
+    namespace = None
+    if not isinstance(similarity, np.ndarray):
+        if hasattr(similarity, "__dlpack__"):
+            namespace = namespace_of("similarity", similarity)
+            similarity = foreign_to_numpy(similarity)
+        else:
+            raise TypeError(
+                "`similarity` must be a NumPy array, a torch tensor or another DLPack exporter, "
+                f"got {type(similarity).__name__}"
+            )
+    problem = _problem.build(
+        KIND,
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=temperature,
+        mode=mode,
+        lengths=lengths,
+    )
+    inputs = _cpu.prepare(
+        problem.similarity, problem.penalties, problem.temperature, problem.mode, problem.lengths
+    )
+    return _Call(problem, inputs, inputs.similarity.dtype, similarity.dtype, namespace)
+
+
+def score(similarity, **options):
+    """See `fastsw.score`."""
+    from fastsw import _cpu
+
+    asked = call(similarity, **options)
+    return asked.per_pair(_cpu.score(asked.inputs))
+
+
+def entropy(similarity, **options):
+    """See `fastsw.entropy`."""
+    from fastsw import _cpu
+
+    asked = call(similarity, **options)
+    return asked.per_pair(_cpu.gradients(asked.inputs).temperature)
+
+
+def posterior(similarity, **options):
+    """See `fastsw.posterior`."""
+    from fastsw import _cpu
+
+    asked = call(similarity, **options)
+    found = _cpu.gradients(asked.inputs).similarity
+    return asked.wrap(asked.problem.unbatched(found).astype(asked.gradients, copy=False))
+
+
+def value_and_grad(similarity, **options):
+    """See `fastsw.value_and_grad`."""
+    from fastsw import _cpu
+
+    asked = call(similarity, **options)
+    found = _cpu.gradients(asked.inputs)
+    reduced = [
+        gradient.sum(axis=0, keepdims=True) if len(penalty) == 1 else gradient
+        for gradient, penalty in zip(found.penalties, asked.inputs.penalties, strict=True)
+    ]
+    open_x, extend_x, open_y, extend_y = reduced
+    gaps = []
+    for x, y, paired, shape in (
+        (open_x, open_y, asked.problem.paired[0], asked.problem.shapes[0]),
+        (extend_x, extend_y, asked.problem.paired[1], asked.problem.shapes[1]),
+    ):
+        if paired:
+            gaps.append(
+                tuple(
+                    asked.wrap(g.reshape(s).astype(asked.scores))
+                    for g, s in zip((x, y), shape, strict=True)
+                )
+            )
+        else:
+            gaps.append(asked.wrap((x + y).reshape(shape).astype(asked.scores)))
+    similarity_gradient = asked.problem.unbatched(found.similarity)
+    return asked.per_pair(found.score), Gradients(
+        asked.wrap(similarity_gradient.astype(asked.gradients, copy=False)),
+        *gaps,
+        asked.wrap(found.temperature.sum().astype(asked.scores)),
+    )
+
+
+def traceback(similarity, **options) -> list[Alignment] | Alignment:
+    """See `fastsw.traceback`."""
+    from fastsw import _cpu
+
+    asked = call(similarity, temperature=0.0, **options)
+    found = _cpu.paths(asked.inputs)
+    alignments = [
+        Alignment(float(found.score[b]), found.pairs[b, : found.counts[b]].copy())
+        for b in range(len(found.score))
+    ]
+    return alignments[0] if asked.problem.single else alignments
+
+
+def sample(similarity, *, size, seed, **options):
+    """See `fastsw.sample`."""
+    from fastsw import _cpu
+
+    asked = call(similarity, **options)
+    found = _cpu.samples(asked.inputs, size=size, seed=seed)
+    alignments = [
+        [Alignment(float(value), pairs) for value, pairs in zip(*drawn, strict=True)]
+        for drawn in found
+    ]
+    return alignments[0] if asked.problem.single else alignments

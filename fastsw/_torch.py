@@ -1,0 +1,331 @@
+"""The public functions on torch tensors: custom operators and their derivatives.
+
+One operator, ``fastsw::align``, gives each pair's score and all first derivatives. Its backward is
+the score's upstream gradient times these outputs, plus ``fastsw::align_tangent`` (a
+Hessian-vector product) for upstream gradients of the derivatives. Saved outputs stay part of the
+graph, so the second derivative of `score` and the first of `posterior` are the same rule.
+``fastsw::score`` computes the score alone, for calls that record no gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastsw import _cpu, _numpy, _problem
+from fastsw._numpy import Gradients
+
+
+class TorchKind:
+    """Torch tensors, as validation sees them."""
+
+    def is_array(self, value: Any) -> bool:
+        """Tell whether the value is a tensor."""
+        return isinstance(value, Tensor)
+
+    def dtype_name(self, array: Tensor) -> str:
+        """Name of the dtype, as NumPy spells it."""
+        return str(array.dtype).removeprefix("torch.")
+
+    def convert(self, name: str, value: Any, like: Tensor) -> Tensor:
+        """Floating tensor of a number, list, array or tensor."""
+        if isinstance(value, Tensor):
+            if value.device != like.device and value.ndim > 0:
+                raise ValueError(
+                    f"`{name}` must be on the device of `similarity`, {like.device}, got "
+                    f"{value.device}"
+                )
+            if not value.dtype.is_floating_point:
+                raise TypeError(
+                    f"`{name}` must be a number or a floating tensor, got {value.dtype}"
+                )
+            return value
+        if isinstance(value, int | float):
+            return torch.full((), value, dtype=torch.float64, device=like.device)
+        return torch.as_tensor(_numpy.KIND.convert(name, value, value), device=like.device)
+
+    def integers(self, name: str, value: Any, like: Tensor) -> Tensor:
+        """int64 tensor of integers."""
+        tensor = torch.as_tensor(value, device=like.device)
+        if tensor.dtype.is_floating_point or tensor.dtype == torch.bool:
+            raise TypeError(f"`{name}` must be integers, got {tensor.dtype}")
+        return tensor.to(torch.int64)
+
+    def stack(self, first: Tensor, second: Tensor) -> Tensor:
+        """(B, 2) tensor of two (B,) tensors."""
+        return torch.stack([first, second], dim=1)
+
+
+KIND = TorchKind()
+
+
+def _compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype that scores are computed and returned in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _as_numpy(tensor: Tensor) -> np.ndarray:
+    """Zero-copy view through DLPack; bfloat16 and float16 become float32."""
+    if tensor.dtype in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()
+    return np.from_dlpack(tensor.detach())
+
+
+def _inputs(similarity, penalties, temperature, lengths, mode):
+    """The backend's inputs."""
+    return _cpu.prepare(
+        _as_numpy(similarity),
+        tuple(_as_numpy(p) for p in penalties),
+        _as_numpy(temperature),
+        mode,
+        _as_numpy(lengths),
+    )
+
+
+def _per_pair(batch: int, penalty: Tensor) -> tuple[int, ...]:
+    """Shape of a penalty's gradient, pair by pair."""
+    return (batch, *penalty.shape[1:])
+
+
+@torch.library.custom_op("fastsw::score", mutates_args=(), device_types="cpu")
+def _score(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+) -> Tensor:
+    inputs = _inputs(similarity, (open_x, extend_x, open_y, extend_y), temperature, lengths, mode)
+    found = torch.from_numpy(_cpu.score(inputs))
+    return found.to(_compute_dtype(similarity.dtype))
+
+
+@_score.register_fake
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+    return similarity.new_empty(similarity.shape[:1], dtype=_compute_dtype(similarity.dtype))
+
+
+def _outputs(found, similarity, penalties, temperature):
+    """Backend arrays as tensors, each in the dtype of what it differentiates."""
+    return (
+        torch.from_numpy(found.score).to(_compute_dtype(similarity.dtype)),
+        torch.from_numpy(found.similarity).to(similarity.dtype),
+        *(torch.from_numpy(g).to(p.dtype) for g, p in zip(found.penalties, penalties, strict=True)),
+        torch.from_numpy(found.temperature).to(temperature.dtype),
+    )
+
+
+def _fake_outputs(similarity, penalties, temperature):
+    batch = similarity.shape[0]
+    return (
+        similarity.new_empty((batch,), dtype=_compute_dtype(similarity.dtype)),
+        similarity.new_empty(similarity.shape),
+        *(p.new_empty(_per_pair(batch, p)) for p in penalties),
+        temperature.new_empty((batch,)),
+    )
+
+
+@torch.library.custom_op("fastsw::align", mutates_args=(), device_types="cpu")
+def _align(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    penalties = open_x, extend_x, open_y, extend_y
+    found = _cpu.gradients(_inputs(similarity, penalties, temperature, lengths, mode))
+    return _outputs(found, similarity, penalties, temperature)
+
+
+@_align.register_fake
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+    return _fake_outputs(similarity, (open_x, extend_x, open_y, extend_y), temperature)
+
+
+@torch.library.custom_op("fastsw::align_tangent", mutates_args=(), device_types="cpu")
+def _align_tangent(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+    dot_similarity: Tensor,
+    dot_open_x: Tensor,
+    dot_extend_x: Tensor,
+    dot_open_y: Tensor,
+    dot_extend_y: Tensor,
+    dot_temperature: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    penalties = open_x, extend_x, open_y, extend_y
+    inputs = _inputs(similarity, penalties, temperature, lengths, mode)
+    dots = _cpu.Derivatives(
+        np.zeros(similarity.shape[0]),
+        _as_numpy(dot_similarity),
+        tuple(_as_numpy(d) for d in (dot_open_x, dot_extend_x, dot_open_y, dot_extend_y)),
+        _as_numpy(dot_temperature),
+    )
+    return _outputs(_cpu.tangents(inputs, dots), similarity, penalties, temperature)
+
+
+@_align_tangent.register_fake
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, *dots):
+    return _fake_outputs(similarity, (open_x, extend_x, open_y, extend_y), temperature)
+
+
+def _save(ctx, inputs, output):
+    """Keep inputs and first derivatives for the backward pass."""
+    *tensors, mode = inputs
+    ctx.mode = mode
+    ctx.save_for_backward(*tensors, *output[1:])
+    ctx.set_materialize_grads(False)
+
+
+def _align_backward(ctx, of_score, *of_gradients):
+    """Gradient of a weighted sum of the score and its first derivatives."""
+    similarity, *rest = ctx.saved_tensors
+    penalties, temperature, lengths = rest[:4], rest[4], rest[5]
+    firsts = rest[6:]
+    sums: list[Any] = [None] * 6
+    if of_score is not None:
+        sums = [
+            of_score.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g if needed else None
+            for g, needed in zip(firsts, ctx.needs_input_grad[:6], strict=True)
+        ]
+    if any(g is not None for g in of_gradients):
+        dots = [
+            torch.zeros_like(first) if g is None else g
+            for g, first in zip(of_gradients, firsts, strict=True)
+        ]
+        _, *seconds = torch.ops.fastsw.align_tangent(
+            similarity, *penalties, temperature, lengths, ctx.mode, *dots
+        )
+        sums = [
+            second if total is None else total + second
+            for total, second in zip(sums, seconds, strict=True)
+        ]
+    inputs = similarity, *penalties, temperature
+    return (
+        *(
+            None
+            if total is None
+            else total.sum(dim=0, keepdim=True).reshape(i.shape)
+            if total.shape != i.shape
+            else total
+            for total, i in zip(sums, inputs, strict=True)
+        ),
+        None,
+        None,
+    )
+
+
+_align.register_autograd(_align_backward, setup_context=_save)
+
+
+def _operands(similarity, *, gap_open, gap_extend, temperature, mode, lengths):
+    """Validate a call; the problem and the operators' arguments."""
+    problem = _problem.build(
+        KIND,
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=temperature,
+        mode=mode,
+        lengths=lengths,
+    )
+    return problem, (
+        problem.similarity,
+        *problem.penalties,
+        problem.temperature,
+        problem.lengths,
+        problem.mode,
+    )
+
+
+def _aligned(similarity, **options):
+    problem, operands = _operands(similarity, **options)
+    return problem, torch.ops.fastsw.align(*operands)
+
+
+def score(similarity, **options):
+    """See `fastsw.score`."""
+    problem, operands = _operands(similarity, **options)
+    recorded = torch.is_grad_enabled() and any(
+        isinstance(o, Tensor) and o.requires_grad for o in operands
+    )
+    if recorded:
+        return problem.unbatched(torch.ops.fastsw.align(*operands)[0])
+    return problem.unbatched(torch.ops.fastsw.score(*operands))
+
+
+def posterior(similarity, **options):
+    """See `fastsw.posterior`."""
+    problem, found = _aligned(similarity, **options)
+    return problem.unbatched(found[1])
+
+
+def entropy(similarity, **options):
+    """See `fastsw.entropy`."""
+    problem, found = _aligned(similarity, **options)
+    return problem.unbatched(found[6]).to(_compute_dtype(similarity.dtype))
+
+
+def value_and_grad(similarity, **options):
+    """See `fastsw.value_and_grad`."""
+    problem, found = _aligned(similarity, **options)
+    value, of_similarity, open_x, extend_x, open_y, extend_y, of_temperature = found
+    gaps = []
+    for x, y, penalties, paired, shape in (
+        (open_x, open_y, problem.penalties[0::2], problem.paired[0], problem.shapes[0]),
+        (extend_x, extend_y, problem.penalties[1::2], problem.paired[1], problem.shapes[1]),
+    ):
+        x, y = (
+            g.sum(dim=0, keepdim=True) if len(p) == 1 else g
+            for g, p in zip((x, y), penalties, strict=True)
+        )
+        if paired:
+            gaps.append((x.reshape(shape[0]), y.reshape(shape[1])))
+        else:
+            gaps.append((x + y).reshape(shape))
+    return problem.unbatched(value), Gradients(
+        problem.unbatched(of_similarity), *gaps, of_temperature.sum()
+    )
+
+
+def _detached(similarity, options):
+    """The call on NumPy views, for functions that are not differentiated."""
+    plain = {
+        name: (
+            tuple(_as_numpy(v) if isinstance(v, Tensor) else v for v in value)
+            if isinstance(value, tuple)
+            else _as_numpy(value)
+            if isinstance(value, Tensor)
+            else value
+        )
+        for name, value in options.items()
+    }
+    return _as_numpy(similarity), plain
+
+
+def traceback(similarity, **options):
+    """See `fastsw.traceback`."""
+    matrix, plain = _detached(similarity, options)
+    return _numpy.traceback(matrix, **plain)
+
+
+def sample(similarity, **options):
+    """See `fastsw.sample`."""
+    matrix, plain = _detached(similarity, options)
+    return _numpy.sample(matrix, **plain)
