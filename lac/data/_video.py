@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+DECODING = 1  # raise with any change of the frames returned: cached frames are made again
 SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
@@ -68,9 +69,11 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
             if not isinstance(stream, av.VideoStream):
                 raise VideoError(f"{path}: no video stream in this file")
             stream.codec_context.thread_type = "AUTO"
+            aspect = float(stream.sample_aspect_ratio or 1)
             for frame in container.decode(stream):
                 assert isinstance(frame, av.VideoFrame)
-                frames.append(_upright_rgb(frame, size=size, first=frames[0] if frames else None))
+                first = frames[0] if frames else None
+                frames.append(_upright_rgb(frame, aspect=aspect, size=size, first=first))
                 seconds.append(frame.time)
             rate = stream.guessed_rate or stream.average_rate
     except av.FFmpegError as error:
@@ -124,10 +127,11 @@ def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> N
         container.mux(stream.encode())
 
 
-def _upright_rgb(frame: av.VideoFrame, *, size: int | None, first: np.ndarray | None) -> np.ndarray:
-    """Return one frame as (3, H, W), turned upright, resized and cropped."""
+def _upright_rgb(
+    frame: av.VideoFrame, *, aspect: float, size: int | None, first: np.ndarray | None
+) -> np.ndarray:
+    """Return one frame as (3, H, W), its pixels made square, turned upright, resized, cropped."""
     quarter_turns = round(frame.rotation / 90) % 4
-    aspect = float(frame.sample_aspect_ratio or 1) if hasattr(frame, "sample_aspect_ratio") else 1.0
     height, width = frame.height, max(1, round(frame.width * aspect))
     if size is not None:
         scale = size / min(height, width)

@@ -10,6 +10,8 @@ Clips go by their file name without suffix. A phase is an index into `phase_name
 """
 
 import json
+import warnings
+from collections import Counter
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -34,43 +36,133 @@ def read_folder(root: str | PathLike) -> Collection:
     Returns
     -------
     Collection
-        Clips in the order of their names.
+        Clips in the order of their names. A clip that the labels do not mention has no phases.
 
     Raises
     ------
     FileNotFoundError
         If `root` or its `clips/` is missing.
     ValueError
-        If there is no clip, or `labels.json` does not fit the clips; the file and the rule are
-        named.
+        If there is no clip, or `labels.json` is not of the form above or does not fit the clips.
+
+    Warns
+    -----
+    UserWarning
+        If the split leaves clips out.
     """
     root = Path(root)
     files = _video_files(root)
     labels_file = root / "labels.json"
-    labels = json.loads(labels_file.read_text()) if labels_file.exists() else {}
-    names = tuple(labels["phase_names"]) if "phase_names" in labels else None
-    split = _splits(labels, files)
-    clips = []
-    for name, path in files.items():
-        phase = labels.get("clips", {}).get(name, {}).get("phase")
-        clips.append(
-            Clip(name, path, split[name], None if phase is None else np.array(phase, np.int64))
+    try:
+        labels = _Labels(json.loads(labels_file.read_bytes()) if labels_file.exists() else {})
+        split = labels.split(files)
+        phases = labels.phases(files)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{labels_file} is not valid JSON: {error}") from error
+    except _LabelsError as error:
+        raise ValueError(f"{labels_file}: {error}") from None
+    left_out = [name for name in files if name not in split]
+    if left_out:
+        warnings.warn(
+            f"{labels_file}: `split` leaves out {len(left_out)} clips: {', '.join(left_out)}",
+            stacklevel=2,
         )
-    return Collection(tuple(clips), names)
+    clips = (Clip(name, files[name], split[name], phases.get(name)) for name in sorted(split))
+    return Collection(tuple(clips), labels.phase_names if phases else None)
 
 
 def _video_files(root: Path) -> dict[str, Path]:
-    """Map clip names to their files."""
+    """Map clip names to their files, in the order of names."""
     folder = root / "clips"
     if not folder.is_dir():
         raise FileNotFoundError(f"`root` must be a folder that holds clips/, got {root}")
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES}
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+            continue
+        if path.stem in files:
+            raise ValueError(f"two clips of one name: {files[path.stem]} and {path.name}")
+        files[path.stem] = path
+    if not files:
+        raise ValueError(f"`root` must hold videos in clips/ ({', '.join(SUFFIXES)}), got {folder}")
+    return files
 
 
-def _splits(labels: dict[str, Any], files: dict[str, Path]) -> dict[str, str]:
-    """Map clip names to their split."""
-    if "split" in labels:
-        return {name: split for split in SPLITS for name in labels["split"].get(split, ())}
-    order = np.random.default_rng(0).permutation(len(files))
-    held_out = set(order[: len(files) // HELD_OUT].tolist())
-    return {name: "val" if i in held_out else "train" for i, name in enumerate(files)}
+class _LabelsError(ValueError):
+    """What is wrong with `labels.json`; the caller adds the file."""
+
+
+class _Labels:
+    """The content of `labels.json`, checked key by key."""
+
+    def __init__(self, content: object):
+        self._content = _typed(content, dict, "the whole file")
+        names = _typed(self._content.get("phase_names", []), list, "`phase_names`")
+        self.phase_names = tuple(_typed(name, str, "`phase_names`: a name") for name in names)
+        if repeated := _repeated(self.phase_names):
+            raise _LabelsError(f"`phase_names` must differ from each other, got {repeated!r} twice")
+
+    def split(self, files: dict[str, Path]) -> dict[str, str]:
+        """Map clip names to their split, drawing one where the file gives none."""
+        if "split" not in self._content:
+            order = np.random.default_rng(0).permutation(len(files))
+            held_out = set(order[: len(files) // HELD_OUT].tolist())
+            return {name: "val" if i in held_out else "train" for i, name in enumerate(files)}
+        split: dict[str, str] = {}
+        for key, names in _typed(self._content["split"], dict, "`split`").items():
+            if key not in SPLITS:
+                raise _LabelsError(f"`split` may have the keys {', '.join(SPLITS)}, got {key!r}")
+            for name in _typed(names, list, f"`split.{key}`"):
+                _typed(name, str, f"`split.{key}`: a clip")
+                _known(name, files, f"`split.{key}`")
+                if name in split:
+                    raise _LabelsError(
+                        f"`split` must name a clip once, got {name!r} in {split[name]} and {key}"
+                    )
+                split[name] = key
+        return split
+
+    def phases(self, files: dict[str, Path]) -> dict[str, np.ndarray]:
+        """Map the names of labelled clips to phase indices (T,)."""
+        phases = {}
+        for name, entry in _typed(self._content.get("clips", {}), dict, "`clips`").items():
+            _known(name, files, "`clips`")
+            entry = _typed(entry, dict, f"`clips.{name}`")
+            if "phase" in entry:
+                where = f"`clips.{name}.phase`"
+                values = _typed(entry["phase"], list, where)
+                phases[name] = np.array(
+                    [self._phase(value, f"{where}[{t}]") for t, value in enumerate(values)],
+                    dtype=np.int64,
+                )
+        return phases
+
+    def _phase(self, value: object, where: str) -> int:
+        """Return the index of a phase that may be given by name."""
+        if isinstance(value, str) and value in self.phase_names:
+            return self.phase_names.index(value)
+        if type(value) is int and 0 <= value < len(self.phase_names):
+            return value
+        raise _LabelsError(
+            f"{where} must be one of `phase_names` or its index, 0 to"
+            f" {len(self.phase_names) - 1}, got {value!r}"
+        )
+
+
+def _typed(value: Any, kind: type, where: str) -> Any:
+    """Return a JSON value of the kind wanted."""
+    if not isinstance(value, kind):
+        names: dict[type, str] = {dict: "an object", list: "a list", str: "a string"}
+        raise _LabelsError(f"{where} must be {names[kind]}, got {str(value)[:40]!r}")
+    return value
+
+
+def _known(name: str, files: dict[str, Path], where: str) -> None:
+    """Refuse the name of a clip that is not there."""
+    if name not in files:
+        raise _LabelsError(f"{where} names clip {name!r}, which is not in clips/")
+
+
+def _repeated(names: tuple[str, ...]) -> str | None:
+    """Return a name that is there twice."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)

@@ -1,5 +1,6 @@
 """The data module: sources, caches and sampling behind Lightning's interface."""
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -10,8 +11,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lac.data._clips import Clip, Collection
-from lac.data._video import read_video
-from lac.data.augment import Augmentation
+from lac.data._progress import progress
+from lac.data._video import DECODING, read_video
+from lac.data.augment import AUGMENTING, Augmentation
 from lac.data.cache import ArrayCache, default_directory
 from lac.data.folder import read_folder
 from lac.data.rendered import Rendered, render
@@ -103,6 +105,20 @@ class ClipDataModule(lightning.LightningDataModule):
     ):
         """Check and keep the settings; reads nothing."""
         super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("image_size", image_size, 8),
+            ("pairs_per_clip", pairs_per_clip, 1),
+            ("feature_copies", feature_copies, 0),
+            ("workers", workers, 0),
+            ("seed", seed, 0),
+        ):
+            if value < least:
+                raise ValueError(f"`{name}` must be >= {least}, got {value}")
+        if source not in ("rendered", "folder"):
+            raise ValueError(f"`source` must be 'rendered' or 'folder', got {source!r}")
+        if source == "folder" and root is None:
+            raise ValueError("`root` must name a folder when `source` is 'folder', got None")
         self.source = source
         self.views = TwoViews(frames=frames, min_crop=min_crop)
         self.batch_size = batch_size
@@ -114,7 +130,7 @@ class ClipDataModule(lightning.LightningDataModule):
         self.seed = seed
         self.rendered = rendered
         self.cache = ArrayCache(Path(cache) if cache else default_directory())
-        self.root = Path(root) if root else self.cache.directory / "rendered"
+        self.root = Path(root) if root else self.cache.directory / "rendered" / rendered.folder_name
         self.extractor: FrozenExtractor | None = None
         self._ready = False
 
@@ -123,26 +139,40 @@ class ClipDataModule(lightning.LightningDataModule):
         self.setup()
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the source and check every clip; does its work once."""
+        """Read the source and check every clip; what is cached already takes little time.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder or its `clips/` is missing.
+        ValueError
+            If the folder or its labels are not as `read_folder` wants them, a video cannot be
+            decoded or has fewer than two frames, a clip has more or fewer labels than frames, or
+            no clip is there to train on.
+        """
         if self._ready:
             return
         if self.source == "rendered":
             render(self.root, self.rendered)
-        self.collection = read_folder(self.root)
-        for clip in self.collection.clips:
+        collection = read_folder(self.root)
+        if not collection.select("train") and stage in (None, "fit"):
+            raise ValueError(f"`root` must hold a training clip, got none in {self.root}")
+        for clip in progress(collection.clips, "Reading clips"):
             if self.extractor is None:
-                self.load(clip)
+                length = len(self._decoded(clip, self.image_size))
             else:
-                self._copies(clip, augmented=clip.split == "train")
+                length = len(self._copies(clip)[0])
+            _check_length(clip, length)
+        self.collection = collection
         self._ready = True
 
     def load(self, clip: Clip) -> np.ndarray:
         """Return the frames of a clip, uint8, shape (T, 3, H, W), H = W = `image_size`."""
-        return self._decoded(clip, self.image_size)
+        return np.array(self._decoded(clip, self.image_size))
 
     def features(self, clip: Clip) -> np.ndarray:
         """Return the extractor's features of the plain clip, shape (T, C) or (T, C, h, w)."""
-        return self._copies(clip, augmented=False)[0]
+        return np.array(self._feature(clip, copy=0))
 
     def train_dataloader(self) -> DataLoader:
         """Return batches of two augmented views."""
@@ -155,33 +185,32 @@ class ClipDataModule(lightning.LightningDataModule):
     def _decoded(self, clip: Clip, size: int) -> np.ndarray:
         """Return the frames of a clip at a size, decoded once."""
         return self.cache.get(
-            clip.path, f"frames 1 {size}", lambda: read_video(clip.path, size=size).frames
+            clip.path, f"frames {DECODING} {size}", lambda: read_video(clip.path, size=size).frames
         )
 
-    def _copies(self, clip: Clip, *, augmented: bool) -> list[np.ndarray]:
-        """Return features of the plain clip and, if asked, of its augmented copies."""
-        assert self.extractor is not None
-        extractor, size = self.extractor, self.extractor.image_size
-        count = self.feature_copies if augmented and self.augmentation is not None else 0
+    def _copies(self, clip: Clip) -> list[np.ndarray]:
+        """Return features of the plain clip and, in training, of its augmented copies."""
+        augmented = clip.split == "train" and self.augmentation is not None
+        count = self.feature_copies if augmented else 0
+        return [self._feature(clip, copy=copy) for copy in range(1 + count)]
 
-        def compute(copy: int) -> np.ndarray:
+    def _feature(self, clip: Clip, *, copy: int) -> np.ndarray:
+        """Return features of one copy of a clip, extracted once; copy 0 is not augmented."""
+        if self.extractor is None:
+            raise RuntimeError("`extractor` must be set before features are asked for, got None")
+        extractor, augmentation = self.extractor, self.augmentation if copy else None
+        size = extractor.image_size
+        seed = zlib.crc32(f"{self.seed} {clip.name} {copy}".encode()) if augmentation else None
+
+        def compute() -> np.ndarray:
             frames = self._decoded(clip, size)
-            if copy and self.augmentation is not None:
-                augmented = self.augmentation(
-                    torch.tensor(frames) / 255, size=size, seed=self.seed + copy
-                )
-                frames = (augmented * 255).round().to(torch.uint8).numpy()
-            return extractor(frames)
+            if augmentation is None or seed is None:
+                return extractor(frames)
+            views = augmentation(torch.tensor(frames) / 255, size=size, seed=seed)
+            return extractor((views * 255).round().to(torch.uint8).numpy())
 
-        return [
-            self.cache.get(
-                clip.path,
-                f"features 1 {extractor.name} {size} {copy and (self.augmentation, self.seed)}"
-                f" {copy}",
-                lambda copy=copy: compute(copy),  # type: ignore[misc]
-            )
-            for copy in range(1 + count)
-        ]
+        recipe = f"features {extractor.name} {DECODING} {size} {AUGMENTING} {augmentation} {seed}"
+        return self.cache.get(clip.path, recipe, compute)
 
     def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
         """Return a loader of two-view batches of a split."""
@@ -195,6 +224,17 @@ class ClipDataModule(lightning.LightningDataModule):
             sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+        )
+
+
+def _check_length(clip: Clip, length: int) -> None:
+    """Refuse a clip that is too short or labelled for another length."""
+    if length < 2:
+        raise ValueError(f"{clip.path}: a clip must have at least 2 frames, got {length}")
+    if clip.phase is not None and len(clip.phase) != length:
+        raise ValueError(
+            f"{clip.path}: `phase` must have one label per decoded frame,"
+            f" got {len(clip.phase)} labels for {length} frames"
         )
 
 
@@ -232,9 +272,9 @@ class _TwoViewDataset(Dataset):
         self.size = data.image_size
         self.kind = "frames" if data.extractor is None else "features"
         if data.extractor is None:
-            self.arrays = [[data.load(clip)] for clip in self.clips]
+            self.arrays = [[data._decoded(clip, self.size)] for clip in self.clips]
         else:
-            self.arrays = [data._copies(clip, augmented=split == "train") for clip in self.clips]
+            self.arrays = [data._copies(clip) for clip in self.clips]
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -6,6 +6,7 @@ pass by vary, and none of them tells the phase.
 """
 
 import json
+import tempfile
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from os import PathLike
@@ -15,9 +16,11 @@ import numpy as np
 
 from lac.data._drawing import Camera, Canvas
 from lac.data._figure import PHASES, Body, carried, draw_script, joints, move
+from lac.data._progress import progress
 from lac.data._video import write_video
 
 DRAWING = 1  # raise with any change of the drawing: clips of another number are drawn again
+FPS = 15
 
 
 @dataclass(frozen=True)
@@ -48,24 +51,62 @@ class Rendered:
         if self.seed < 0:
             raise ValueError(f"`seed` must be >= 0, got {self.seed}")
 
+    @property
+    def folder_name(self) -> str:
+        """Name for a folder of these clips and no others."""
+        return f"{self.train}-{self.val}-{self.size}px-seed{self.seed}-drawing{DRAWING}"
+
 
 def render(root: str | PathLike, rendered: Rendered = Rendered()) -> None:
-    """Draw clips into a folder that `read_folder` reads; leave it alone if they are there."""
+    """Draw clips into a new folder that `read_folder` reads.
+
+    Parameters
+    ----------
+    root : str or path
+        Folder to make. It appears when all clips are done. If it holds these very clips already,
+        nothing happens.
+    rendered : Rendered
+        What to draw.
+
+    Raises
+    ------
+    FileExistsError
+        If `root` holds anything else; nothing of it is changed.
+    """
     root = Path(root)
-    made = root / "rendered.json"
     recipe = {"drawing": DRAWING, **asdict(rendered)}
-    if made.exists() and json.loads(made.read_text()) == recipe:
+    if _holds(root, recipe):
         return
-    (root / "clips").mkdir(parents=True, exist_ok=True)
-    labels: dict = {"phase_names": PHASES, "split": {"train": [], "val": []}, "clips": {}}
-    for number in range(rendered.train + rendered.val):
-        frames, phase = draw_clip(rendered.seed, number, size=rendered.size)
-        name = f"{number:04d}"
-        write_video(root / "clips" / f"{name}.mp4", frames, fps=15)
-        labels["split"]["train" if number < rendered.train else "val"].append(name)
-        labels["clips"][name] = {"phase": phase.tolist()}
-    (root / "labels.json").write_text(json.dumps(labels))
-    made.write_text(json.dumps(recipe))
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=".rendering-") as parent:
+        folder = Path(parent) / "done"
+        (folder / "clips").mkdir(parents=True)
+        labels: dict = {"phase_names": PHASES, "split": {"train": [], "val": []}, "clips": {}}
+        for number in progress(range(rendered.train + rendered.val), "Drawing clips"):
+            frames, phase = draw_clip(rendered.seed, number, size=rendered.size)
+            name = f"{number:04d}"
+            write_video(folder / "clips" / f"{name}.mp4", frames, fps=FPS)
+            labels["split"]["train" if number < rendered.train else "val"].append(name)
+            labels["clips"][name] = {"phase": phase.tolist()}
+        (folder / "labels.json").write_text(json.dumps(labels))
+        (folder / "rendered.json").write_text(json.dumps(recipe))
+        try:
+            folder.rename(root)
+        except OSError:  # another process may have been faster
+            if not _holds(root, recipe):
+                raise
+
+
+def _holds(root: Path, recipe: dict[str, int]) -> bool:
+    """Say whether a folder holds the clips of a recipe; refuse one with other content."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    made = root / "rendered.json"
+    if made.is_file() and json.loads(made.read_text()) == recipe:
+        return True
+    raise FileExistsError(
+        f"`root` must be new, empty, or hold the clips of {recipe}; got {root} with other content"
+    )
 
 
 def draw_clip(seed: int, number: int, *, size: int) -> tuple[np.ndarray, np.ndarray]:
