@@ -129,10 +129,10 @@ class _Labels:
             _known(name, files, "`clips`")
             entry = _typed(entry, dict, f"`clips.{name}`")
             if "phase" in entry:
-                where = f"`clips.{name}.phase`"
-                values = _typed(entry["phase"], list, where)
+                where = f"clips.{name}.phase"
+                values = _typed(entry["phase"], list, f"`{where}`")
                 phases[name] = np.array(
-                    [self._phase(value, f"{where}[{t}]") for t, value in enumerate(values)],
+                    [self._phase(value, f"`{where}[{t}]`") for t, value in enumerate(values)],
                     dtype=np.int64,
                 )
         return phases
@@ -143,6 +143,8 @@ class _Labels:
             return self.phase_names.index(value)
         if type(value) is int and 0 <= value < len(self.phase_names):
             return value
+        if not self.phase_names:
+            raise _LabelsError(f"{where} needs `phase_names`, got none")
         raise _LabelsError(
             f"{where} must be one of `phase_names` or its index, 0 to"
             f" {len(self.phase_names) - 1}, got {value!r}"

@@ -1,0 +1,126 @@
+"""The folder source: what is read, what is held out, and what is refused by name."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lac.data import read_folder
+
+GRID = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "grid"
+
+
+def folder(root, names="abcde", labels=None):
+    """Make a folder of empty clips; reading it does not decode them."""
+    (root / "clips").mkdir(parents=True)
+    for name in names:
+        (root / "clips" / f"{name}.mp4").touch()
+    if labels is not None:
+        (root / "labels.json").write_text(labels if isinstance(labels, str) else json.dumps(labels))
+    return root
+
+
+def test_without_labels_one_clip_in_five_is_held_out(tmp_path):
+    collection = read_folder(folder(tmp_path / "ten", "abcdefghij"))
+    assert [clip.name for clip in collection.clips] == list("abcdefghij")
+    assert len(collection.select("val")) == 2 and len(collection.select("train")) == 8
+    assert collection.phase_names is None and all(clip.phase is None for clip in collection.clips)
+    again = read_folder(tmp_path / "ten")
+    assert [clip.split for clip in again.clips] == [clip.split for clip in collection.clips]
+    assert not read_folder(folder(tmp_path / "four", "abcd")).select("val")
+
+
+def test_labels_give_split_and_phases_by_index_or_name(tmp_path):
+    labels = {
+        "phase_names": ["reach", "lift"],
+        "split": {"train": ["b"], "val": ["a"], "test": ["c"]},
+        "clips": {"a": {"phase": [0, 0, 1]}, "b": {"phase": ["reach", "lift"], "words": []}},
+    }
+    collection = read_folder(folder(tmp_path, "abc", labels))
+    assert [(clip.name, clip.split) for clip in collection.clips] == [
+        ("a", "val"),
+        ("b", "train"),
+        ("c", "test"),
+    ]
+    assert collection.phase_names == ("reach", "lift")
+    first, second, third = collection.clips
+    assert first.phase.tolist() == [0, 0, 1] and first.phase.dtype == np.int64
+    assert second.phase.tolist() == [0, 1] and third.phase is None
+
+
+def test_clips_left_out_of_the_split_are_reported(tmp_path):
+    with pytest.warns(UserWarning, match="`split` leaves out 2 clips: b, c"):
+        collection = read_folder(folder(tmp_path, "abc", {"split": {"train": ["a"]}}))
+    assert [clip.name for clip in collection.clips] == ["a"]
+
+
+def test_only_videos_are_taken(tmp_path):
+    folder(tmp_path, "ab")
+    for name in (".hidden.mp4", "notes.txt", "c.AVI"):
+        (tmp_path / "clips" / name).touch()
+    assert [clip.name for clip in read_folder(tmp_path).clips] == ["a", "b", "c"]
+
+
+PHASES = {"phase_names": ["x", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("{", "labels.json is not valid JSON"),
+        ("[]", "the whole file must be an object"),
+        ({"phase_names": "xy"}, "`phase_names` must be a list"),
+        ({"phase_names": ["x", 2]}, "`phase_names`: a name must be a string, got '2'"),
+        ({"phase_names": ["x", "x"]}, "`phase_names` must differ from each other, got 'x' twice"),
+        ({"split": ["a"]}, "`split` must be an object"),
+        ({"split": {"train": "a"}}, "`split.train` must be a list"),
+        ({"split": {"dev": ["a"]}}, "`split` may have the keys train, val, test, got 'dev'"),
+        ({"split": {"train": ["z"]}}, r"`split.train` names clip 'z', which is not in clips/"),
+        ({"split": {"train": ["a"], "val": ["a"]}}, "must name a clip once, got 'a' in train and"),
+        ({"clips": ["a"]}, "`clips` must be an object"),
+        ({"clips": {"z": {"phase": []}}}, r"`clips` names clip 'z', which is not in clips/"),
+        ({"clips": {"a": [0]}}, "`clips.a` must be an object"),
+        ({"clips": {"a": {"phase": "xx"}}}, "`clips.a.phase` must be a list"),
+        (
+            {**PHASES, "clips": {"a": {"phase": [0, 2]}}},
+            r"`clips.a.phase\[1\]` must be .* 0 to 1, got 2",
+        ),
+        ({**PHASES, "clips": {"a": {"phase": [-1]}}}, r"`clips.a.phase\[0\]` .* got -1"),
+        ({**PHASES, "clips": {"a": {"phase": ["z"]}}}, r"`clips.a.phase\[0\]` .* got 'z'"),
+        ({**PHASES, "clips": {"a": {"phase": [True]}}}, r"`clips.a.phase\[0\]` .* got True"),
+        ({**PHASES, "clips": {"a": {"phase": [0.5]}}}, r"`clips.a.phase\[0\]` .* got 0.5"),
+        ({"clips": {"a": {"phase": [0]}}}, "`clips.a.phase.0.` needs `phase_names`"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read_folder(folder(tmp_path, "a", labels))
+    assert "labels.json" in str(caught.value)
+
+
+def test_a_folder_without_clips_is_refused(tmp_path):
+    for root in (tmp_path / "missing", tmp_path):
+        with pytest.raises(FileNotFoundError, match="`root` must be a folder that holds clips/"):
+            read_folder(root)
+    with pytest.raises(ValueError, match="`root` must hold videos in clips/"):
+        read_folder(folder(tmp_path, ""))
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    (folder(tmp_path, "a") / "clips" / "a.avi").touch()
+    with pytest.raises(ValueError, match="two clips of one name: .*a.avi and a.mp4"):
+        read_folder(tmp_path)
+
+
+def test_an_unknown_split_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="`split` must be one of train, val, test, got 'dev'"):
+        read_folder(folder(tmp_path)).select("dev")
+
+
+@pytest.mark.skipif(not GRID.exists(), reason="needs grid in ../shared/data")
+def test_grid_is_read():
+    collection = read_folder(GRID)
+    assert len(collection.select("train")) == 60 and len(collection.select("val")) == 20
+    assert len(collection.phase_names) == 8
+    assert all(clip.phase.shape == (75,) for clip in collection.clips)
