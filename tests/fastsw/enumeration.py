@@ -1,6 +1,6 @@
 """Brute force: every alignment of a tiny pair, written from the definition, not the recurrence."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from scipy.special import logsumexp
@@ -21,7 +21,7 @@ def gap_cells(pairs, rows, columns, mode):
     the next pair. A leading gap reads the first row or column.
     """
     ends = [(-1, -1), *pairs, (rows, columns)]
-    for number, ((i, j), (i2, j2)) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for number, ((i, j), (i2, j2)) in enumerate(pairwise(ends)):
         outer = number == 0 or number == len(ends) - 2
         if outer and mode == "local":
             continue
