@@ -136,7 +136,7 @@ class ClipDataModule(lightning.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Draw, decode and extract whatever is not cached, on one process."""
-        self.setup()
+        self.setup(None if self.trainer is None else self.trainer.state.fn)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the source and check every clip; what is cached already takes little time.
@@ -150,13 +150,13 @@ class ClipDataModule(lightning.LightningDataModule):
             decoded or has fewer than two frames, a clip has more or fewer labels than frames, or
             no clip is there to train on.
         """
-        if self._ready:
-            return
-        if self.source == "rendered":
+        if self.source == "rendered" and not self._ready:
             render(self.root, self.rendered)
-        collection = read_folder(self.root)
+        collection = self.collection if self._ready else read_folder(self.root)
         if not collection.select("train") and stage in (None, "fit"):
             raise ValueError(f"`root` must hold a training clip, got none in {self.root}")
+        if self._ready:
+            return
         for clip in progress(collection.clips, "Reading clips"):
             if self.extractor is None:
                 length = len(self._decoded(clip, self.image_size))

@@ -24,7 +24,7 @@ class TwoViews:
     Examples
     --------
     >>> TwoViews(frames=4, min_crop=0.5)(20, np.random.default_rng(0))
-    (array([ 9, 13, 15, 18]), array([ 2,  6, 10, 14]))
+    (array([ 3,  6, 11, 15]), array([0, 4, 6, 9]))
     """
 
     frames: int

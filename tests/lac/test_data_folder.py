@@ -109,7 +109,7 @@ def test_a_folder_without_clips_is_refused(tmp_path):
 
 def test_two_files_of_one_name_are_refused(tmp_path):
     (folder(tmp_path, "a") / "clips" / "a.avi").touch()
-    with pytest.raises(ValueError, match="two clips of one name: .*a.avi and a.mp4"):
+    with pytest.raises(ValueError, match=r"two clips of one name: .*a\.avi and a\.mp4"):
         read_folder(tmp_path)
 
 
