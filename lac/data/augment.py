@@ -74,28 +74,44 @@ class Augmentation:
             Values in [0, 1].
         """
         shape, colour = _steps(self, size)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            whole = shape(frames.reshape(1, -1, *frames.shape[2:]))
-            return colour(whole.reshape(-1, 3, size, size))
+        state = torch.get_rng_state()
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed is slow without a GPU
+        try:
+            whole = _apply(shape, frames.reshape(1, -1, *frames.shape[2:]))
+            return _apply(colour, whole.reshape(-1, 3, size, size))
+        finally:
+            torch.set_rng_state(state)
+
+
+Steps = tuple[tuple[float, torch.nn.Module], ...]  # probability and step
 
 
 @lru_cache(maxsize=8)
-def _steps(augmentation: Augmentation, size: int) -> tuple[torch.nn.Module, torch.nn.Module]:
+def _steps(augmentation: Augmentation, size: int) -> tuple[Steps, Steps]:
     """Build kornia's steps: those of shape see a view as one image of 3 T channels.
 
     That is several times as fast as T images, and draws once per view by itself; the steps of
     colour need three channels and are told to draw once.
     """
     a = augmentation
-    shape = torch.nn.Sequential(
-        K.RandomResizedCrop((size, size), scale=a.scale, ratio=(0.9, 1.1), cropping_mode="slice"),
-        K.RandomHorizontalFlip(p=a.flip),
-        K.RandomGaussianBlur((5, 5), (0.1, 2.0), p=a.blur),
+    crop = K.RandomResizedCrop((size, size), scale=a.scale, ratio=(0.9, 1.1), cropping_mode="slice")
+    shape = (
+        (1.0, crop),
+        (a.flip, K.RandomHorizontalFlip(p=1.0)),
+        (a.blur, K.RandomGaussianBlur((5, 5), (0.1, 2.0), p=1.0)),
     )
-    colour = torch.nn.Sequential(
-        K.ColorJitter(a.brightness, a.contrast, a.saturation, a.hue, same_on_batch=True, p=1.0),
-        K.RandomChannelShuffle(p=a.shuffle, same_on_batch=True),
-        K.RandomGrayscale(p=a.grayscale, same_on_batch=True),
+    jitter = (a.brightness, a.contrast, a.saturation, a.hue)
+    colour = (
+        (1.0, K.ColorJitter(*jitter, same_on_batch=True, p=1.0)),
+        (a.shuffle, K.RandomChannelShuffle(p=1.0, same_on_batch=True)),
+        (a.grayscale, K.RandomGrayscale(p=1.0, same_on_batch=True)),
     )
     return shape, colour
+
+
+def _apply(steps: Steps, images: torch.Tensor) -> torch.Tensor:
+    """Apply each step with its probability; kornia itself would compute and discard."""
+    for probability, step in steps:
+        if torch.rand(()) < probability:
+            images = step(images)
+    return images
