@@ -1,0 +1,457 @@
+"""Torch tensors: derivatives of first and second order, operators, compilation, memory."""
+
+import shutil
+import subprocess
+import sys
+import tracemalloc
+
+import numba
+import numpy as np
+import pytest
+from oracle import FORMS, MODES, draw_penalty, expected, within
+
+import fastsw
+
+torch = pytest.importorskip("torch")
+from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
+FUNCTIONS = {"score": fastsw.score, "posterior": fastsw.posterior, "entropy": fastsw.entropy}
+
+
+class Call:
+    """A random call whose floating arguments are the leaves of a graph."""
+
+    def __init__(
+        self, shape=(2, 3, 4), forms=("scalar", "scalar"), dtype=torch.float64, seed=0, **options
+    ):
+        rng = np.random.default_rng([seed, *shape])
+        self.forms = []
+        temperature = options.pop("temperature", 0.8)
+        values = [
+            rng.standard_normal(shape),
+            draw_penalty(rng, forms[0], shape),
+            draw_penalty(rng, forms[1], shape),
+            temperature,
+        ]
+        self.leaves = []
+        for value in values:
+            sides = value if isinstance(value, tuple) else (value,)
+            self.forms.append(isinstance(value, tuple))
+            for side in sides:
+                leaf = torch.tensor(np.asarray(side), dtype=dtype).requires_grad_()
+                self.leaves.append(leaf)
+        self.options = options
+
+    def arguments(self, leaves=None):
+        """Similarity, and the keyword arguments."""
+        left = list(self.leaves if leaves is None else leaves)
+        grouped = [(left.pop(0), left.pop(0)) if paired else left.pop(0) for paired in self.forms]
+        similarity, gap_open, gap_extend, temperature = grouped
+        named = dict(gap_open=gap_open, gap_extend=gap_extend, temperature=temperature)
+        return similarity, named | self.options
+
+    def __call__(self, function, *leaves):
+        similarity, options = self.arguments(leaves or None)
+        return function(similarity, **options)
+
+    def numpy(self):
+        """The same arguments as NumPy arrays."""
+        similarity, options = self.arguments([leaf.detach().numpy() for leaf in self.leaves])
+        return similarity, options
+
+
+EVERY_FORM = [(form, form) for form in FORMS] + [
+    ("cell", "sides-vector"),
+    ("scalar", "sides-mixed"),
+]
+
+
+@pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
+@pytest.mark.parametrize("mode", MODES)
+def test_derivatives_of_score_are_exact(mode, forms):
+    call = Call(forms=forms, mode=mode, lengths=torch.tensor([[3, 4], [2, 3]]))
+    assert gradcheck(lambda *leaves: call(fastsw.score, *leaves), call.leaves)
+    assert gradgradcheck(lambda *leaves: call(fastsw.score, *leaves), call.leaves)
+
+
+@pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("function", ["posterior", "entropy"])
+def test_derivatives_of_posterior_and_entropy_are_exact(function, mode, forms):
+    call = Call(forms=forms, mode=mode, lengths=torch.tensor([[3, 4], [2, 3]]))
+    assert gradcheck(lambda *leaves: call(FUNCTIONS[function], *leaves), call.leaves)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [0.0, 0.05, 1.0])
+@pytest.mark.parametrize("mode", MODES)
+def test_torch_answers_as_numpy_does(mode, temperature, dtype):
+    shape = 9, 21, 18
+    call = Call(shape, ("sides-vector", "pair-cell"), dtype, mode=mode, temperature=temperature)
+    call.options["lengths"] = np.random.default_rng(0).integers(1, 19, (9, 2))
+    similarity, options = call.numpy()
+    options["temperature"] = float(options["temperature"])
+    for name, function in FUNCTIONS.items():
+        found = call(function)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(
+            found.detach().numpy(), function(similarity, **options), err_msg=name
+        )
+    score, gradients = call(fastsw.value_and_grad)
+    wanted_score, wanted = fastsw.value_and_grad(similarity, **options)
+    call(fastsw.score).sum().backward()
+    flat = [gradients.similarity, *gradients.gap_open, gradients.gap_extend, gradients.temperature]
+    wanted_flat = [wanted.similarity, *wanted.gap_open, wanted.gap_extend, wanted.temperature]
+    np.testing.assert_array_equal(score.detach().numpy(), wanted_score)
+    bound = 2e-5 if dtype == torch.float32 else 1e-12
+    for found, other, leaf in zip(flat, wanted_flat, call.leaves, strict=True):
+        assert found.dtype == leaf.grad.dtype == dtype
+        scale = 1 + np.abs(other)
+        within(found.detach().numpy(), other, bound * scale)
+        within(leaf.grad.numpy(), other, bound * scale)
+    first = fastsw.traceback(similarity, **without_temperature(options))
+    second = fastsw.traceback(call.leaves[0], **without_temperature(call.arguments()[1]))
+    assert [a.pairs.tolist() for a in first] == [a.pairs.tolist() for a in second]
+    drawn = [f.pairs.tolist() for f in fastsw.sample(similarity, **options, size=2, seed=1)[0]]
+    drawn_again = call(lambda s, **o: fastsw.sample(s, **o, size=2, seed=1))[0]
+    assert drawn == [f.pairs.tolist() for f in drawn_again]
+
+
+def without_temperature(options):
+    return {name: value for name, value in options.items() if name != "temperature"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_gradients_carry_each_pairs_upstream_weight(mode):
+    call = Call((5, 7, 6), ("sides-vector", "cell"), mode=mode)
+    weights = torch.linspace(-2.0, 3.0, 5, dtype=torch.float64)
+    call(fastsw.score).mul(weights).sum().backward()
+    similarity, options = call.numpy()
+    total = np.zeros((7, 6))
+    for b in range(5):
+        one = dict(options, gap_open=tuple(side[b : b + 1] for side in options["gap_open"]))
+        wanted = expected(similarity[b : b + 1], **one)
+        np.testing.assert_allclose(
+            call.leaves[0].grad[b].numpy(), float(weights[b]) * wanted.similarity[0], atol=1e-12
+        )
+        total += float(weights[b]) * wanted.gap_extend
+    np.testing.assert_allclose(call.leaves[3].grad.numpy(), total, atol=1e-11)
+
+
+def hessian_product(call, direction, function=fastsw.score):
+    """Hessian of the summed score times a direction, one tensor a leaf."""
+    gradients = torch.autograd.grad(call(function).sum(), call.leaves, create_graph=True)
+    along = sum((g * d).sum() for g, d in zip(gradients, direction, strict=True))
+    return torch.autograd.grad(along, call.leaves)
+
+
+def directions(call, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(leaf.shape, generator=generator, dtype=torch.float64) for leaf in call.leaves
+    ]
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 20.0])
+@pytest.mark.parametrize("shape", [(1, 50, 45), (10, 20, 33)], ids=str)
+@pytest.mark.parametrize("mode", MODES)
+def test_second_derivatives_of_larger_pairs_are_differences_of_first(
+    mode, shape, temperature, masked
+):
+    rng = np.random.default_rng(2)
+    call = Call(
+        shape,
+        ("sides-vector", "scalar"),
+        mode=mode,
+        temperature=temperature,
+        lengths=rng.integers(3, min(shape[1:]), (shape[0], 2)),
+    )
+    if masked:
+        with torch.no_grad():
+            call.leaves[0][torch.from_numpy(rng.random(shape) < 0.2)] = -torch.inf
+    direction = directions(call)
+    products = hessian_product(call, direction)
+    step = 1e-5 * min(temperature, 1.0)
+
+    def gradients_at(sign):
+        moved = [
+            (leaf + sign * step * d).detach().requires_grad_()
+            for leaf, d in zip(call.leaves, direction, strict=True)
+        ]
+        return torch.autograd.grad(call(fastsw.score, *moved).sum(), moved)
+
+    for product, ahead, behind in zip(products, gradients_at(1), gradients_at(-1), strict=True):
+        wanted = (ahead - behind) / (2 * step)
+        # Central differences: relative error step**2 / T**2 = 1e-10, rounding 1e-13 / step.
+        torch.testing.assert_close(
+            product, wanted, rtol=1e-5, atol=1e-6 * float(wanted.abs().max())
+        )
+    single = Call.__new__(Call)
+    single.forms, single.options = call.forms, call.options
+    single.leaves = [leaf.detach().float().requires_grad_() for leaf in call.leaves]
+    for product, wanted in zip(
+        hessian_product(single, [d.float() for d in direction]), products, strict=True
+    ):
+        # float32: inputs rounded to 6e-8 move second derivatives by 6e-8 |S| / T of their size,
+        # and posteriors of 2e-5 enter them, relative to the largest.
+        error = (product.double() - wanted).abs().max()
+        assert error <= 2e-4 * wanted.abs().max() / min(temperature, 1.0)
+
+
+def test_temperature_zero_has_a_path_as_gradient_and_no_curvature():
+    call = Call((3, 5, 6), ("sides-vector", "scalar"), temperature=0.0)
+    gradients = torch.autograd.grad(call(fastsw.score).sum(), call.leaves, create_graph=True)
+    assert set(gradients[0].unique().tolist()) == {0.0, 1.0}
+    seconds = torch.autograd.grad(
+        sum((g * g).sum() for g in gradients), call.leaves, allow_unused=True
+    )
+    assert all(second is None or not second.any() for second in seconds)
+
+
+class Recorder(TorchDispatchMode):
+    """Every operator that runs, with its arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        self.calls.append((function, arguments))
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize(
+    "forms", [("scalar", "scalar"), ("sides-vector", "pair-cell")], ids="+".join
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_operators_pass_opcheck(mode, forms):
+    call = Call(forms=forms, mode=mode)
+    with Recorder() as recorder:
+        hessian_product(call, directions(call))
+        with torch.no_grad():
+            call(fastsw.score)
+    operators = {f: a for f, a in recorder.calls if f.namespace == "fastsw"}
+    assert len(operators) == 3
+    for operator, arguments in operators.items():
+        detached = [
+            a.detach().requires_grad_(a.is_floating_point() and "tangent" not in operator.name())
+            if isinstance(a, torch.Tensor)
+            else a
+            for a in arguments
+        ]
+        torch.library.opcheck(operator, detached)
+
+
+@pytest.mark.parametrize(
+    ("backend", "mode"), [("aot_eager", m) for m in MODES] + [("inductor", "local")]
+)
+def test_compiled_functions_answer_the_same(backend, mode):
+    if backend == "inductor" and not shutil.which("c++"):
+        pytest.skip("inductor needs a C++ compiler")
+    call = Call((3, 5, 4), ("sides-vector", "scalar"), mode=mode)
+    lengths = torch.tensor([[5, 4], [2, 3], [1, 4]])
+
+    def loss(*leaves):
+        similarity, options = call.arguments([leaf * 1.5 for leaf in leaves])
+        options["lengths"] = lengths
+        of_score = fastsw.score(similarity, **options).sum()
+        options["temperature"] = 0.7  # a number, as most calls have it
+        return of_score + fastsw.posterior(similarity, **options).square().sum()
+
+    torch._dynamo.reset()
+    compiled = torch.compile(loss, fullgraph=True, backend=backend)
+    wanted = torch.autograd.grad(loss(*call.leaves), call.leaves)
+    found = torch.autograd.grad(compiled(*call.leaves), call.leaves)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(*call.leaves), loss(*call.leaves))
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_autocast_does_not_lower_precision(low):
+    call = Call((3, 30, 31), ("sides-vector", "scalar"), torch.float32)
+    outside = call(fastsw.score), torch.autograd.grad(call(fastsw.score).sum(), call.leaves)
+    with torch.autocast("cpu", dtype=low):
+        inside = call(fastsw.score), torch.autograd.grad(call(fastsw.score).sum(), call.leaves)
+        assert call(fastsw.posterior).dtype == torch.float32
+    torch.testing.assert_close(inside, outside, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_half_precision_computes_in_float32(low):
+    call = Call((3, 30, 31), ("sides-vector", "scalar"), low, temperature=0.5)
+    full = Call.__new__(Call)
+    full.forms, full.options = call.forms, call.options
+    full.leaves = [leaf.detach().float().requires_grad_() for leaf in call.leaves]
+    score = call(fastsw.score)
+    assert score.dtype == torch.float32
+    torch.testing.assert_close(score, full(fastsw.score), rtol=0, atol=0)
+    score.sum().backward()
+    full(fastsw.score).sum().backward()
+    for leaf, other in zip(call.leaves, full.leaves, strict=True):
+        assert leaf.grad.dtype == low
+        # One rounding to the dtype of the leaf.
+        torch.testing.assert_close(
+            leaf.grad.float(), other.grad, rtol=torch.finfo(low).eps, atol=torch.finfo(low).tiny
+        )
+    assert call(fastsw.posterior).dtype == low
+    assert call(fastsw.entropy).dtype == torch.float32
+    value, gradients = call(fastsw.value_and_grad)
+    assert value.dtype == torch.float32 and gradients.similarity.dtype == low
+
+
+def test_penalties_of_another_precision_keep_their_own():
+    similarity = torch.randn(2, 5, 4, requires_grad=True)
+    gap_open = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    gap_extend = torch.rand(2, dtype=torch.bfloat16).requires_grad_()
+    fastsw.score(similarity, gap_open=gap_open, gap_extend=gap_extend).sum().backward()
+    assert similarity.grad.dtype == torch.float32
+    assert gap_open.grad.dtype == torch.float64
+    assert gap_extend.grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda a: a.transpose(-1, -2).contiguous().transpose(-1, -2),
+        lambda a: a.repeat_interleave(2, -1)[..., ::2],
+        lambda a: torch.cat([a, a])[: len(a)],
+    ],
+    ids=["transposed", "strided", "sliced"],
+)
+def test_memory_layout_changes_nothing(layout):
+    call = Call((9, 12, 7), ("pair-cell", "sides-vector"))
+    moved = [layout(leaf) if leaf.ndim > 1 else leaf for leaf in call.leaves]
+    wanted = torch.autograd.grad(call(fastsw.score).sum(), call.leaves)
+    found = torch.autograd.grad(call(fastsw.score, *moved).sum(), call.leaves)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+def test_expanded_tensors_gather_their_gradients():
+    row = torch.randn(1, 6, 7, dtype=torch.float64, requires_grad=True)
+    batch = fastsw.score(row.expand(4, 6, 7), gap_open=1.0, gap_extend=0.5)
+    batch.sum().backward()
+    wanted = 4 * fastsw.posterior(row.detach(), gap_open=1.0, gap_extend=0.5)
+    torch.testing.assert_close(row.grad, wanted)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns that it loops over the batch
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_vmap_equals_the_batch(function):
+    call = Call((4, 6, 5), ("pair", "sides-vector"))
+    similarity, options = call.arguments()
+
+    def one(matrix, gap_open, columns, rows):
+        return FUNCTIONS[function](matrix, gap_open=gap_open, gap_extend=(columns, rows))
+
+    columns, rows = options["gap_extend"]
+    found = torch.func.vmap(one)(similarity, options["gap_open"], columns, rows)
+    options["temperature"] = 1.0
+    wanted = FUNCTIONS[function](similarity, **options)
+    torch.testing.assert_close(found, wanted)
+    mapped = torch.autograd.grad(found.square().sum(), call.leaves[:4])
+    batched = torch.autograd.grad(wanted.square().sum(), call.leaves[:4])
+    torch.testing.assert_close(mapped, batched)
+
+
+def test_nothing_of_the_size_of_the_similarity_is_copied():
+    similarity = torch.randn(2, 700, 900)
+    options = dict(gap_open=1.0, gap_extend=0.1)
+    fastsw.score(similarity, **options)
+    with Recorder() as recorder:
+        tracemalloc.start()
+        try:
+            fastsw.score(similarity, **options)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < similarity.nbytes / 2  # a copy would be all of it
+    copies = {"clone", "copy_", "_to_copy", "contiguous", "detach_copy"}
+    assert not [
+        function
+        for function, arguments in recorder.calls
+        if function.name().split("::")[1].split(".")[0] in copies
+        and any(isinstance(a, torch.Tensor) and a.numel() > 1000 for a in arguments)
+    ]
+
+
+def test_numpy_users_never_import_torch():
+    script = (
+        "import sys, numpy, fastsw\n"
+        "call = dict(gap_open=1.0, gap_extend=0.5)\n"
+        "fastsw.score(numpy.zeros((2, 3, 4)), **call)\n"
+        "fastsw.value_and_grad(numpy.zeros((2, 3, 4)), **call)\n"
+        "fastsw.traceback(numpy.zeros((3, 4)), **call)\n"
+        "fastsw.sample(numpy.zeros((3, 4)), **call, size=1, seed=0)\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=300).returncode == 0
+
+
+def test_a_tensor_used_twice_in_a_graph_gathers_both_gradients():
+    call = Call((3, 6, 5))
+    similarity = call.leaves[0]
+    penalty = torch.tensor(0.6, dtype=torch.float64, requires_grad=True)
+
+    def loss(s, p):
+        score = fastsw.score(s, gap_open=p, gap_extend=p, temperature=p)
+        posterior = fastsw.posterior(s, gap_open=2 * p, gap_extend=p)
+        return (posterior * score[:, None, None]).sum() + fastsw.entropy(
+            s * p, gap_open=p, gap_extend=p
+        ).sum()
+
+    assert gradcheck(loss, (similarity, penalty))
+    value = loss(similarity, penalty)
+    first = torch.autograd.grad(value, (similarity, penalty), retain_graph=True)
+    again = torch.autograd.grad(value, (similarity, penalty))
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+
+
+def test_a_change_in_place_between_forward_and_backward_is_refused():
+    similarity = torch.randn(2, 4, 5, requires_grad=True)
+    doubled = similarity * 2
+    score = fastsw.score(doubled, gap_open=1.0, gap_extend=0.5)
+    posterior = fastsw.posterior(doubled, gap_open=1.0, gap_extend=0.5)
+    doubled.mul_(3)
+    with pytest.raises(RuntimeError, match="inplace"):
+        (score.sum() + posterior.square().sum()).backward()
+
+
+def test_no_graph_is_kept_where_none_is_wanted():
+    call = Call()
+    with torch.no_grad():
+        assert not call(fastsw.score).requires_grad
+        assert not call(fastsw.posterior).requires_grad
+    with torch.inference_mode():
+        assert torch.isfinite(call(fastsw.score)).all()
+    detached = [leaf.detach() for leaf in call.leaves]
+    assert not call(fastsw.score, *detached).requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(1, 300, 280), (33, 40, 41)], ids=str)
+def test_answers_are_the_same_bit_for_bit(shape, dtype):
+    call = Call(shape, ("scalar", "sides-vector"), dtype)
+    direction = [d.to(dtype) for d in directions(call)]
+
+    def everything():
+        gradients = torch.autograd.grad(call(fastsw.score).sum(), call.leaves)
+        return [
+            call(fastsw.score),
+            call(fastsw.entropy),
+            *gradients,
+            *hessian_product(call, direction),
+        ]
+
+    threads = numba.get_num_threads()
+    first = everything()
+    try:
+        for count in (threads, 1):
+            numba.set_num_threads(count)
+            for one, other in zip(everything(), first, strict=True):
+                assert torch.equal(one, other)
+    finally:
+        numba.set_num_threads(threads)
