@@ -19,7 +19,7 @@ from lac.data._figure import PHASES, Body, carried, draw_script, joints, move
 from lac.data._progress import progress
 from lac.data._video import write_video
 
-DRAWING = 1  # raise with any change of the drawing: clips of another number are drawn again
+DRAWING = 2  # raise with any change of the drawing: other clips than before go elsewhere
 FPS = 15
 
 

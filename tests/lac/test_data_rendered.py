@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from lac.data import Rendered, read_folder, read_video, render
 from lac.data._figure import FRAMES, PHASES, Body, draw_script, joints, move
@@ -108,3 +109,36 @@ def test_the_recipe_is_written_beside_the_clips(tmp_path):
         "size": 32,
         "seed": 5,
     }
+
+
+def accuracy(clips, describe, *, training, scaled=1.0):
+    """Return the phase accuracy of logistic regression on cropped clips not trained on."""
+    rng = np.random.default_rng(0)
+    described, phases = [], []
+    for frames, phase in clips:
+        crop = int(rng.integers(len(phase) // 2, len(phase) + 1))
+        start = int(rng.integers(len(phase) - crop + 1))
+        described.append(describe(frames[start : start + crop]) * scaled)
+        phases.append(phase[start : start + crop])
+    model = LogisticRegression(max_iter=1000)
+    model.fit(np.concatenate(described[:training]), np.concatenate(phases[:training]))
+    return model.score(np.concatenate(described[training:]), np.concatenate(phases[training:]))
+
+
+def position(frames):
+    """Describe frames by powers of their number and share in the crop."""
+    number = np.arange(len(frames))[:, None] / 40
+    share = np.linspace(0, 1, len(frames))[:, None]
+    return np.concatenate([f**k for f in (number, share) for k in (1, 2, 3)], axis=1)
+
+
+def test_time_alone_tells_little_of_the_phase():
+    scripts = [draw_script(np.random.default_rng([0, number])) for number in range(400)]
+    clips = [(script.progress, script.phase) for script in scripts]
+    assert accuracy(clips, position, training=300, scaled=5) < 0.45  # chance is about 0.16
+
+
+def test_pixels_alone_tell_little_of_the_phase():
+    clips = [draw_clip(0, number, size=16) for number in range(64)]
+    pixels = accuracy(clips, lambda frames: frames.reshape(len(frames), -1) / 255, training=48)
+    assert pixels < 0.45
