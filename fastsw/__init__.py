@@ -1,8 +1,15 @@
 """Soft sequence alignment on NumPy arrays and PyTorch tensors, with exact gradients."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from fastsw._alignment import Alignment
 from fastsw._api import entropy, posterior, sample, score, traceback, value_and_grad
 from fastsw._numpy import Gradients
+
+if TYPE_CHECKING:
+    from fastsw import nn as nn
+    from fastsw import plot as plot
 
 __version__ = "0.1.0"
 
@@ -16,3 +23,10 @@ __all__ = [
     "traceback",
     "value_and_grad",
 ]
+
+
+def __getattr__(name):
+    """Import `fastsw.nn` (torch) and `fastsw.plot` (matplotlib) when they are first used."""
+    if name in ("nn", "plot"):
+        return import_module(f"fastsw.{name}")
+    raise AttributeError(f"module 'fastsw' has no attribute {name!r}")

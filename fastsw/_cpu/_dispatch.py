@@ -1,7 +1,8 @@
 """Entry points of the CPU backend: sort the pairs by the kernel that suits them, and run it.
 
-A pair is *void* (a side of length 0), *poisoned* (NaN or +inf in a valid cell) or sound. Sound
-pairs go to the hard kernel at temperature 0 and to the log-space kernel otherwise.
+A pair may be void (a side of length 0), poisoned (NaN or +inf in a valid cell) or sound. `_plan`
+decides; sound pairs go to the hard kernel at temperature 0, to the fast linear-space kernel where
+its range is proven to suffice, and to the robust log-space kernel elsewhere.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import numpy as np
 from fastsw import _problem
 from fastsw._cpu import _threads
 from fastsw._cpu._hard import align_hard
+from fastsw._cpu._linear import kernels, scratch
 from fastsw._cpu._log import align
+from fastsw._cpu._plan import HARD, LINEAR32, LINEAR64, LOG, POISONED, VOID, plan
 from fastsw._cpu._sample import draw_alignments
-from fastsw._cpu._scan import is_poisoned
+from fastsw._cpu._simd import native_lanes
 from fastsw._reference import MODES
 
 SCORE, GRADIENT, TANGENT = 0, 1, 2
@@ -84,7 +87,7 @@ def tangents(inputs: Inputs, dots: Derivatives) -> Derivatives:
     the component in T follows from the others.
     """
     if inputs.temperature == 0:
-        return _outputs(inputs, np.zeros)
+        return _run(inputs, TANGENT, dots)
     shrink = dots.temperature / inputs.temperature
     moved = inputs, dots
     if np.any(shrink):
@@ -104,69 +107,153 @@ def tangents(inputs: Inputs, dots: Derivatives) -> Derivatives:
     return _run(moved[0], TANGENT, moved[1])
 
 
-def _outputs(inputs, fill) -> Derivatives:
-    """Arrays for the results of all pairs."""
-    pairs = inputs.similarity.shape[0]
-    return Derivatives(
+def _run(inputs, want, dots) -> Derivatives:
+    """Send every pair to its kernel."""
+    similarity, penalties, temperature, mode, lengths = inputs
+    pairs = len(lengths)
+    routes, floors = np.empty(pairs, np.int64), np.zeros(pairs)
+    plan(similarity, penalties, temperature, MODES[mode], lengths, routes, floors)
+    whole = pairs > 0 and lengths.min(axis=0).tolist() == list(similarity.shape[1:])
+    if want == SCORE:
+        shape, empty = (1, 1, 1), np.empty
+    else:
+        shape = similarity.shape
+        empty = np.empty if whole and routes.min() >= LINEAR32 else np.zeros
+    out = Derivatives(
         np.zeros(pairs),
-        fill(inputs.similarity.shape, inputs.similarity.dtype),
-        tuple(np.zeros((pairs, *p.shape[1:])) for p in inputs.penalties),
+        empty(shape, similarity.dtype),
+        tuple(np.zeros((pairs, *p.shape[1:])) for p in penalties),
         np.zeros(pairs),
     )
-
-
-def _run(inputs, want, dots) -> Derivatives:
-    similarity, penalties, temperature, mode, lengths = inputs
-    out = _outputs(inputs, np.zeros if want != SCORE else _nothing)
-    void = np.flatnonzero((lengths == 0).any(axis=1))
-    poisoned = np.zeros(len(lengths), np.bool_)
-    is_poisoned(similarity, lengths, poisoned)
-    for b in void:
-        _void_pair(inputs, b, out, want, dots)
-    out.score[poisoned] = np.nan
-    if want != SCORE:
-        for b in np.flatnonzero(poisoned):
-            out.similarity[b, : lengths[b, 0], : lengths[b, 1]] = np.nan
-            for gradient in out.penalties:
-                gradient[b] = np.nan
-            out.temperature[b] = np.nan
-    sound = ~poisoned
-    sound[void] = False
-    order = np.flatnonzero(sound)
-    cells = lengths[:, 0] * lengths[:, 1]
-    order = order[np.argsort(-cells[order], kind="stable")]
-    if not order.size:
-        return out
-    gradients_out = (out.similarity, *out.penalties)
-    if temperature == 0:
-        pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
-        counts = np.zeros(len(lengths), np.int64)
-
-        def task(part):
-            align_hard(
-                similarity,
-                penalties,
-                MODES[mode],
-                lengths,
-                part,
-                gradients_out,
-                out.score,
-                pairs,
-                counts,
-                want,
-            )
-
-        _threads.spread(task, order, cells)
-        return out
-    result = np.zeros((len(lengths), 3))
-    direction = similarity, penalties
+    job = _Job(inputs, want, dots, out, floors, lengths[:, 0] * lengths[:, 1])
+    for route in np.unique(routes):
+        _KERNELS[route](job, np.flatnonzero(routes == route))
     if want == TANGENT:
-        direction = (
-            _ready(dots.similarity, similarity.dtype),
-            tuple(_ready(d, np.float64) for d in dots.penalties),
+        _temperature_tangent(inputs, np.flatnonzero(routes >= LINEAR32), out)
+    return out
+
+
+class _Job(NamedTuple):
+    """What the kernels of one call share."""
+
+    inputs: Inputs
+    want: int
+    dots: Derivatives | None
+    out: Derivatives
+    floors: np.ndarray  # [B]
+    cells: np.ndarray  # [B]
+
+    def gradients(self):
+        """Arrays that kernels write gradients to."""
+        return self.out.similarity, *self.out.penalties
+
+
+def _void(job, order):
+    """Pairs with an empty side, or in local mode without a pair that is allowed."""
+    for b in order:
+        _void_pair(job.inputs, b, job.out, job.want, job.dots)
+
+
+def _poisoned(job, order):
+    """Pairs with NaN or +inf: all of the answer is NaN."""
+    job.out.score[order] = np.nan
+    if job.want == SCORE:
+        return
+    for b in order:
+        n, m = job.inputs.lengths[b]
+        job.out.similarity[b, :n, :m] = np.nan
+    for gradient in (*job.out.penalties, job.out.temperature):
+        gradient[order] = np.nan
+
+
+def _hard(job, order):
+    """Pairs at temperature 0."""
+    if job.want != TANGENT:
+        scores, _, _ = _best_paths(job.inputs, order, job.gradients(), job.want, job.cells)
+        job.out.score[order] = scores[order]
+
+
+def _best_paths(inputs, order, out, want, cells) -> Paths:
+    """Run the hard kernel."""
+    similarity, penalties, _, mode, lengths = inputs
+    scores = np.full(len(lengths), -np.inf)
+    pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
+    counts = np.zeros(len(lengths), np.int64)
+
+    def task(part):
+        align_hard(
+            similarity, penalties, MODES[mode], lengths, part, out, scores, pairs, counts, want
         )
 
-    def soft_task(part):
+    _threads.spread(task, order, cells)
+    return Paths(scores, pairs, counts)
+
+
+def _linear32(job, order):
+    """Pairs whose range single precision can hold."""
+    _in_linear_space(job, order, 32, job.inputs.similarity, job.gradients())
+
+
+def _linear64(job, order):
+    """Pairs whose range needs double precision; single precision input is converted."""
+    similarity, out = job.inputs.similarity, job.gradients()
+    if similarity.dtype == np.float64:
+        _in_linear_space(job, order, 64, similarity, out)
+        return
+    wide = _ready(similarity, np.float64)
+    target = np.empty(out[0].shape)
+    _in_linear_space(job, order, 64, wide, (target, *out[1:]))
+    if job.want != SCORE:
+        for b in order:
+            n, m = job.inputs.lengths[b]
+            out[0][b, :n, :m] = target[b, :n, :m]
+
+
+def _in_linear_space(job, order, bits, similarity, out):
+    """Run the fast kernel; second derivatives are left to the log-space kernel."""
+    _, penalties, temperature, mode, lengths = job.inputs
+    if job.want == TANGENT:
+        _in_log_space(job, order)
+        return
+    rows, columns = (int(k) for k in lengths[order].max(axis=0))
+    by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
+    lanes = native_lanes(bits)
+    align_linear = kernels(bits, lanes, by_column)
+    result = np.zeros((len(lengths), 2))
+
+    def task(part):
+        work = scratch(bits, lanes, rows, columns, job.want)
+        align_linear(
+            similarity,
+            penalties,
+            temperature,
+            MODES[mode],
+            lengths,
+            part,
+            job.floors,
+            work,
+            out,
+            result,
+            job.want,
+        )
+
+    _threads.spread(task, order, job.cells)
+    job.out.score[order] = result[order, 0]
+    job.out.temperature[order] = result[order, 1]
+
+
+def _in_log_space(job, order):
+    """Run the robust kernel."""
+    similarity, penalties, temperature, mode, lengths = job.inputs
+    result = np.zeros((len(lengths), 3))
+    direction = similarity, penalties
+    if job.want == TANGENT:
+        direction = (
+            _ready(job.dots.similarity, similarity.dtype),
+            tuple(_ready(d, np.float64) for d in job.dots.penalties),
+        )
+
+    def task(part):
         align(
             similarity,
             penalties,
@@ -175,24 +262,24 @@ def _run(inputs, want, dots) -> Derivatives:
             lengths,
             part,
             direction,
-            gradients_out,
+            job.gradients(),
             result,
-            want,
+            job.want,
         )
 
-    _threads.spread(soft_task, order, cells)
-    if want == TANGENT:
-        out.score[order] = result[order, 2]
-        _temperature_tangent(inputs, order, out)
-    else:
-        out.score[order] = result[order, 0]
-        out.temperature[order] = result[order, 1]
-    return out
+    _threads.spread(task, order, job.cells)
+    job.out.score[order] = result[order, 2 if job.want == TANGENT else 0]
+    job.out.temperature[order] = result[order, 1]
 
 
-def _nothing(shape, dtype):
-    """An array that stands for a gradient nobody asked for."""
-    return np.zeros((1, 1, 1), dtype)
+_KERNELS = {
+    VOID: _void,
+    POISONED: _poisoned,
+    HARD: _hard,
+    LINEAR32: _linear32,
+    LINEAR64: _linear64,
+    LOG: _in_log_space,
+}
 
 
 def _temperature_tangent(inputs, order, out):
@@ -234,31 +321,15 @@ def _void_pair(inputs, b, out, want, dots):
 
 def paths(inputs: Inputs) -> Paths:
     """One best path a pair at temperature 0; NaN scores and no path where a cell is poisoned."""
-    similarity, penalties, _, mode, lengths = inputs
-    scores = _run(inputs._replace(temperature=0.0), SCORE, None).score
-    pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
-    counts = np.zeros(len(lengths), np.int64)
+    cold = inputs._replace(temperature=0.0)
+    scores = _run(cold, SCORE, None).score
+    lengths = inputs.lengths
     cells = lengths[:, 0] * lengths[:, 1]
+    unused = tuple(np.zeros((len(lengths), 1, 1)) for _ in range(4))
+    indicator = np.zeros(inputs.similarity.shape, inputs.similarity.dtype)
     order = np.flatnonzero((cells > 0) & ~np.isnan(scores))
-    out = tuple(np.zeros((len(lengths), 1, 1)) for _ in range(4))
-    indicator = np.zeros(similarity.shape, similarity.dtype)
-
-    def task(part):
-        align_hard(
-            similarity,
-            penalties,
-            MODES[mode],
-            lengths,
-            part,
-            (indicator, *out),
-            scores,
-            pairs,
-            counts,
-            GRADIENT,
-        )
-
-    _threads.spread(task, order, cells)
-    return Paths(scores, pairs, counts)
+    found = _best_paths(cold, order, (indicator, *unused), GRADIENT, cells)
+    return Paths(scores, found.pairs, found.counts)
 
 
 def samples(inputs: Inputs, *, size: int, seed: int) -> list[tuple[np.ndarray, list[np.ndarray]]]:

@@ -1,0 +1,111 @@
+"""Which kernel suits a pair: one pass over its values and a proof that nothing can be lost.
+
+The fast traversal `_linear` holds a cell's three states as floats that share an exponent. Let u be
+log2(e) / T. A state is lost once it is a factor 2**126 (float32; 2**1022 in float64) below the
+largest state of its cell. Whatever follows the lost state can also follow the largest one, at a
+cost of at most (open - extend) more: from M a gap is opened rather than extended; from Y, which
+cannot turn into X, the columns are skipped before the rows instead, at the same price as long as
+column penalties depend on the column only and row penalties on the row only. A local alignment
+that ends in M ends at least as well at the pair before the gap. So what is lost is at most
+2**(u * |open - extend| - 126) of the total, and the limits below leave 2**-46 (2**-122).
+
+Cells so low that an alignment through them cannot reach 2**-144 (2**-1009) of the total count as
+forbidden; the floor is found from the best that an alignment through such a cell can still get
+and the worst that is always available.
+"""
+
+import math
+
+import numpy as np
+
+from fastsw._cpu._compile import helper, kernel
+from fastsw._reference import LOCAL
+
+VOID, POISONED, HARD, LINEAR32, LINEAR64, LOG = range(6)
+
+LOG2E = 1.0 / math.log(2.0)
+
+
+@helper
+def extremes(similarity, b, n, m):
+    """Largest value, smallest finite value, and whether there is NaN or +inf."""
+    top, low, sound = -np.inf, np.inf, True
+    for i in range(n):
+        for j in range(m):
+            s = similarity[b, i, j]
+            sound &= s < np.inf
+            top = max(top, s)
+            low = min(low, s if s > -np.inf else np.inf)
+    return top, low, sound
+
+
+@helper
+def span(penalty, b, rows, columns):
+    """Smallest and largest penalty of a pair; (inf, -inf) for none."""
+    low, top = np.inf, -np.inf
+    p = penalty[min(b, penalty.shape[0] - 1)]
+    for i in range(min(rows, p.shape[0])):
+        for j in range(min(columns, p.shape[1])):
+            low, top = min(low, p[i, j]), max(top, p[i, j])
+    return low, top
+
+
+@helper
+def route(top, low, spans, temperature, mode, n, m, single):
+    """The kernel for a sound pair whose penalties do not vary from cell to cell, and the floor."""
+    unit = LOG2E / temperature
+    largest, gain, gaps, spread = 0.0, 0.0, 0.0, 0.0
+    for k in range(4):
+        largest = max(largest, abs(spans[k][0]), abs(spans[k][1]))
+        gain = max(gain, -spans[k][0])
+    for k in (0, 2):
+        opened, extended = spans[k], spans[k + 1]
+        spread = max(spread, opened[1] - extended[0], extended[1] - opened[0])
+    gaps = largest * (n + m)
+    worst = top if mode == LOCAL else -gaps
+    best_rest = min(n, m) * max(top, 0.0) + gain * (n + m)
+    for kernel_, bits, digits, whole in ((LINEAR32, 80, 22, 27), (LINEAR64, 900, 50, 58)):
+        if kernel_ == LINEAR32 and not single:
+            continue
+        nats = 100.0 if kernel_ == LINEAR32 else 700.0
+        floor = worst - best_rest - nats * temperature
+        reach = unit * max(abs(top) if top > -np.inf else 0.0, abs(max(low, floor)))
+        if low == np.inf:
+            reach = 0.0
+        total = reach * (n + m) + unit * gaps
+        fits = unit * largest <= bits and unit * spread <= bits
+        if fits and reach < 2.0**digits and unit * abs(floor) < 2.0**whole and total < 2.0**whole:
+            return kernel_, floor
+    return LOG, 0.0
+
+
+@kernel
+def plan(similarity, penalties, temperature, mode, lengths, routes, floors):
+    """Choose a kernel for every pair."""
+    by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
+    by_cell |= penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1
+    single = similarity.itemsize == 4
+    for b in range(lengths.shape[0]):
+        n, m = lengths[b, 0], lengths[b, 1]
+        if n == 0 or m == 0:
+            routes[b] = VOID
+            continue
+        top, low, sound = extremes(similarity, b, n, m)
+        if not sound:
+            routes[b] = POISONED
+        elif mode == LOCAL and top == -np.inf:
+            routes[b] = VOID
+        elif temperature == 0.0:
+            routes[b] = HARD
+        elif by_cell:
+            routes[b] = LOG
+        else:
+            spans = (
+                span(penalties[0], b, 1, m),
+                span(penalties[1], b, 1, m),
+                span(penalties[2], b, n, 1),
+                span(penalties[3], b, n, 1),
+            )
+            routes[b], floors[b] = route(
+                float(top), float(low), spans, temperature, mode, n, m, single
+            )

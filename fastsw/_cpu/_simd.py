@@ -1,0 +1,448 @@
+"""Explicit SIMD values for Numba: LLVM vectors of floats and of integers of the same size.
+
+LLVM does not vectorise loops over lanes whose body is a recurrence, so kernels say what is a
+vector. Any number of lanes compiles on any processor; LLVM splits what is wider than a register.
+Arrays are flat (1-D, C-contiguous); indices count elements; no bounds are checked.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from types import SimpleNamespace
+
+import llvmlite.binding
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, overload, register_model
+
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+
+class Vector(types.Type):
+    """Numba type of `lanes` floats ("f") or integers ("i") of `bits` bits."""
+
+    def __init__(self, kind: str, bits: int, lanes: int):
+        self.kind, self.bits, self.lanes = kind, bits, lanes
+        super().__init__(name=f"Vector({kind}{bits}x{lanes})")
+
+    @property
+    def element(self):
+        """LLVM type of one lane."""
+        if self.kind == "i":
+            return ir.IntType(self.bits)
+        return ir.FloatType() if self.bits == 32 else ir.DoubleType()
+
+    @property
+    def llvm(self):
+        """LLVM type of the whole vector."""
+        return ir.VectorType(self.element, self.lanes)
+
+    @property
+    def suffix(self):
+        """How LLVM's overloaded intrinsics spell the type."""
+        return f"v{self.lanes}{self.kind}{self.bits}"
+
+    def constant(self, value):
+        """LLVM constant with the same value in all lanes."""
+        return ir.Constant(self.llvm, [self.element(value)] * self.lanes)
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, vector.llvm)
+
+
+def _binary(on_floats, on_integers):
+    @intrinsic
+    def operation(context, a, b):
+        if not (isinstance(a, Vector) and a == b):
+            return None
+
+        def generate(context, builder, signature, arguments):
+            name = on_floats if a.kind == "f" else on_integers
+            return getattr(builder, name)(*arguments)
+
+        return a(a, b), generate
+
+    return operation
+
+
+_add, _subtract = _binary("fadd", "add"), _binary("fsub", "sub")
+_multiply, _divide = _binary("fmul", "mul"), _binary("fdiv", "sdiv")
+
+for _operator, _operation in (
+    (operator.add, _add),
+    (operator.sub, _subtract),
+    (operator.mul, _multiply),
+    (operator.truediv, _divide),
+):
+
+    def _declare(operation):
+        def implement(a, b):
+            if isinstance(a, Vector) and isinstance(b, Vector):
+                return lambda a, b: operation(a, b)
+            return None
+
+        return implement
+
+    overload(_operator, inline="always")(_declare(_operation))
+
+
+def _compare(builder, vector, how, a, b):
+    if vector.kind == "f":
+        return builder.fcmp_ordered(how, a, b)
+    return builder.icmp_signed(how, a, b)
+
+
+@intrinsic
+def vmax(context, a, b):
+    """Lane-wise maximum; of b where a lane of a is NaN."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.select(_compare(builder, a, ">", *arguments), *arguments)
+
+    return a(a, b), generate
+
+
+@intrinsic
+def vmin(context, a, b):
+    """Lane-wise minimum; of b where a lane of a is NaN."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.select(_compare(builder, a, "<", *arguments), *arguments)
+
+    return a(a, b), generate
+
+
+@intrinsic
+def where_greater(context, a, b, yes, no):
+    """Lanes of `yes` where a > b, of `no` elsewhere."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.select(_compare(builder, a, ">", *arguments[:2]), *arguments[2:])
+
+    return yes(a, b, yes, no), generate
+
+
+@intrinsic
+def fma(context, a, b, c):
+    """a * b + c with one rounding."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(a.llvm, [a.llvm] * 3)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.{a.suffix}")
+        return builder.call(function, arguments)
+
+    return a(a, b, c), generate
+
+
+@intrinsic
+def nearest(context, a):
+    """Nearest whole number, as floats."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(a.llvm, [a.llvm])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.rint.{a.suffix}")
+        return builder.call(function, arguments)
+
+    return a(a), generate
+
+
+@intrinsic
+def to_integers(context, a):
+    """Whole floats as integers."""
+    result = Vector("i", a.bits, a.lanes)
+
+    def generate(context, builder, signature, arguments):
+        return builder.fptosi(arguments[0], result.llvm)
+
+    return result(a), generate
+
+
+@intrinsic
+def reinterpret(context, a):
+    """The same bits as the other kind of vector."""
+    result = Vector("i" if a.kind == "f" else "f", a.bits, a.lanes)
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], result.llvm)
+
+    return result(a), generate
+
+
+def _pointer(context, builder, array_type, array, index, target):
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), target.as_pointer())
+
+
+@functools.cache
+def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
+    """The operations that depend on the vector's size, for kernels to close over."""
+    floats, integers = Vector("f", bits, lanes), Vector("i", bits, lanes)
+    scalar = types.float32 if bits == 32 else types.float64
+    integer = types.int32 if bits == 32 else types.int64
+    mantissa = 23 if bits == 32 else 52
+    alignment = bits // 8
+
+    def loader(vector):
+        @intrinsic
+        def load(context, array, index):
+            def generate(context, builder, signature, arguments):
+                pointer = _pointer(context, builder, array, *arguments, vector.llvm)
+                value = builder.load(pointer)
+                value.align = alignment
+                return value
+
+            return vector(array, types.intp), generate
+
+        return load
+
+    @intrinsic
+    def store(context, array, index, value):
+        def generate(context, builder, signature, arguments):
+            pointer = _pointer(context, builder, array, *arguments[:2], value.llvm)
+            builder.store(arguments[2], pointer).align = alignment
+            return context.get_dummy_value()
+
+        return types.none(array, types.intp, value), generate
+
+    def splatter(vector, element):
+        @intrinsic
+        def splat(context, value):
+            def generate(context, builder, signature, arguments):
+                undefined = ir.Constant(vector.llvm, ir.Undefined)
+                one = builder.insert_element(undefined, arguments[0], I32(0))
+                zeros = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
+                return builder.shuffle_vector(one, undefined, zeros)
+
+            return vector(element), generate
+
+        return splat
+
+    @intrinsic
+    def exponent(context, a):
+        """Biased exponent of non-negative floats."""
+
+        def generate(context, builder, signature, arguments):
+            bits_ = builder.bitcast(arguments[0], integers.llvm)
+            return builder.lshr(bits_, integers.constant(mantissa))
+
+        return integers(floats), generate
+
+    @intrinsic
+    def from_exponent(context, a):
+        """Floats with the given biased exponents (0 gives 0)."""
+
+        def generate(context, builder, signature, arguments):
+            shifted = builder.shl(arguments[0], integers.constant(mantissa))
+            return builder.bitcast(shifted, floats.llvm)
+
+        return floats(integers), generate
+
+    def shuffler(mask):
+        @intrinsic
+        def shuffle(context, a, b):
+            def generate(context, builder, signature, arguments):
+                return builder.shuffle_vector(
+                    *arguments, ir.Constant(ir.VectorType(I32, lanes), list(mask))
+                )
+
+            return a(a, b), generate
+
+        return shuffle
+
+    def entering(mask, lane):
+        @intrinsic
+        def enter(context, a, array, index):
+            """The lanes moved on by one; the free lane takes array[index]."""
+
+            def generate(context, builder, signature, arguments):
+                data = context.make_array(array)(context, builder, arguments[1]).data
+                element = builder.load(builder.gep(data, [arguments[2]]))
+                moved = builder.shuffle_vector(
+                    arguments[0], arguments[0], ir.Constant(ir.VectorType(I32, lanes), list(mask))
+                )
+                return builder.insert_element(moved, element, I32(lane))
+
+            return a(a, array, types.intp), generate
+
+        return enter
+
+    def leaving(lane):
+        @intrinsic
+        def leave(context, array, index, a):
+            """Store one lane at array[index]."""
+
+            def generate(context, builder, signature, arguments):
+                data = context.make_array(array)(context, builder, arguments[0]).data
+                element = builder.extract_element(arguments[2], I32(lane))
+                builder.store(element, builder.gep(data, [arguments[1]]))
+                return context.get_dummy_value()
+
+            return types.none(array, types.intp, a), generate
+
+        return leave
+
+    @intrinsic
+    def total(context, a):
+        """Sum of all lanes, as float64."""
+
+        def generate(context, builder, signature, arguments):
+            value = ir.Constant(ir.DoubleType(), 0.0)
+            for lane in range(lanes):
+                part = builder.extract_element(arguments[0], I32(lane))
+                if bits == 32:
+                    part = builder.fpext(part, ir.DoubleType())
+                value = builder.fadd(value, part)
+            return value
+
+        return types.float64(floats), generate
+
+    def inside(builder, column, limit):
+        """Mask of the lanes u with 0 <= column + u < limit."""
+        vector = ir.VectorType(I64, lanes)
+        zeros = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
+        undefined = ir.Constant(vector, ir.Undefined)
+
+        def spread(value):
+            one = builder.insert_element(undefined, value, I32(0))
+            return builder.shuffle_vector(one, undefined, zeros)
+
+        steps = ir.Constant(vector, [I64(u) for u in range(lanes)])
+        return builder.icmp_unsigned("<", builder.add(spread(column), steps), spread(limit))
+
+    def row_limits(builder, bottom, rows, columns, lane):
+        """Columns that lane `lane` (row bottom - lane) may touch: all or none."""
+        row = builder.sub(bottom, I64(lane))
+        return builder.select(builder.icmp_unsigned("<", row, rows), columns, I64(0))
+
+    def transpose(builder, rows):
+        """Transposed square of vectors, by butterflies."""
+        rows = list(rows)
+        distance = 1
+        while distance < lanes:
+            low = [u if not u & distance else u - distance + lanes for u in range(lanes)]
+            high = [u + distance if not u & distance else u + lanes for u in range(lanes)]
+            masks = [ir.Constant(ir.VectorType(I32, lanes), m) for m in (low, high)]
+            for u in range(lanes):
+                if not u & distance:
+                    a, b = rows[u], rows[u + distance]
+                    rows[u] = builder.shuffle_vector(a, b, masks[0])
+                    rows[u + distance] = builder.shuffle_vector(a, b, masks[1])
+            distance *= 2
+        return rows
+
+    @intrinsic
+    def load_skewed(context, source, base, stride, column, bottom, rows, columns, out, at, step):
+        """Read a skewed square of a matrix and store it transposed.
+
+        Lane r is row ``bottom - r``, whose first column is ``column + r`` and which starts at
+        source[base] for r = 0. Vector u, the lanes' u-th columns, goes to out[at + u * step].
+        Cells outside of [0, rows) x [0, columns) read as -inf and are not touched.
+        """
+
+        def generate(context, builder, signature, arguments):
+            data = context.make_array(source)(context, builder, arguments[0]).data
+            base_, stride_, column_, bottom_, rows_, columns_ = arguments[1:7]
+            kind = ir.FunctionType(
+                floats.llvm,
+                [ir.PointerType(), I32, ir.VectorType(I1, lanes), floats.llvm],
+            )
+            masked = cgutils.get_or_insert_function(
+                builder.module, kind, f"llvm.masked.load.{floats.suffix}.p0"
+            )
+            vectors = []
+            for lane in range(lanes):
+                offset = builder.sub(base_, builder.mul(stride_, I64(lane)))
+                pointer = builder.gep(data, [builder.add(offset, I64(lane))])
+                limit = row_limits(builder, bottom_, rows_, columns_, lane)
+                mask = inside(builder, builder.add(column_, I64(lane)), limit)
+                vectors.append(
+                    builder.call(
+                        masked,
+                        [pointer, I32(alignment), mask, floats.constant(float("-inf"))],
+                    )
+                )
+            for u, vector in enumerate(transpose(builder, vectors)):
+                index = builder.add(arguments[8], builder.mul(arguments[9], I64(u)))
+                pointer = _pointer(context, builder, out, arguments[7], index, floats.llvm)
+                builder.store(vector, pointer).align = alignment
+            return context.get_dummy_value()
+
+        whole = types.intp
+        return (
+            types.none(source, whole, whole, whole, whole, whole, whole, out, whole, whole),
+            generate,
+        )
+
+    @intrinsic
+    def store_skewed(
+        context, source, at, step, target, base, stride, column, bottom, rows, columns
+    ):
+        """Store a transposed skewed square back: the reverse of `load_skewed`."""
+
+        def generate(context, builder, signature, arguments):
+            data = context.make_array(target)(context, builder, arguments[3]).data
+            base_, stride_, column_, bottom_, rows_, columns_ = arguments[4:]
+            kind = ir.FunctionType(
+                ir.VoidType(),
+                [floats.llvm, ir.PointerType(), I32, ir.VectorType(I1, lanes)],
+            )
+            masked = cgutils.get_or_insert_function(
+                builder.module, kind, f"llvm.masked.store.{floats.suffix}.p0"
+            )
+            vectors = []
+            for u in range(lanes):
+                index = builder.add(arguments[1], builder.mul(arguments[2], I64(u)))
+                pointer = _pointer(context, builder, source, arguments[0], index, floats.llvm)
+                value = builder.load(pointer)
+                value.align = alignment
+                vectors.append(value)
+            for lane, vector in enumerate(transpose(builder, vectors)):
+                offset = builder.sub(base_, builder.mul(stride_, I64(lane)))
+                pointer = builder.gep(data, [builder.add(offset, I64(lane))])
+                limit = row_limits(builder, bottom_, rows_, columns_, lane)
+                mask = inside(builder, builder.add(column_, I64(lane)), limit)
+                builder.call(masked, [vector, pointer, I32(alignment), mask])
+            return context.get_dummy_value()
+
+        whole = types.intp
+        return (
+            types.none(source, whole, whole, target, whole, whole, whole, whole, whole, whole),
+            generate,
+        )
+
+    return SimpleNamespace(
+        lanes=lanes,
+        mantissa=mantissa,
+        bias=127 if bits == 32 else 1023,
+        load_f=loader(floats),
+        load_i=loader(integers),
+        store=store,
+        splat_f=splatter(floats, scalar),
+        splat_i=splatter(integers, integer),
+        exponent=exponent,
+        from_exponent=from_exponent,
+        # Each lane takes the one above (r + 1), the last lane an array element.
+        from_above=entering([*range(1, lanes), 0], lanes - 1),
+        # Each lane takes the one below (r - 1), the first lane an array element.
+        from_below=entering([lanes - 1, *range(lanes - 1)], 0),
+        shift_up=shuffler([2 * lanes - 1, *range(lanes - 1)]),
+        store_first=leaving(0),
+        store_last=leaving(lanes - 1),
+        total=total,
+        load_skewed=load_skewed,
+        store_skewed=store_skewed,
+    )
+
+
+@functools.cache
+def native_lanes(bits: int) -> int:
+    """Lanes of this processor's widest vector registers, at least 128 bits' worth."""
+    features = llvmlite.binding.get_host_cpu_features()
+    for feature, width in (("avx512vl", 512), ("avx2", 256)):
+        if features.get(feature):
+            return width // bits
+    return 128 // bits
