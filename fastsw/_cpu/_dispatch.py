@@ -210,19 +210,18 @@ def _linear64(job, order):
 
 
 def _in_linear_space(job, order, bits, similarity, out):
-    """Run the fast kernel; second derivatives are left to the log-space kernel."""
+    """Run the fast kernel."""
     _, penalties, temperature, mode, lengths = job.inputs
-    if job.want == TANGENT:
-        _in_log_space(job, order)
-        return
     rows, columns = (int(k) for k in lengths[order].max(axis=0))
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
+    graded, second = job.want != SCORE, job.want == TANGENT
     lanes = native_lanes(bits)
-    align_linear = kernels(bits, lanes, by_column)
+    align_linear = kernels(bits, lanes, by_column, second)
     result = np.zeros((len(lengths), 2))
+    direction = _direction(job, similarity)
 
     def task(part):
-        work = scratch(bits, lanes, rows, columns, job.want)
+        work = scratch(bits, lanes, rows, columns, graded=graded, second=second)
         align_linear(
             similarity,
             penalties,
@@ -231,10 +230,11 @@ def _in_linear_space(job, order, bits, similarity, out):
             lengths,
             part,
             job.floors,
+            direction,
             work,
             out,
             result,
-            job.want,
+            graded,
         )
 
     _threads.spread(task, order, job.cells)
@@ -242,16 +242,21 @@ def _in_linear_space(job, order, bits, similarity, out):
     job.out.temperature[order] = result[order, 1]
 
 
+def _direction(job, similarity):
+    """Tangents of similarity and penalties; stand-ins where first derivatives are asked for."""
+    if job.want != TANGENT:
+        return similarity, job.inputs.penalties
+    return (
+        _ready(job.dots.similarity, similarity.dtype),
+        tuple(_ready(d, np.float64) for d in job.dots.penalties),
+    )
+
+
 def _in_log_space(job, order):
     """Run the robust kernel."""
     similarity, penalties, temperature, mode, lengths = job.inputs
     result = np.zeros((len(lengths), 3))
-    direction = similarity, penalties
-    if job.want == TANGENT:
-        direction = (
-            _ready(job.dots.similarity, similarity.dtype),
-            tuple(_ready(d, np.float64) for d in job.dots.penalties),
-        )
+    direction = _direction(job, similarity)
 
     def task(part):
         align(

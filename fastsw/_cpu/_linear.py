@@ -47,29 +47,40 @@ from fastsw._reference import FITTING, GLOBAL, LOCAL
 LOG2E = 1.0 / math.log(2.0)
 
 # Fields of one step in the table of floats and in the table of integers.
-SCORE, WEIGHT, M, X, Y, FLOATS = 0, 1, 2, 3, 4, 5
+# A walk with tangents uses the fields from SLOPE on as well.
+SCORE, WEIGHT, M, X, Y, SLOPE, M_DOT, X_DOT, Y_DOT = range(9)
 SHIFT, SCALE, INTEGERS = 0, 1, 2
 
 # Parameters that each lane has of its own.
-START, END, OPEN_X, EXTEND_X, OPEN_Y, EXTEND_Y, OPEN_BELOW, EXTEND_BELOW, LANE_FLOATS = range(9)
+START, END, OPEN_X, EXTEND_X, OPEN_Y, EXTEND_Y, OPEN_BELOW, EXTEND_BELOW = range(8)
+LANE_FLOATS = 16  # the same again, DOT further on, for tangents
+DOT = 8
 
 # Sums that each lane leaves.
-ENDED, PAID_OPEN_X, PAID_EXTEND_X, PAID_OPEN_Y, PAID_EXTEND_Y, MEAN, LANE_SUMS = range(7)
+ENDED, ENDED_DOT, PAID_OPEN_X, PAID_EXTEND_X, PAID_OPEN_Y, PAID_EXTEND_Y, MEAN, LANE_SUMS = range(8)
+
+# Rows of the column array: gap factors, what was paid there, and the factors' tangents.
+OPEN, EXTEND, PAID_OPEN, PAID_EXTEND, OPEN_DOT, EXTEND_DOT, COLUMN_ROWS = range(7)
+
+
+def fields(second):
+    """Floats of a step, of a carried cell forwards and of one backwards."""
+    return (9, 6, 4) if second else (5, 3, 2)
 
 
 class Work(NamedTuple):
     """Scratch arrays of one thread, all flat; see `workspace`."""
 
-    floats: np.ndarray  # tables: FLOATS x W a step
+    floats: np.ndarray  # tables: fields x W a step
     integers: np.ndarray  # tables: INTEGERS x W a step
-    carry: np.ndarray  # forward rows: m, x, y
+    carry: np.ndarray  # forward rows: m, x, y and their tangents
     carry_k: np.ndarray  # their exponents
-    back: np.ndarray  # backward row: y, then w * m
+    back: np.ndarray  # backward row: y, then w * m, then their tangents
     back_k: np.ndarray  # their exponents
     lane: np.ndarray  # LANE_FLOATS x W
     lane_k: np.ndarray  # exponents of START and END, then of ENDED
     sums: np.ndarray  # LANE_SUMS x W
-    columns: np.ndarray  # gap factors of columns: open, extend; then what was paid there
+    columns: np.ndarray  # COLUMN_ROWS rows
     square: np.ndarray  # W x W posteriors
 
 
@@ -78,6 +89,7 @@ class Pair(NamedTuple):
 
     source: np.ndarray  # similarity
     target: np.ndarray  # its gradient
+    direction: np.ndarray  # tangent of the similarity
     offset: int
     stride: int
     n: int
@@ -161,10 +173,11 @@ def arithmetic(bits, lanes):
 
 
 @functools.cache
-def walks(bits, lanes, by_column):
+def walks(bits, lanes, by_column, second):
     """Forward and backward walk of one strip.
 
-    ``by_column`` says whether penalties of skipped columns differ from column to column.
+    ``by_column`` says whether penalties of skipped columns differ from column to column;
+    ``second`` whether tangents are carried and the tangent of the gradient is written.
     """
     simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
     load_f, load_i, store = simd.load_f, simd.load_i, simd.store
@@ -178,33 +191,45 @@ def walks(bits, lanes, by_column):
     zero, one, nothing, none = kind.real(0), kind.real(1), kind.nothing, kind.whole(0)
     bias, inverse = kind.whole(simd.bias), kind.whole(2 * simd.bias)
     width, pad = lanes, 2 * lanes
-    float_step, integer_step = FLOATS * lanes, INTEGERS * lanes
+    per_step, carried, returned = fields(second)
+    float_step, integer_step = per_step * lanes, INTEGERS * lanes
 
     @helper
-    def weigh(pair, work, slot, t0, bottom, scale):
-        """Weights of the steps t0 .. t0 + W - 1, into the strip's tables from `slot` on."""
-        floats, integers = work.floats, work.integers
+    def load_square(pair, source, work, field, slot, t0, bottom):
+        """Cells of the steps t0 .. t0 + W - 1 into a field of the strip's tables."""
         last = bottom - pair.origin
         column = t0 - (width - 1) - pair.origin
-        at, at_k = slot * float_step, slot * integer_step
         load_skewed(
-            pair.source,
+            source,
             pair.offset + last * pair.stride + column,
             pair.stride,
             column,
             last,
             pair.n,
             pair.m,
-            floats,
-            at,
+            work.floats,
+            slot * float_step + field * width,
             float_step,
         )
+
+    @helper
+    def weigh(pair, work, slot, t0, bottom, scale):
+        """Weights of the steps t0 .. t0 + W - 1, into the strip's tables from `slot` on."""
+        floats, integers = work.floats, work.integers
+        at, at_k = slot * float_step, slot * integer_step
+        load_square(pair, pair.source, work, SCORE, slot, t0, bottom)
+        if second:
+            load_square(pair, pair.direction, work, SLOPE, slot, t0, bottom)
+        per_temperature, zeros = splat_f(scale[3]), splat_f(zero)
         high, low, floor = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
         for u in range(width):
             scaled, f, k = weight(load_f(floats, at), high, low, floor)
             store(floats, at + SCORE * width, scaled)
             store(floats, at + WEIGHT * width, f)
             store(integers, at_k + SHIFT * width, k)
+            if second:
+                slope = per_temperature * load_f(floats, at + SLOPE * width)
+                store(floats, at + SLOPE * width, where_greater(f, zeros, slope, zeros))
             at += float_step
             at_k += integer_step
         if pair.origin == 1 and bottom == width - 1:
@@ -230,8 +255,13 @@ def walks(bits, lanes, by_column):
         m, x, y, k = zeros, zeros, zeros, impossible
         diagonal, diagonal_k = zeros, impossible
         ended, ended_k = zeros, impossible
-        above, above_k = row_in * 3 * length + pad, row_in * length + pad
-        below = row_out * 3 * length + pad - (width - 1)
+        m_dot, x_dot, y_dot, diagonal_dot, ended_dot = zeros, zeros, zeros, zeros, zeros
+        open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
+        extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
+        open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
+        extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
+        above, above_k = row_in * carried * length + pad, row_in * length + pad
+        below = row_out * carried * length + pad - (width - 1)
         below_k = row_out * length + pad - (width - 1)
         for t0 in range(0, steps, width):
             block = slot + t0 if keep else slot
@@ -246,14 +276,42 @@ def walks(bits, lanes, by_column):
                     into_x = load_f(lane, OPEN_X * width)
                     open_x = into_x * load_f(columns, pad + t - (width - 1))
                     extend_x = load_f(columns, length + pad + t - (width - 1))
+                weight_m = load_f(floats, at + WEIGHT * width)
                 before, before_k = scaled_sum(diagonal, diagonal_k, start, start_k)
-                new_m = load_f(floats, at + WEIGHT * width) * before
+                new_m = weight_m * before
                 new_m_k = before_k + load_i(integers, at_k + SHIFT * width)
                 new_x = fma(extend_x, x, open_x * m)
                 upper = up_m + up_x
                 new_y = fma(extend_y, up_y, open_y * upper)
+                if second:
+                    up_m_dot = from_above(m_dot, carry, above + 3 * length + t)
+                    up_x_dot = from_above(x_dot, carry, above + 4 * length + t)
+                    up_y_dot = from_above(y_dot, carry, above + 5 * length + t)
+                    if by_column:
+                        base = pad + t - (width - 1)
+                        open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
+                        extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
+                    slope = load_f(floats, at + SLOPE * width)
+                    into_m = weight_m * diagonal_dot * power(diagonal_k - before_k)
+                    new_m_dot = fma(new_m, slope, into_m)
+                    new_x_dot = fma(extend_x, x_dot, open_x * m_dot)
+                    new_x_dot = new_x_dot + fma(extend_x_dot, x, open_x_dot * m)
+                    upper_dot = up_m_dot + up_x_dot
+                    new_y_dot = fma(extend_y, up_y_dot, open_y * upper_dot)
+                    new_y_dot = new_y_dot + fma(extend_y_dot, up_y, open_y_dot * upper)
+                    diagonal_dot = upper_dot + up_y_dot
+                    old_k = k
                 diagonal, diagonal_k = upper + up_y, up_k
                 m, x, y, k = common(new_m, new_m_k, new_x, k, new_y, up_k)
+                if second:
+                    m_dot = new_m_dot * power(new_m_k - k)
+                    x_dot, y_dot = new_x_dot * power(old_k - k), new_y_dot * power(up_k - k)
+                    store(floats, at + M_DOT * width, m_dot)
+                    store(floats, at + X_DOT * width, x_dot)
+                    store(floats, at + Y_DOT * width, y_dot)
+                    store_first(carry, below + 3 * length + t, m_dot)
+                    store_first(carry, below + 4 * length + t, x_dot)
+                    store_first(carry, below + 5 * length + t, y_dot)
                 store(floats, at + M * width, m)
                 store(floats, at + X * width, x)
                 store(floats, at + Y * width, y)
@@ -262,20 +320,26 @@ def walks(bits, lanes, by_column):
                 store_first(carry, below + length + t, x)
                 store_first(carry, below + 2 * length + t, y)
                 store_first(carry_k, below_k + t, k)
+                if second:
+                    ended_dot, _ = scaled_sum(ended_dot, ended_k, m_dot, k)
                 ended, ended_k = scaled_sum(ended, ended_k, m, k)
                 at += float_step
                 at_k += integer_step
-        for field in range(3):  # what later steps of the next strip read beyond the last column
+        for field in range(
+            carried
+        ):  # what later steps of the next strip read beyond the last column
             store(carry, below + field * length + steps, zeros)
         store(carry_k, below_k + steps, impossible)
         store(work.sums, ENDED * width, ended)
+        store(work.sums, ENDED_DOT * width, ended_dot)
         store(lane_k, 2 * width, ended_k)
 
     @helper
-    def backward(pair, work, slot, bottom, steps, length, total, total_k):
+    def backward(pair, work, slot, bottom, steps, length, total, total_k, total_dot):
         """Walk a strip in reverse, from the row in `back` to the same; writes the posterior.
 
-        What is paid, and the mean of the scaled similarity, are left in the lane sums (for
+        With tangents it writes the tangent of the posterior instead, and likewise of what is paid;
+        `total_dot` is the tangent of the log of the total. What is paid, and the mean of the scaled similarity, are left in the lane sums (for
         columns, with `by_column`, in the rows 2 and 3 of `columns`).
         """
         floats, integers, back, back_k = work.floats, work.integers, work.back, work.back_k
@@ -289,6 +353,13 @@ def walks(bits, lanes, by_column):
         diagonal, diagonal_k = zeros, impossible
         paid_open_x, paid_extend_x, paid_open_y, paid_extend_y = zeros, zeros, zeros, zeros
         mean = zeros
+        x_dot, y_dot, onto_dot, diagonal_dot = zeros, zeros, zeros, zeros
+        end_dot = load_f(lane, (DOT + END) * width)
+        open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
+        extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
+        open_y_dot = load_f(lane, (DOT + OPEN_BELOW) * width)
+        extend_y_dot = load_f(lane, (DOT + EXTEND_BELOW) * width)
+        growth = splat_f(total_dot)
         last = bottom - pair.origin
         at = (slot + steps - 1) * float_step
         at_k = (slot + steps - 1) * integer_step
@@ -310,27 +381,59 @@ def walks(bits, lanes, by_column):
                 opened_x, extended_x = open_x * right, extend_x * right
                 opened_y, extended_y = open_y * down, extend_y * down
                 onward = d + opened_y
-                new_m = fma(end, power(end_k - common_k), opened_x + onward)
+                ending = power(end_k - common_k)
+                new_m = fma(end, ending, opened_x + onward)
                 new_x, new_y = extended_x + onward, d + extended_y
 
                 here_m, here_x = load_f(floats, at + M * width), load_f(floats, at + X * width)
                 here_k = load_i(integers, at_k + SCALE * width)
                 share = per_total * capped_power(here_k + common_k - per_total_k)
                 share_m, share_x = here_m * share, here_x * share
+                share_y = load_f(floats, at + Y * width) * share
                 posterior = share_m * new_m
-                store(square, (t - t0) * width, posterior)
-                mean = fma(posterior, load_f(floats, at + SCORE * width), mean)
                 if by_column:
                     paid_open_x = shift_up(paid_open_x, zeros)
                     paid_extend_x = shift_up(paid_extend_x, zeros)
-                paid_open_x = fma(share_m, opened_x, paid_open_x)
-                paid_extend_x = fma(share_x, extended_x, paid_extend_x)
+                if second:
+                    down_dot = from_below(y_dot, back, 2 * length + row)
+                    next_diagonal_dot = from_below(onto_dot, back, 3 * length + row)
+                    if by_column:
+                        base = pad + t + 1 - (width - 1)
+                        open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
+                        extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
+                    d_dot = diagonal_dot * power(diagonal_k - common_k)
+                    right_dot = x_dot * power(k - common_k)
+                    down_dot = down_dot * power(down_k - common_k)
+                    opened_x_dot = fma(open_x, right_dot, open_x_dot * right)
+                    extended_x_dot = fma(extend_x, right_dot, extend_x_dot * right)
+                    opened_y_dot = fma(open_y, down_dot, open_y_dot * down)
+                    extended_y_dot = fma(extend_y, down_dot, extend_y_dot * down)
+                    onward_dot = d_dot + opened_y_dot
+                    new_m_dot = fma(end_dot, ending, opened_x_dot + onward_dot)
+                    new_x_dot, new_y_dot = extended_x_dot + onward_dot, d_dot + extended_y_dot
+                    # Tangents of the shares, that of the total taken off.
+                    share_m_dot = load_f(floats, at + M_DOT * width) * share - share_m * growth
+                    share_x_dot = load_f(floats, at + X_DOT * width) * share - share_x * growth
+                    share_y_dot = load_f(floats, at + Y_DOT * width) * share - share_y * growth
+                    posterior = fma(share_m, new_m_dot, share_m_dot * new_m)
+                    part = fma(share_m, opened_x_dot, share_m_dot * opened_x)
+                    paid_open_x = paid_open_x + part
+                    part = fma(share_x, extended_x_dot, share_x_dot * extended_x)
+                    paid_extend_x = paid_extend_x + part
+                    part = (share_m_dot + share_x_dot) * opened_y
+                    paid_open_y = paid_open_y + fma(share_m + share_x, opened_y_dot, part)
+                    part = fma(share_y, extended_y_dot, share_y_dot * extended_y)
+                    paid_extend_y = paid_extend_y + part
+                else:
+                    mean = fma(posterior, load_f(floats, at + SCORE * width), mean)
+                    paid_open_x = fma(share_m, opened_x, paid_open_x)
+                    paid_extend_x = fma(share_x, extended_x, paid_extend_x)
+                    paid_open_y = fma(share_m + share_x, opened_y, paid_open_y)
+                    paid_extend_y = fma(share_y, extended_y, paid_extend_y)
+                store(square, (t - t0) * width, posterior)
                 if by_column:
-                    store_last(columns, 2 * length + pad + t + 1, paid_open_x)
-                    store_last(columns, 3 * length + pad + t + 1, paid_extend_x)
-                paid_open_y = fma(share_m + share_x, opened_y, paid_open_y)
-                share_y = load_f(floats, at + Y * width) * share
-                paid_extend_y = fma(share_y, extended_y, paid_extend_y)
+                    store_last(columns, PAID_OPEN * length + pad + t + 1, paid_open_x)
+                    store_last(columns, PAID_EXTEND * length + pad + t + 1, paid_extend_x)
 
                 e = exponent(vmax(new_m, vmax(new_x, new_y)))
                 scale = from_exponent(splat_i(inverse) - e)
@@ -338,6 +441,14 @@ def walks(bits, lanes, by_column):
                 x, y = new_x * scale, new_y * scale
                 diagonal, diagonal_k = next_diagonal, next_diagonal_k
                 onto = load_f(floats, at + WEIGHT * width) * (new_m * scale)
+                if second:
+                    x_dot, y_dot = new_x_dot * scale, new_y_dot * scale
+                    diagonal_dot = next_diagonal_dot
+                    slope = load_f(floats, at + SLOPE * width)
+                    weight_m = load_f(floats, at + WEIGHT * width)
+                    onto_dot = fma(onto, slope, weight_m * (new_m_dot * scale))
+                    store_last(back, 2 * length + pad + t, y_dot)
+                    store_last(back, 3 * length + pad + t, onto_dot)
                 onto_k = k + load_i(integers, at_k + SHIFT * width)
                 store_last(back, pad + t, y)
                 store_last(back_k, pad + t, k)
@@ -380,23 +491,88 @@ def step_count(columns, lanes):
     return -(-(columns + lanes - 1) // lanes) * lanes
 
 
+@register_jitable
+def at(penalty, b, i, j):
+    """Entry of row i and column j of pair b in an array whose axes may have length 1."""
+    return penalty[
+        min(b, penalty.shape[0] - 1), min(i, penalty.shape[1] - 1), min(j, penalty.shape[2] - 1)
+    ]
+
+
+@register_jitable
+def pay(gradient, b, i, j, amount):
+    """Count a penalty as paid."""
+    gradient[b, min(i, gradient.shape[1] - 1), min(j, gradient.shape[2] - 1)] -= amount
+
+
+@register_jitable
+def set_rows(pair, b, rows, penalties, dots, unit, second):
+    """Gap factors of the grid's rows and their tangents; 1 after the last row.
+
+    Where they do not differ from row to row only the first is computed.
+    """
+    n = pair.n
+    for field in range(2):
+        penalty = penalties[2 + field]
+        factor, dot = 1.0, 0.0
+        for i in range(n + 1):
+            if i == 0 or (i > 1 and penalty.shape[1] > 1):
+                row = max(i, 1) - 1
+                factor = 2.0 ** (-unit * at(penalty, b, row, 0))
+                if second:
+                    dot = -unit / LOG2E * factor * at(dots[2 + field], b, row, 0)
+            rows[field, i], rows[2 + field, i] = factor, dot
+        rows[field, n + 1 :] = 1.0
+        rows[2 + field, n + 1 :] = 0.0
+
+
+@register_jitable
+def set_row_ends(pair, b, rows, penalties, dots, unit, second):
+    """log2 weight of ending after grid row i (rows 4), and the tangent of its log (rows 5).
+
+    0 in local mode; in fitting mode the rows after it are skipped at the last column.
+    """
+    rows[4:6] = 0.0
+    if pair.mode != FITTING:
+        return
+    extended, extended_dot = 0.0, 0.0
+    for i in range(pair.n - 1, -1, -1):
+        rows[4, i] = -unit * at(penalties[2], b, i, 0) - extended
+        extended += unit * at(penalties[3], b, i, 0)
+        if second:
+            rows[5, i] = -unit / LOG2E * at(dots[2], b, i, 0) - extended_dot
+            extended_dot += unit / LOG2E * at(dots[3], b, i, 0)
+
+
+@register_jitable
+def total_of_rows(pair, rows, ends, ends_k):
+    """Sum over the rows of what ended there, as mantissa and exponent; rows 4 weighs the rows."""
+    top = -(2**62)
+    first = 0 if pair.mode == FITTING else 1
+    for i in range(first, pair.n + 1):
+        if ends[0, i] > 0.0:
+            top = max(top, ends_k[i] + math.floor(rows[4, i]))
+    total = 0.0
+    for i in range(first, pair.n + 1):
+        if ends[0, i] > 0.0:
+            below = math.floor(rows[4, i])
+            weight = 2.0 ** (rows[4, i] - below) if pair.mode == FITTING else 1.0
+            total += math.ldexp(ends[0, i] * weight, max(ends_k[i] + below - top, -2000))
+    mantissa, shift = math.frexp(total)
+    return mantissa, top + shift
+
+
 @functools.cache
-def kernels(bits: int, lanes: int, by_column: bool):
-    """The compiled entry point of one precision, width and form of penalties."""
-    forward, backward = walks(bits, lanes, by_column)
+def kernels(bits: int, lanes: int, by_column: bool, second: bool):
+    """The compiled entry point of one precision, width, form of penalties and order."""
+    forward, backward = walks(bits, lanes, by_column, second)
     kind = scalars(bits)
     real, whole, nothing = kind.real, kind.whole, kind.nothing
     width, pad = lanes, 2 * lanes
+    per_step, carried, returned = fields(second)
 
     @helper
-    def at(penalty, b, i, j):
-        """Penalty of row i and column j, whose axes may have length 1."""
-        return penalty[
-            min(b, penalty.shape[0] - 1), min(i, penalty.shape[1] - 1), min(j, penalty.shape[2] - 1)
-        ]
-
-    @helper
-    def set_lanes(pair, work, penalties, b, bottom, unit, row_ends):
+    def set_lanes(pair, b, work, rows, bottom, column_factors):
         """Parameters of the rows of a strip; rows after the last pass everything downwards."""
         lane, lane_k = work.lane, work.lane_k
         local = pair.mode == LOCAL
@@ -405,163 +581,66 @@ def kernels(bits: int, lanes: int, by_column: bool):
             starts = local or i == 0
             lane[START * width + r] = 1.0 if starts else 0.0
             lane_k[START * width + r] = 0 if starts else nothing
-            ends = local or (pair.mode == FITTING and 1 <= i <= pair.n)
-            log_end = row_ends[i] if ends and not local else 0.0
-            end_k = math.floor(log_end)
-            lane[END * width + r] = 2.0 ** (log_end - end_k) if ends else 0.0
-            lane_k[END * width + r] = whole(end_k) if ends else nothing
+            end, end_dot, end_k = (1.0 if local else 0.0), 0.0, (0 if local else nothing)
+            if pair.mode == FITTING and 1 <= i <= pair.n:
+                below = math.floor(rows[4, i])
+                end, end_k = 2.0 ** (rows[4, i] - below), whole(below)
+                end_dot = end * rows[5, i]
+            lane[END * width + r] = end
+            lane[(DOT + END) * width + r] = end_dot
+            lane_k[END * width + r] = end_k
             skips = 0.0 if i == 0 and pair.mode == FITTING else 1.0
-            into = 1.0 if by_column else 2.0 ** (-unit * at(penalties[0], b, 0, 0))
-            lane[OPEN_X * width + r] = skips * into
-            lane[EXTEND_X * width + r] = 2.0 ** (-unit * at(penalties[1], b, 0, 0))
-            for step, field in ((0, OPEN_Y), (1, OPEN_BELOW)):
-                row = max(i + step, 1)
-                opened, extended = 1.0, 1.0
-                if row <= pair.n:
-                    opened = 2.0 ** (-unit * at(penalties[2], b, row - 1, 0))
-                    extended = 2.0 ** (-unit * at(penalties[3], b, row - 1, 0))
-                lane[field * width + r] = opened
-                lane[(field + 1) * width + r] = extended
+            lane[OPEN_X * width + r] = skips * column_factors[0]
+            lane[EXTEND_X * width + r] = column_factors[1]
+            lane[(DOT + OPEN_X) * width + r] = skips * column_factors[2]
+            lane[(DOT + EXTEND_X) * width + r] = column_factors[3]
+            here, below_ = min(i, pair.n + 1), min(i + 1, pair.n + 1)
+            for field in range(2):
+                lane[(OPEN_Y + field) * width + r] = rows[field, here]
+                lane[(OPEN_BELOW + field) * width + r] = rows[field, below_]
+                lane[(DOT + OPEN_Y + field) * width + r] = rows[2 + field, here]
+                lane[(DOT + OPEN_BELOW + field) * width + r] = rows[2 + field, below_]
 
     @helper
-    def set_columns(pair, work, penalties, b, columns, length, unit):
-        """Gap factors of the columns."""
-        work.columns[: 4 * length] = 0.0
-        for c in range(columns):
+    def set_columns(pair, b, columns, count, length, penalties, dots, unit):
+        """Gap factors of skipped columns, and of a whole pair where they do not differ."""
+        if not by_column:
+            opened = 2.0 ** (-unit * at(penalties[0], b, 0, 0))
+            extended = 2.0 ** (-unit * at(penalties[1], b, 0, 0))
+            open_dot, extend_dot = 0.0, 0.0
+            if second:
+                open_dot = -unit / LOG2E * opened * at(dots[0], b, 0, 0)
+                extend_dot = -unit / LOG2E * extended * at(dots[1], b, 0, 0)
+            return opened, extended, open_dot, extend_dot
+        columns[: COLUMN_ROWS * length] = 0.0
+        for c in range(count):
             j = max(c - pair.origin, 0)
-            work.columns[pad + c] = 2.0 ** (-unit * at(penalties[0], b, 0, j))
-            work.columns[length + pad + c] = 2.0 ** (-unit * at(penalties[1], b, 0, j))
+            opened = 2.0 ** (-unit * at(penalties[0], b, 0, j))
+            extended = 2.0 ** (-unit * at(penalties[1], b, 0, j))
+            columns[OPEN * length + pad + c] = opened
+            columns[EXTEND * length + pad + c] = extended
+            if second:
+                columns[OPEN_DOT * length + pad + c] = -unit / LOG2E * opened * at(dots[0], b, 0, j)
+                columns[EXTEND_DOT * length + pad + c] = (
+                    -unit / LOG2E * extended * at(dots[1], b, 0, j)
+                )
+        return 1.0, 1.0, 1.0, 1.0
 
     @helper
-    def log_row_ends(pair, penalties, b, unit):
-        """log2 weight of skipping the rows after grid row i = 0..n, at the last column."""
-        ends = np.zeros(pair.n + 1)
-        extended = 0.0
-        for i in range(pair.n - 1, -1, -1):
-            ends[i] = -unit * at(penalties[2], b, i, 0) - extended
-            extended += unit * at(penalties[3], b, i, 0)
-        return ends
+    def total_of_corner(pair, work, row, length, ended):
+        """What arrives at the last row and column in global mode, and the tangent of its log."""
+        first = row * carried * length + pad + pair.m
+        value, dot = 0.0, 0.0
+        for field in range(3):
+            value += work.carry[first + field * length]
+            if second:
+                dot += work.carry[first + (3 + field) * length]
+        mantissa, shift = math.frexp(value)
+        k = np.int64(work.carry_k[row * length + pad + pair.m]) + shift
+        return mantissa, k, dot / value if value > 0.0 else 0.0
 
     @helper
-    def add(total, total_k, value, value_k):
-        """Sum of two floats with exponents, the mantissa in [1, 2)."""
-        if value == 0.0:
-            return total, total_k
-        mantissa, e = math.frexp(value)
-        value, value_k = mantissa * 2.0, value_k + e - 1
-        if total == 0.0:
-            return value, value_k
-        k = max(total_k, value_k)
-        total = math.ldexp(total, max(total_k - k, -2000)) + math.ldexp(
-            value, max(value_k - k, -2000)
-        )
-        mantissa, e = math.frexp(total)
-        return mantissa * 2.0, k + e - 1
-
-    def linear(
-        similarity, penalties, temperature, mode, lengths, order, floors, work, out, result, want
-    ):
-        unit = LOG2E / temperature
-        high = real(unit)
-        low = real(unit - np.float64(high))
-        source, target = similarity.reshape(-1), out[0].reshape(-1)
-        stride = similarity.shape[2]
-        for position in range(order.size):
-            b = order[position]
-            n, m = lengths[b, 0], lengths[b, 1]
-            origin = 0 if mode == LOCAL else 1
-            pair = Pair(
-                source, target, b * similarity.shape[1] * stride, stride, n, m, origin, mode
-            )
-            rows, columns = n + origin, m + origin
-            steps = step_count(columns, width)
-            length = row_length(columns, width)
-            strips = (rows + width - 1) // width
-            tables = work.floats.size // (FLOATS * width * steps)
-            keep_all = want > 0 and tables >= strips
-            scale = high, low, real(floors[b])
-            row_ends = np.zeros(1)
-            if mode == FITTING:
-                row_ends = log_row_ends(pair, penalties, b, unit)
-            if by_column:
-                set_columns(pair, work, penalties, b, columns, length, unit)
-            work.carry[: 3 * length] = 0.0
-            work.carry_k[:length] = nothing
-            ended = np.zeros(n + 1)
-            ended_k = np.zeros(n + 1, np.int64)
-            total, total_k = 0.0, 0
-            if mode == FITTING:
-                total_k = math.floor(row_ends[0])
-                total = 2.0 ** (row_ends[0] - total_k)
-            for s in range(strips):
-                bottom = (s + 1) * width - 1
-                set_lanes(pair, work, penalties, b, bottom, unit, row_ends)
-                row_in, row_out = (s, s + 1) if want > 0 else (0, 0)
-                slot = s * steps if keep_all else 0
-                forward(pair, work, slot, keep_all, row_in, row_out, bottom, steps, length, scale)
-                if mode == GLOBAL:
-                    continue
-                for r in range(width):
-                    i = bottom - r + 1 - origin
-                    value = np.float64(work.sums[ENDED * width + r])
-                    value_k = np.int64(work.lane_k[2 * width + r])
-                    if i < 1 or i > n or value == 0.0:
-                        continue
-                    if mode == FITTING:
-                        ended[i], ended_k[i] = value, value_k
-                        end_k = math.floor(row_ends[i])
-                        value *= 2.0 ** (row_ends[i] - end_k)
-                        value_k += end_k
-                    total, total_k = add(total, total_k, value, value_k)
-            if mode == GLOBAL:
-                last = (strips if want > 0 else 0) * length + pad + m
-                first = (strips if want > 0 else 0) * 3 * length + pad + m
-                value = np.float64(work.carry[first]) + work.carry[first + length]
-                value += work.carry[first + 2 * length]
-                total, total_k = add(0.0, 0, value, np.int64(work.carry_k[last]))
-            if total == 0.0:
-                result[b, 0] = -np.inf
-                if want > 0:
-                    out[0][b, :n, :m] = 0.0
-                continue
-            log2_total = total_k + math.log2(total)
-            result[b, 0] = log2_total / unit
-            if want == 0:
-                continue
-
-            mean = 0.0
-            work.back[: 2 * length] = 0.0
-            work.back_k[: 2 * length] = nothing
-            if mode == GLOBAL:
-                work.back[pad + m] = 1.0
-                work.back_k[pad + m] = 0
-            for s in range(strips - 1, -1, -1):
-                bottom = (s + 1) * width - 1
-                set_lanes(pair, work, penalties, b, bottom, unit, row_ends)
-                slot = s * steps if keep_all else 0
-                if not keep_all:
-                    forward(pair, work, 0, want > 0, s, s + 1, bottom, steps, length, scale)
-                backward(pair, work, slot, bottom, steps, length, real(total), whole(total_k))
-                mean += spread_sums(pair, work, penalties, b, bottom, columns, length, unit, out)
-            if mode == FITTING:
-                gone = 2.0 ** (row_ends[0] - log2_total)
-                earlier = 0.0
-                for i in range(n):
-                    pay(out[3], b, i, m - 1, gone)
-                    pay(out[4], b, i, m - 1, earlier)
-                    mean -= unit * gone * at(penalties[2], b, i, 0)
-                    mean -= unit * earlier * at(penalties[3], b, i, 0)
-                    earlier += gone
-                    gone = ended[i + 1] * 2.0 ** (ended_k[i + 1] + row_ends[i + 1] - log2_total)
-            result[b, 1] = (log2_total - mean) / LOG2E
-
-    @helper
-    def pay(gradient, b, i, j, amount):
-        """Count a penalty as paid."""
-        gradient[b, min(i, gradient.shape[1] - 1), min(j, gradient.shape[2] - 1)] -= amount
-
-    @helper
-    def spread_sums(pair, work, penalties, b, bottom, columns, length, unit, out):
+    def spread_sums(pair, b, work, penalties, bottom, count, length, unit, out):
         """Add what a strip left to the gradients; its mean score in units of T / log2(e)."""
         sums = work.sums
         mean = 0.0
@@ -585,17 +664,143 @@ def kernels(bits: int, lanes: int, by_column: bool):
                 mean -= unit * opened * at(penalties[2], b, i, 0)
                 mean -= unit * extended * at(penalties[3], b, i, 0)
         if by_column:
-            for c in range(1, columns):
+            for c in range(1, count):
                 j = c - pair.origin
-                opened = np.float64(work.columns[2 * length + pad + c])
-                extended = np.float64(work.columns[3 * length + pad + c])
+                opened = np.float64(work.columns[PAID_OPEN * length + pad + c])
+                extended = np.float64(work.columns[PAID_EXTEND * length + pad + c])
                 pay(out[1], b, 0, j, opened)
                 pay(out[2], b, 0, j, extended)
                 mean -= unit * opened * at(penalties[0], b, 0, j)
                 mean -= unit * extended * at(penalties[1], b, 0, j)
         return mean
 
-    return kernel_variant(linear, bits, lanes, "columns" if by_column else "uniform")
+    @helper
+    def pay_trailing_rows(pair, b, penalties, rows, ends, ends_k, log2_total, growth, unit, out):
+        """Fitting mode: gradients of the rows skipped after the last pair; their mean score."""
+        mean, earlier = 0.0, 0.0
+        for i in range(pair.n):
+            gone = ends[0, i] * 2.0 ** (ends_k[i] + rows[4, i] - log2_total)
+            if second and gone > 0.0:
+                gone *= ends[1, i] / ends[0, i] + rows[5, i] - growth
+            pay(out[3], b, i, pair.m - 1, gone)
+            pay(out[4], b, i, pair.m - 1, earlier)
+            mean -= unit * gone * at(penalties[2], b, i, 0)
+            mean -= unit * earlier * at(penalties[3], b, i, 0)
+            earlier += gone
+        return mean
+
+    def linear(
+        similarity,
+        penalties,
+        temperature,
+        mode,
+        lengths,
+        order,
+        floors,
+        dots,
+        work,
+        out,
+        result,
+        graded,
+    ):
+        unit = LOG2E / temperature
+        high = real(unit)
+        low = real(unit - np.float64(high))
+        stride = similarity.shape[2]
+        for position in range(order.size):
+            b = order[position]
+            n, m = lengths[b, 0], lengths[b, 1]
+            origin = 0 if mode == LOCAL else 1
+            pair = Pair(
+                similarity.reshape(-1),
+                out[0].reshape(-1),
+                dots[0].reshape(-1),
+                b * similarity.shape[1] * stride,
+                stride,
+                n,
+                m,
+                origin,
+                mode,
+            )
+            count = m + origin
+            steps, length = step_count(count, width), row_length(count, width)
+            strips = (n + origin + width - 1) // width
+            keep_all = graded and work.floats.size >= strips * steps * per_step * width
+            scale = high, low, real(floors[b]), real(1.0 / temperature)
+            rows, ends, ends_k = (
+                np.empty((6, n + 2)),
+                np.zeros((2, n + 1)),
+                np.zeros(n + 1, np.int64),
+            )
+            ends[0, 0] = 1.0
+            set_rows(pair, b, rows, penalties, dots[1], unit, second)
+            set_row_ends(pair, b, rows, penalties, dots[1], unit, second)
+            factors = set_columns(pair, b, work.columns, count, length, penalties, dots[1], unit)
+            work.carry[: carried * length] = 0.0
+            work.carry_k[:length] = nothing
+            for s in range(strips):
+                bottom = (s + 1) * width - 1
+                set_lanes(pair, b, work, rows, bottom, factors)
+                row_in, row_out = (s, s + 1) if graded else (0, 0)
+                slot = s * steps if keep_all else 0
+                forward(pair, work, slot, keep_all, row_in, row_out, bottom, steps, length, scale)
+                for r in range(width):
+                    i = bottom - r + 1 - origin
+                    if 1 <= i <= n:
+                        ends[0, i] = work.sums[ENDED * width + r]
+                        ends[1, i] = work.sums[ENDED_DOT * width + r]
+                        ends_k[i] = work.lane_k[2 * width + r]
+            growth = 0.0
+            if mode == GLOBAL:
+                row = strips if graded else 0
+                total, total_k, growth = total_of_corner(pair, work, row, length, ends)
+            else:
+                total, total_k = total_of_rows(pair, rows, ends, ends_k)
+            if total == 0.0:
+                result[b, 0] = -np.inf
+                if graded:
+                    out[0][b, :n, :m] = 0.0
+                continue
+            log2_total = total_k + math.log2(total)
+            if second and mode != GLOBAL:
+                for i in range(0 if mode == FITTING else 1, n + 1):
+                    part = 2.0 ** (ends_k[i] + rows[4, i] - log2_total)
+                    growth += part * (ends[1, i] + ends[0, i] * rows[5, i])
+            result[b, 0] = temperature * growth if second else log2_total / unit
+            if not graded:
+                continue
+            mean = 0.0
+            work.back[: returned * length] = 0.0
+            work.back_k[: 2 * length] = nothing
+            if mode == GLOBAL:
+                work.back[pad + m] = 1.0
+                work.back_k[pad + m] = 0
+            for s in range(strips - 1, -1, -1):
+                bottom = (s + 1) * width - 1
+                set_lanes(pair, b, work, rows, bottom, factors)
+                slot = s * steps if keep_all else 0
+                if not keep_all:
+                    forward(pair, work, 0, graded, s, s + 1, bottom, steps, length, scale)
+                backward(
+                    pair,
+                    work,
+                    slot,
+                    bottom,
+                    steps,
+                    length,
+                    real(total),
+                    whole(total_k),
+                    real(growth),
+                )
+                mean += spread_sums(pair, b, work, penalties, bottom, count, length, unit, out)
+            if mode == FITTING:
+                mean += pay_trailing_rows(
+                    pair, b, penalties, rows, ends, ends_k, log2_total, growth, unit, out
+                )
+            result[b, 1] = (log2_total - mean) / LOG2E
+
+    form, order = "columns" if by_column else "uniform", "second" if second else "first"
+    return kernel_variant(linear, bits, lanes, form, order)
 
 
 #: Tables of a pair up to this size are kept from the forward to the backward pass.
@@ -604,38 +809,38 @@ KEPT_BYTES = 2**21
 _local = threading.local()
 
 
-def scratch(bits, lanes, rows, columns, want):
+def scratch(bits, lanes, rows, columns, *, graded, second):
     """This thread's scratch arrays, made anew when pairs outgrow them."""
     have = _local.__dict__.setdefault("work", {})
-    key = bits, lanes, want > 0
+    key = bits, lanes, graded, second
     if key not in have or rows > have[key][0] or columns > have[key][1]:
-        have[key] = rows, columns, workspace(bits, lanes, rows, columns, want, KEPT_BYTES)
+        made = workspace(bits, lanes, rows, columns, graded=graded, second=second)
+        have[key] = rows, columns, made
     return have[key][2]
 
 
-def workspace(bits, lanes, rows, columns, want, kept_bytes):
+def workspace(bits, lanes, rows, columns, *, graded, second, kept_bytes=KEPT_BYTES):
     """Scratch arrays for pairs of up to `rows` x `columns`."""
     kind = scalars(bits)
-    rows, columns = rows + 1, columns + 1
-    steps, length = step_count(columns, lanes), row_length(columns, lanes)
-    strips = -(-rows // lanes)
+    per_step, carried, returned = fields(second)
+    steps, length = step_count(columns + 1, lanes), row_length(columns + 1, lanes)
+    strips = -(-(rows + 1) // lanes)
     slots = lanes
-    if want:
-        step_bytes = (FLOATS + INTEGERS) * lanes * bits // 8
-        kept = strips if strips * steps * step_bytes <= kept_bytes else 1
-        slots = kept * steps
-    carried = strips + 1 if want else 1
+    if graded:
+        step_bytes = (per_step + INTEGERS) * lanes * bits // 8
+        slots = steps * max(1, min(strips, kept_bytes // (steps * step_bytes)))
+    kept_rows = strips + 1 if graded else 1
     return Work(
-        floats=aligned(slots * FLOATS * lanes, kind.real),
+        floats=aligned(slots * per_step * lanes, kind.real),
         integers=aligned(slots * INTEGERS * lanes, kind.whole),
-        carry=aligned(carried * 3 * length, kind.real),
-        carry_k=aligned(carried * length, kind.whole),
-        back=aligned(2 * length, kind.real),
+        carry=aligned(kept_rows * carried * length, kind.real),
+        carry_k=aligned(kept_rows * length, kind.whole),
+        back=aligned(returned * length, kind.real),
         back_k=aligned(2 * length, kind.whole),
         lane=aligned(LANE_FLOATS * lanes, kind.real),
         lane_k=aligned(3 * lanes, kind.whole),
         sums=aligned(LANE_SUMS * lanes, kind.real),
-        columns=aligned(4 * length, kind.real),
+        columns=aligned(COLUMN_ROWS * length, kind.real),
         square=aligned(lanes * lanes, kind.real),
     )
 

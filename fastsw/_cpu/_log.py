@@ -373,5 +373,5 @@ def align(similarity, penalties, temperature, mode, lengths, order, dots, out, r
             want == 2,
         )
         result[b, 0] = temperature * log_sum
-        result[b, 1] = log_sum - mean
+        result[b, 1] = log_sum - mean if log_sum > NEG_INF else 0.0
         result[b, 2] = temperature * log_sum_dot
