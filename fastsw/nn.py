@@ -21,6 +21,8 @@ Ownership = Literal["fixed", "learned"]
 class _Constant(nn.Module):
     """A value that stays as it is; part of the state."""
 
+    value: Tensor
+
     def __init__(self, value: Tensor):
         super().__init__()
         self.register_buffer("value", value)
@@ -32,8 +34,11 @@ class _Constant(nn.Module):
 class _Positive(nn.Module):
     """A learned value, kept positive: value = initial * softplus(raw) / softplus(0).
 
-    At raw = 0 this is the initial value to the last bit, and a step of `raw` is relative to it.
+    At raw = 0 this is the initial value to the last bit; a step of `raw` is relative to it, and
+    weight decay leads back to it.
     """
+
+    initial: Tensor
 
     def __init__(self, value: Tensor):
         super().__init__()
@@ -187,9 +192,7 @@ class SmithWaterman(nn.Module):
         """
         return _api.entropy(similarity, lengths=lengths, **self._options())
 
-    def traceback(
-        self, similarity: Tensor, *, lengths: Any = None
-    ) -> list[Alignment] | Alignment:
+    def traceback(self, similarity: Tensor, *, lengths: Any = None) -> list[Alignment] | Alignment:
         """Find one best alignment of each pair under the current penalties.
 
         Parameters
@@ -261,6 +264,5 @@ def _sides(penalty: Tensor):
 
 def _shown(value: Tensor) -> str:
     """A value for the eye."""
-    if value.ndim == 0:
-        return f"{float(value):.4g}"
-    return "(" + ", ".join(f"{float(v):.4g}" for v in value) + ")"
+    numbers = [f"{number:.4g}" for number in value.detach().reshape(-1).tolist()]
+    return numbers[0] if value.ndim == 0 else f"({', '.join(numbers)})"
