@@ -1,0 +1,183 @@
+"""From the command line or a run directory to module, data and trainer."""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from lac._run import AtomicCheckpointIO, RunDirectory, next_run
+from lac._training import EmbeddingModule
+from lac.data import ClipDataModule
+
+_PRESETS = files("lac") / "configs"
+
+
+class RunCLI(LightningCLI):
+    """Typed settings of module, data and trainer, and the run directory they belong to.
+
+    Parameters
+    ----------
+    args : sequence of str
+        The command line. With `--run` of a run that has been started, its settings come first.
+
+    Attributes
+    ----------
+    run : RunDirectory
+        Where the run is, or will be.
+    settings : str
+        The resolved configuration, YAML.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a configuration file is missing.
+    ValueError
+        If a setting is out of range, or differs from those that the run was started with.
+    """
+
+    def __init__(self, args: Sequence[str]):
+        """Parse, check, and build everything; write nothing."""
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first.add_argument("--run", type=Path)
+        first.add_argument("--config", "-c", action="append", default=[])
+        known, rest = first.parse_known_args(list(args))
+        presets = [_find_preset(name) for name in known.config]
+        stored = RunDirectory(known.run).config if known.run else None
+        self._started = stored is not None and stored.exists()
+        if self._started:
+            presets.insert(0, str(stored))
+        self.run = RunDirectory(known.run) if known.run else None
+        super().__init__(
+            EmbeddingModule,
+            ClipDataModule,
+            args=[*(word for preset in presets for word in ("--config", preset)), *rest],
+            run=False,
+            seed_everything_default=0,
+            save_config_callback=None,
+            trainer_defaults={
+                "max_epochs": 30,
+                "devices": 1,
+                "deterministic": True,
+                "gradient_clip_val": 1.0,
+                "num_sanity_val_steps": 0,
+                "log_every_n_steps": 1,
+                "enable_model_summary": False,
+                "enable_checkpointing": False,
+            },
+            parser_kwargs={
+                "prog": "python -m lac.train",
+                "description": "Train an embedding of the frames of videos, and evaluate it.",
+            },
+        )
+
+    @classmethod
+    def of_run(cls, run: RunDirectory, *, root: Path | None = None) -> Self:
+        """Build what a run was started with, on other clips if `root` is given."""
+        if not run.config.exists():
+            raise FileNotFoundError(f"`run` must be a run directory of lac.train, got {run.path}")
+        other = [] if root is None else ["--data.source", "folder", "--data.root", str(root)]
+        return cls(["--config", str(run.config), *other])
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Show the run directory in the help, and let one seed decide everything."""
+        parser.add_argument(
+            "--run", type=Path | None, help="run directory (default: the next runs/SOURCE-N)"
+        )
+        parser.link_arguments("seed_everything", "data.seed")
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the run directory, and compare with the settings it was started with."""
+        config = self.config.clone()
+        if config.data.root is not None:
+            config.data.root = Path(config.data.root).resolve()
+        for key in ("run", "config"):
+            config.pop(key, None)
+        self.settings = self.parser.dump(config, skip_none=False, skip_validation=True)
+        if self.run is None:
+            self.run = RunDirectory(next_run(Path("runs"), self.config.data.source))
+        elif self._started:
+            _refuse_changes(self.run, yaml.safe_load(self.settings))
+
+    def instantiate_classes(self) -> None:
+        """Build everything, and hand a frozen backbone to the data."""
+        super().instantiate_classes()
+        self.datamodule.extractor = self.model.encoder.extractor
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer with the run's loggers, progress bar and safe checkpoints."""
+        assert self.run is not None
+        path = self.run.path
+        kwargs.setdefault("plugins", [AtomicCheckpointIO()])
+        kwargs.setdefault("callbacks", [RichProgressBar(leave=True)])
+        kwargs.setdefault(
+            "logger",
+            [
+                TensorBoardLogger(path, name="tensorboard", version=""),
+                CSVLogger(path, name="csv"),
+            ],
+        )
+        return super().instantiate_trainer(**kwargs)
+
+    def add_checkpoints(self) -> None:
+        """Keep the last epoch, and the best by validation loss if the data has such clips."""
+        assert self.run is not None
+        kept: list[Callback] = [
+            ModelCheckpoint(
+                dirpath=self.run.checkpoints,
+                filename="last",
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            )
+        ]
+        if self.datamodule.collection.select("val"):
+            kept.insert(
+                0,
+                ModelCheckpoint(
+                    dirpath=self.run.checkpoints,
+                    filename="best",
+                    monitor="val/loss",
+                    save_on_train_epoch_end=True,
+                    enable_version_counter=False,
+                ),
+            )
+        self.trainer.callbacks += kept  # type: ignore[attr-defined]
+
+
+def _find_preset(name: str) -> str:
+    """Return the path of a configuration file, or of the package's own of that name."""
+    if Path(name).exists():
+        return name
+    preset = _PRESETS / Path(name).with_suffix(".yaml").name
+    own = Path(name).parent in (Path(), Path("lac/configs"))
+    if own and preset.is_file():
+        return str(preset)
+    names = sorted(Path(str(file)).stem for file in _PRESETS.iterdir())
+    raise FileNotFoundError(f"`config` must be a file or one of {', '.join(names)}, got {name!r}")
+
+
+def _refuse_changes(run: RunDirectory, settings: Mapping[str, Any]) -> None:
+    """Raise if a run would go on with other settings than it was started with."""
+    before = dict(_flat(yaml.safe_load(run.config.read_text())))
+    now = dict(_flat(settings))
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise ValueError(
+                f"`{key}` must be as the run {run.path} was started, {before.get(key)},"
+                f" got {now.get(key)}; choose another --run"
+            )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted names and values of nested settings."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,80 @@
+"""The run directory: what is where, written so that a kill at any moment leaves it usable.
+
+config.yaml          the resolved configuration
+checkpoints/         last.ckpt, and best.ckpt by validation loss
+csv/, tensorboard/   logs; csv has a folder for every start
+metrics.json         written last: its presence says that the run is finished
+figures/
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+
+class RunDirectory:
+    """Paths of a run, and safe writing into it.
+
+    Parameters
+    ----------
+    path : str or path
+        The directory; need not exist.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        """Remember the path."""
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.checkpoints = self.path / "checkpoints"
+        self.last = self.checkpoints / "last.ckpt"
+        self.best = self.checkpoints / "best.ckpt"
+        self.metrics = self.path / "metrics.json"
+        self.figures = self.path / "figures"
+
+    def write_text(self, file: Path, text: str) -> None:
+        """Write a file so that it is there whole or as it was before."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(file.name + ".part")
+        with part.open("w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, file)
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write `metrics.json`."""
+        self.write_text(self.metrics, json.dumps(metrics, indent=1) + "\n")
+
+    def read_metrics(self) -> dict[str, Any] | None:
+        """Return the content of `metrics.json`, None before it is there."""
+        return json.loads(self.metrics.read_text()) if self.metrics.exists() else None
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write checkpoints beside their place and move them there, so that none is ever half there."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + ".part")
+        with part.open("wb") as stream:
+            torch.save(checkpoint, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, target)
+
+
+def next_run(parent: Path, name: str) -> Path:
+    """Return the first of parent/name-1, parent/name-2, ... that is not there yet."""
+    number = 1
+    while (parent / f"{name}-{number}").exists():
+        number += 1
+    return parent / f"{name}-{number}"

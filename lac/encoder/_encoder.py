@@ -1,0 +1,122 @@
+"""The encoder: frames or frozen features of a clip to one embedding per frame."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lac.encoder.lite0 import Lite0Extractor
+from lac.encoder.small import SmallBackbone
+from lac.encoder.transformer import Position, TemporalTransformer
+
+Backbone = Literal["small", "lite0"]
+
+
+class Encoder(nn.Module):
+    """Backbone, spatial head and temporal transformer.
+
+    Parameters
+    ----------
+    backbone : {"small", "lite0"}
+        `"small"`: a network trained from scratch on frames. `"lite0"`: a frozen ImageNet
+        network; the encoder then takes its cached features (`extractor` computes them).
+    spatial : int
+        Channels of the convolutional head on the backbone's maps.
+    width : int
+        Features of a frame inside the temporal transformer.
+    layers, heads : int
+        Of the temporal transformer.
+    dimension : int
+        Features of an embedding.
+    dropout : float
+        In the head and the transformer, in [0, 1).
+    position : {"relative", "none", "absolute"}
+        What the transformer knows of time; see `TemporalTransformer`.
+    centre : {"crop", "none"}
+        `"crop"`: take from a frame's maps their mean over the crop, which leaves what moves.
+
+    Attributes
+    ----------
+    extractor : Lite0Extractor or None
+        The frozen part, if any: no submodule, so checkpoints do not hold it.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: Backbone = "small",
+        spatial: int = 32,
+        width: int = 128,
+        layers: int = 3,
+        heads: int = 4,
+        dimension: int = 64,
+        dropout: float = 0.1,
+        position: Position = "relative",
+        centre: Literal["crop", "none"] = "crop",
+    ):
+        """Lay out the layers; load the weights of a frozen backbone."""
+        super().__init__()
+        for name, value in (("spatial", spatial), ("width", width), ("dimension", dimension)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be >= 1, got {value}")
+        self.extractor: Lite0Extractor | None = None
+        channels: int
+        self.backbone: nn.Module = nn.Identity()
+        if backbone == "lite0":
+            self.extractor = Lite0Extractor()
+            channels = self.extractor.channels
+        elif backbone == "small":
+            small = SmallBackbone()
+            self.backbone, channels = small, small.channels
+        else:
+            raise ValueError(f"`backbone` must be 'small' or 'lite0', got {backbone!r}")
+        self.centre = centre
+        self.dimension = dimension
+        self.head = nn.Sequential(
+            nn.Conv2d(channels, spatial, 3, padding=1, bias=False),
+            nn.BatchNorm2d(spatial),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(16 * spatial, width),
+        )
+        self.transformer = TemporalTransformer(
+            width=width, layers=layers, heads=heads, dropout=dropout, position=position
+        )
+        self.embed = nn.Linear(width, dimension)
+
+    def forward(
+        self, content: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Return embeddings of frames.
+
+        Parameters
+        ----------
+        content : Tensor of float32, shape (B, T, 3, H, W) or (B, T, C, h, w)
+            Frames in [0, 1], or features of the frozen backbone.
+        times : Tensor of float32, shape (B, T)
+            Times in frames of the clip.
+        mask : Tensor of bool, shape (B, T)
+            True where a frame is there. No other frame has a part in any result.
+
+        Returns
+        -------
+        Tensor of float32, shape (B, T, D)
+            Of unit length; zero where no frame is.
+        """
+        maps = self.backbone(content[mask])  # valid frames alone, so that norms see no padding
+        if self.centre == "crop":
+            maps = maps - _crop_mean(maps, mask)
+        frames = self.head(maps)
+        x = frames.new_zeros(*mask.shape, frames.shape[1])
+        x[mask] = frames
+        x = self.embed(self.transformer(x, times, mask))
+        return F.normalize(x, dim=-1) * mask[..., None]
+
+
+def _crop_mean(maps: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over each crop of maps (F, C, h, w) of its valid frames, repeated for its frames."""
+    counts = mask.sum(1)
+    return torch.cat([m.mean(0, keepdim=True).expand_as(m) for m in maps.split(counts.tolist())])

@@ -1,0 +1,102 @@
+"""Evaluate a run: ``python -m lac.evaluate RUN [--data.root DIR] [--split val]``."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jsonargparse import ArgumentParser
+from rich.console import Console
+
+from lac._configuration import RunCLI
+from lac._run import RunDirectory
+from lac._training import EmbeddingModule
+from lac.data import ClipDataModule
+from lac.evaluation import DEFAULT_PROTOCOL, Protocol, draw_figures, measure, print_report
+
+
+def evaluate(
+    run: RunDirectory,
+    module: EmbeddingModule,
+    data: ClipDataModule,
+    *,
+    split: str = "val",
+    checkpoint: str = "last",
+    protocol: Protocol = DEFAULT_PROTOCOL,
+) -> dict[str, Any]:
+    """Measure a checkpoint of a run beside its baselines, and draw its figures.
+
+    Parameters
+    ----------
+    run : RunDirectory
+        Where the checkpoint is and the results go.
+    module : EmbeddingModule
+        As configured for the run; its weights are loaded here.
+    data : ClipDataModule
+        After `setup`.
+    split : {"val", "test", "train"}
+        What is scored.
+    checkpoint : {"last", "best"}
+        Which weights.
+    protocol : Protocol
+        How.
+
+    Returns
+    -------
+    dict
+        What `metrics.json` holds.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run has no such checkpoint.
+    ValueError
+        If the split has fewer than two clips.
+    """
+    started = time.monotonic()
+    file = run.last if checkpoint == "last" else run.best
+    if not file.exists():
+        raise FileNotFoundError(f"`checkpoint` must be one that {run.path} has, got {checkpoint!r}")
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    module.load_state_dict(state["state_dict"])
+    module.eval()
+    report = measure(data, module.encoder, split=split, protocol=protocol)
+    draw_figures(data, module.encoder, module.loss, run.figures, split=split)
+    report["checkpoint"] = checkpoint
+    report["epoch"] = state["epoch"]
+    report["seconds"] = round(time.monotonic() - started, 1)
+    return report
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Parse the command line, evaluate, print the table."""
+    parser = ArgumentParser(prog="python -m lac.evaluate", description=__doc__)
+    parser.add_argument("run", type=Path, help="run directory of lac.train")
+    parser.add_argument("--data.root", type=Path | None, help="other clips than the run's")
+    parser.add_argument("--split", type=Literal["val", "test", "train"], default="val")
+    parser.add_argument("--checkpoint", type=Literal["last", "best"], default="last")
+    parser.add_class_arguments(Protocol, "protocol")
+    options = parser.parse_args(args)
+    console = Console()
+    try:
+        run = RunDirectory(options.run)
+        cli = RunCLI.of_run(run, root=options.data.root)
+        cli.datamodule.setup("test")
+        report = evaluate(
+            run,
+            cli.model,
+            cli.datamodule,
+            split=options.split,
+            checkpoint=options.checkpoint,
+            protocol=parser.instantiate_classes(options).protocol,
+        )
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+        sys.exit(f"error: {error}")
+    print_report(report, console)
+    console.print(f"Figures are in {run.figures}.")
+
+
+if __name__ == "__main__":
+    main()

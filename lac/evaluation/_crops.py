@@ -1,0 +1,83 @@
+"""The protocol: which clips are cropped how, and what is measured on the crops."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lac.data import Clip
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How embeddings are evaluated.
+
+    Every clip is seen through random temporal crops, the same for every representation, so that
+    a frame's place in its crop does not tell its phase.
+
+    Parameters
+    ----------
+    crops : int
+        Crops of every clip, >= 1. Retrieval and Kendall's tau use the first of each.
+    min_crop : float
+        Shortest crop as a share of the clip, in (0, 1]; lengths and starts are uniform.
+    fractions : tuple of float
+        Shares of the labelled training clips that the classifier is given, in (0, 1].
+    draws : tuple of int
+        How many draws of clips are averaged for each fraction.
+    neighbours : tuple of int
+        K of the precision at K.
+    seed : int
+        Decides crops and draws.
+    """
+
+    crops: int = 2
+    min_crop: float = 0.5
+    fractions: tuple[float, ...] = (0.1, 0.5, 1.0)
+    draws: tuple[int, ...] = (3, 2, 1)
+    neighbours: tuple[int, ...] = (5, 10, 15)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        if self.crops < 1:
+            raise ValueError(f"`crops` must be >= 1, got {self.crops}")
+        if not 0 < self.min_crop <= 1:
+            raise ValueError(f"`min_crop` must be in (0, 1], got {self.min_crop}")
+        if not all(0 < fraction <= 1 for fraction in self.fractions):
+            raise ValueError(f"`fractions` must be in (0, 1], got {self.fractions}")
+        if len(self.draws) != len(self.fractions):
+            raise ValueError(f"`draws` must be one per fraction, got {self.draws}")
+
+
+DEFAULT_PROTOCOL = Protocol()
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """Frames `start` to `stop` of a clip of `length` frames."""
+
+    clip: Clip
+    start: int
+    stop: int
+    length: int
+    first: bool  # the clip's first crop
+
+    @property
+    def phase(self) -> np.ndarray:
+        """Labels of the frames, (stop - start,) int64."""
+        assert self.clip.phase is not None
+        return self.clip.phase[self.start : self.stop]
+
+
+def draw_crops(clips: Sequence[Clip], lengths: Sequence[int], protocol: Protocol) -> list[Crop]:
+    """Draw the crops of clips; those of a clip depend on its name and the seed alone."""
+    crops = []
+    for clip, length in zip(clips, lengths, strict=True):
+        rng = np.random.default_rng([protocol.seed, *clip.name.encode()])
+        for number in range(protocol.crops):
+            shortest = min(length, max(2, int(np.ceil(protocol.min_crop * length))))
+            size = int(rng.integers(shortest, length, endpoint=True))
+            start = int(rng.integers(0, length - size, endpoint=True))
+            crops.append(Crop(clip, start, start + size, length, first=number == 0))
+    return crops

@@ -1,0 +1,43 @@
+"""Print metrics as a table."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_TITLES = {
+    "phase_accuracy": "acc",
+    "progression_r2": "R²",
+    "kendall_tau": "tau",
+    "precision": "p",
+}
+
+
+def print_report(report: dict[str, Any], console: Console) -> None:
+    """Print what `measure` returned: one row a representation, one column a metric."""
+    protocol = report["protocol"]
+    table = Table(
+        title=f"{report['split']} clips, {protocol['crops']} random crops of each,"
+        f" at least {protocol['min_crop']:.0%} long"
+    )
+    rows = report["metrics"]
+    names = list(next(iter(rows.values())))
+    table.add_column("", no_wrap=True)
+    for name in names:
+        title, _, at = name.partition("@")
+        table.add_column(_TITLES[title] + (f"@{at}" if at else ""), justify="right")
+    best = {name: max(row[name] for row in rows.values()) for name in names}
+    for label, row in rows.items():
+        cells = [
+            f"[bold]{row[name]:.3f}[/bold]" if row[name] == best[name] else f"{row[name]:.3f}"
+            for name in names
+        ]
+        table.add_row(label, *cells, end_section=label == "learned")
+    console.print(table)
+    console.print(
+        "acc@f: phase accuracy of a linear classifier given the share f of training clips; R²:"
+        " phase progression; tau: Kendall's; p@K: precision of the K nearest frames.",
+        style="dim",
+    )
+    for name, reason in report["skipped"].items():
+        console.print(f"{name} skipped: {reason}.")

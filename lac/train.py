@@ -1,0 +1,82 @@
+"""Train an embedding: ``python -m lac.train [--config FILE] [--run DIR] [settings]``.
+
+Without arguments it draws its own clips, trains on them for a few minutes on a CPU, evaluates and
+prints the metrics. Started again with the same ``--run`` it goes on where it was.
+"""
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from lac._configuration import RunCLI
+from lac._run import RunDirectory
+from lac.evaluate import evaluate
+from lac.evaluation import print_report
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Parse the command line, train, evaluate, print the table."""
+    console = Console()
+    quiet_lightning()
+    try:
+        cli = RunCLI(sys.argv[1:] if args is None else args)
+        run = cli.run
+        assert run is not None
+        report = run.read_metrics()
+        if report is None:
+            cli.datamodule.setup("fit")
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+        sys.exit(f"error: {error}")
+    if report is not None:
+        console.print(f"{run.path} is finished; these are its metrics.")
+    else:
+        report = _train_and_evaluate(cli, run, console)
+    _show(report, console)
+    console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+
+
+def quiet_lightning() -> None:
+    """Silence Lightning's advertisements and its notes on how it was called."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (".*LightningCLI's args parameter.*", ".*LeafSpec.*", ".*num_workers.*"):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dict[str, Any]:
+    """Train from the run's last checkpoint on, or from the start; evaluate; keep the metrics."""
+    run.write_text(run.config, cli.settings)
+    resumed = run.last.exists()
+    console.print(f"{'Resuming' if resumed else 'Starting'} {run.path}")
+    cli.add_checkpoints()
+    cli.trainer.fit(
+        cli.model, cli.datamodule, ckpt_path=run.last if resumed else None, weights_only=True
+    )
+    if not cli.trainer.is_global_zero:
+        sys.exit()
+    split = "val" if len(cli.datamodule.collection.select("val")) >= 2 else "train"
+    if len(cli.datamodule.collection.select(split)) < 2:
+        report: dict[str, Any] = {"metrics": {}, "note": "nothing to compare: one clip alone"}
+    else:
+        console.print("Evaluating the last checkpoint beside its baselines")
+        report = evaluate(run, cli.model, cli.datamodule, split=split)
+        if split == "train":
+            report["note"] = "fewer than two validation clips: measured on the training clips"
+    run.write_metrics(report)
+    return report
+
+
+def _show(report: dict[str, Any], console: Console) -> None:
+    """Print the metrics and what is to be known about them."""
+    if report["metrics"]:
+        print_report(report, console)
+    if "note" in report:
+        console.print(report["note"])
+
+
+if __name__ == "__main__":
+    main()
