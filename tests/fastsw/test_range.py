@@ -6,6 +6,8 @@ max(T, |score|)); the reference runs in float64 on the same float32 inputs.
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from oracle import MODES, expected, within
 
 import fastsw
@@ -171,6 +173,69 @@ def test_penalties_of_any_range_are_exact(kind, similarity, mode, temperature, b
     check(table, dict(options, mode=mode, temperature=temperature))
 
 
+@pytest.mark.parametrize("batch", [1, 9])
+@pytest.mark.parametrize("temperature", [0.003, 0.005, 0.02, 0.05, 0.1, 1.0])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "penalties", [(0.5, -0.2), (-0.3, 0.1), (-1.0, -1.0), ((1, -1), (-0.5, 1))]
+)
+@pytest.mark.parametrize("shape", [(40, 1), (1, 70), (66, 4), (5, 80), (40, 40)], ids=str)
+def test_gaps_that_pay_lead_to_no_better_end(shape, penalties, mode, temperature, batch):
+    """Such a gap outgrows the pair it starts from, which alone can end the alignment."""
+    rng = np.random.default_rng(4)
+    similarity = rng.uniform(-1, 1, (batch, *shape)).astype(np.float32)
+    similarity[:, shape[0] // 2, shape[1] // 2] = 3.0
+    options = dict(gap_open=penalties[0], gap_extend=penalties[1])
+    check(similarity, dict(options, mode=mode, temperature=temperature))
+
+
+MAGNITUDES = np.array([0.0, 0.1, 1.0, 10.0, 30.0, 60.0, 85.0, 120.0, 200.0, 1e3, 1e4])
+
+
+@st.composite
+def rough(draw):
+    """A batch whose values, in units of T, mix few or many magnitudes, cell by cell."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = draw(st.tuples(st.sampled_from([1, 2, 8, 9]), st.integers(1, 40), st.integers(1, 40)))
+    kinds = draw(st.integers(1, 4))
+    temperature = draw(st.sampled_from([0.001, 0.3, 1.0, 100.0]))
+
+    def mixed(size, most, signs):
+        chosen = rng.choice(MAGNITUDES[: draw(st.integers(1, most))], kinds)
+        share = rng.dirichlet(np.full(kinds, 0.5))
+        values = rng.choice(chosen, size, p=share) * rng.choice(signs, size)
+        return temperature * (values + draw(st.booleans()) * rng.uniform(0, 1, size))
+
+    similarity = mixed(shape, len(MAGNITUDES), [-1.0, -1.0, 1.0])
+    if draw(st.booleans()):
+        similarity[rng.random(shape) < 0.3] = -np.inf
+    signs = [1.0] if draw(st.booleans()) else [-1.0, 1.0]
+
+    def penalty():
+        form = draw(st.sampled_from([0, 1, 2, 3]))
+        if form < 2:
+            return float(mixed((), 9, signs))
+        if form == 2:
+            return mixed(shape[::2], 9, signs), mixed(shape[:2], 9, signs)
+        return mixed(shape, 9, signs)
+
+    options = dict(
+        gap_open=rounded(penalty()),
+        gap_extend=rounded(penalty()),
+        mode=draw(st.sampled_from(MODES)),
+        temperature=temperature,
+    )
+    if draw(st.booleans()):
+        options["lengths"] = np.stack([rng.integers(1, k + 1, shape[0]) for k in shape[1:]], 1)
+    return similarity.astype(np.float32), options
+
+
+@settings(max_examples=400)
+@given(rough())
+def test_any_mix_of_magnitudes_is_exact(call):
+    check(*call)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("temperature", [0.01, 1.0])
 def test_a_batch_of_mixed_ranges_is_exact(temperature, mode):
@@ -179,10 +244,10 @@ def test_a_batch_of_mixed_ranges_is_exact(temperature, mode):
     rng = np.random.default_rng(7)
     similarity = np.stack([f(shape, rng) for f in SIMILARITIES.values()]).astype(np.float32)
     lengths = np.stack([rng.integers(1, k + 1, len(similarity)) for k in shape], axis=1)
-    for given in (None, lengths):
+    for some in (None, lengths):
         check(
             similarity,
-            dict(gap_open=2.0, gap_extend=0.5, temperature=temperature, mode=mode, lengths=given),
+            dict(gap_open=2.0, gap_extend=0.5, temperature=temperature, mode=mode, lengths=some),
         )
 
 
