@@ -1,0 +1,167 @@
+"""``python -m fastsw info``: what this installation is made of, and whether it computes rightly."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import llvmlite
+import llvmlite.binding
+import numba
+import numpy as np
+
+import fastsw
+from fastsw._cpu import _compile, _simd, _threads
+
+_MODES = ("local", "global", "fitting")
+_OPTIONS: dict[str, Any] = {"gap_open": (1.1, 0.9), "gap_extend": 0.3, "temperature": 0.7}
+_LENGTHS = np.array([[13, 21], [9, 17], [13, 1]])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m fastsw", description=fastsw.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("info", help="print versions, devices and settings, and test each backend")
+    parser.parse_args(arguments)
+    print(*_facts(), sep="\n", flush=True)
+    print("\nself-test (the first one of an installation compiles for some seconds)", flush=True)
+    wrong = 0
+    for backend, align in _backends():
+        for dtype in (np.float64, np.float32):
+            found = _check(align, np.dtype(dtype))
+            wrong += found is not None
+            name = f"{backend}, {np.dtype(dtype).name}"
+            print(f"  {name:<22} {'ok' if found is None else f'WRONG: {found}'}", flush=True)
+    return 1 if wrong else 0
+
+
+def _facts() -> Iterator[str]:
+    """Versions, settings and devices, one a line."""
+    torch = _torch()
+    layer = numba.config.THREADING_LAYER  # type: ignore[attr-defined]
+    yield f"fastsw {fastsw.__version__}"
+    for name, value in (
+        ("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
+        ("numpy", np.__version__),
+        ("numba", numba.__version__),
+        ("llvmlite", llvmlite.__version__),
+        ("torch", "not installed" if torch is None else torch.__version__),
+        ("threads", f"{_threads.thread_count()} (Numba's thread count)"),
+        ("threading layer", f"{numba.config.THREADING_LAYER} (Numba's; fastsw has its own pool)"),
+        ("vector width", " and ".join(f"{_simd.native_lanes(b)} x float{b}" for b in (32, 64))),
+        ("kernel cache", f"{_compile.cache_folder()}"),
+        ("CPU", llvmlite.binding.get_host_cpu_name()),
+        ("CUDA by torch", _cuda_of_torch(torch)),
+        ("CUDA by numba", _cuda_of_numba()),
+    ):
+        yield f"  {name:<16} {value}"
+
+
+def _torch():
+    """The torch module, or None where it is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    import torch
+
+    return torch
+
+
+def _cuda_of_torch(torch) -> str:
+    """Names of the GPUs that torch sees."""
+    if torch is None:
+        return "torch is not installed"
+    names = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+    return ", ".join(names) or "no device"
+
+
+def _cuda_of_numba() -> str:
+    """Names of the GPUs that numba-cuda sees."""
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "numba-cuda is not installed"
+    from numba import cuda
+
+    if not cuda.is_available():
+        return "no device"
+    return ", ".join(device.name.decode() for device in cuda.gpus)
+
+
+def _backends() -> Iterator[tuple[str, Callable]]:
+    """Name of each backend, and its score and gradients of NumPy arguments as NumPy arrays."""
+
+    def on_numpy(similarity, mode):
+        score, gradients = fastsw.value_and_grad(
+            similarity, mode=mode, lengths=_LENGTHS, **_OPTIONS
+        )
+        return score, gradients.similarity, *gradients.gap_open, gradients.gap_extend
+
+    yield "CPU, numpy", on_numpy
+    torch = _torch()
+    if torch is None:
+        return
+
+    def on_torch(similarity, mode):
+        leaves = [torch.from_numpy(similarity)]
+        leaves += [torch.tensor(v, dtype=leaves[0].dtype) for v in _OPTIONS["gap_open"]]
+        leaves.append(torch.tensor(_OPTIONS["gap_extend"], dtype=leaves[0].dtype))
+        for leaf in leaves:
+            leaf.requires_grad_()
+        score = fastsw.score(
+            leaves[0],
+            gap_open=(leaves[1], leaves[2]),
+            gap_extend=leaves[3],
+            temperature=_OPTIONS["temperature"],
+            mode=mode,
+            lengths=torch.from_numpy(_LENGTHS),
+        )
+        score.sum().backward()
+        return score.detach().numpy(), *(leaf.grad.numpy() for leaf in leaves)
+
+    yield "CPU, torch", on_torch
+
+
+def _check(align: Callable, dtype: np.dtype) -> str | None:
+    """What is wrong with a backend's answers, or None."""
+    similarity = np.random.default_rng(0).standard_normal((3, 13, 21)).astype(dtype)
+    # float32: posteriors hold 2e-5, and the counts of penalties sum them; float64: rounding only.
+    allowed = 1e-10 if dtype == np.float64 else 1e-4
+    names = "score", "posterior", "gap_open[0]", "gap_open[1]", "gap_extend"
+    for mode in _MODES:
+        try:
+            found = align(similarity.copy(), mode)
+        except Exception as error:  # whatever it is, it is the finding
+            return f"{type(error).__name__} in mode {mode!r}: {error}"
+        for name, one, other in zip(names, found, _expected(similarity, mode), strict=True):
+            off = np.abs(np.asarray(one, np.float64) - other).max()
+            if not off <= allowed:
+                return f"{name} in mode {mode!r} is off by {off:.1e}, allowed are {allowed:.0e}"
+    return None
+
+
+def _expected(similarity: np.ndarray, mode: str) -> list[np.ndarray]:
+    """Score, posterior and gradients in the penalties, of the reference."""
+    from fastsw._reference import soft_align
+
+    (open_x, open_y), extend = _OPTIONS["gap_open"], _OPTIONS["gap_extend"]
+    score, posterior = np.zeros(len(similarity)), np.zeros(similarity.shape)
+    of_open, of_extend = np.zeros(2), np.zeros(())
+    for b, (n, m) in enumerate(_LENGTHS):
+        found = soft_align(
+            similarity[b, :n, :m],
+            (open_x, extend, open_y, extend),
+            temperature=_OPTIONS["temperature"],
+            mode=mode,
+        )
+        score[b] = found.score
+        posterior[b, :n, :m] = found.posterior
+        of_open += found.open_x.sum(), found.open_y.sum()
+        of_extend += found.extend_x.sum() + found.extend_y.sum()
+    return [score, posterior, *of_open, of_extend]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
