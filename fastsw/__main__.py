@@ -52,7 +52,7 @@ def _facts() -> Iterator[str]:
         ("llvmlite", llvmlite.__version__),
         ("torch", "not installed" if torch is None else torch.__version__),
         ("threads", f"{_threads.thread_count()} (Numba's thread count)"),
-        ("threading layer", f"{numba.config.THREADING_LAYER} (Numba's; fastsw has its own pool)"),
+        ("threading layer", f"{layer} (Numba's; fastsw has its own pool)"),
         ("vector width", " and ".join(f"{_simd.native_lanes(b)} x float{b}" for b in (32, 64))),
         ("kernel cache", f"{_compile.cache_folder()}"),
         ("CPU", llvmlite.binding.get_host_cpu_name()),
