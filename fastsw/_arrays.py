@@ -21,26 +21,48 @@ class NumpyKind:
 
     def convert(self, name: str, value: Any, like: np.ndarray) -> np.ndarray:
         """Floating array of a number, a list or an array; integers become floats."""
-        try:
-            array = np.asarray(foreign_to_numpy(value))
-        except ValueError as error:
-            raise TypeError(f"`{name}` must be a number or an array, got {value!r}") from error
+        array = _as_array(name, value)
         if array.dtype.kind in "iu":
             array = array.astype(np.float64)
         if array.dtype.kind != "f":
-            raise TypeError(f"`{name}` must be a number or a floating array, got {array.dtype}")
+            raise TypeError(
+                f"`{name}` must be a number or a floating array, got {_shown(value, array)}"
+            )
         return array
 
     def integers(self, name: str, value: Any, like: np.ndarray) -> np.ndarray:
         """int64 array of integers."""
-        array = np.asarray(foreign_to_numpy(value))
+        array = _as_array(name, value)
         if array.dtype.kind not in "iu":
-            raise TypeError(f"`{name}` must be integers, got {array.dtype}")
+            raise TypeError(f"`{name}` must be integers, got {_shown(value, array)}")
         return array.astype(np.int64)
 
     def stack(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(B, 2) array of two (B,) arrays."""
         return np.stack([first, second], axis=1)
+
+
+def _as_array(name: str, value: Any) -> np.ndarray:
+    """NumPy array of a number, a nested list or an array."""
+    refuse_special(name, value)
+    try:
+        return np.asarray(foreign_to_numpy(name, value))
+    except ValueError as error:
+        raise TypeError(f"`{name}` must be a number or an array, got {value!r}") from error
+
+
+def _shown(value: Any, array: np.ndarray) -> str:
+    """A received scalar and its dtype, or the dtype alone."""
+    return f"{value!r} ({array.dtype})" if array.ndim == 0 else str(array.dtype)
+
+
+def refuse_special(name: str, value: Any) -> None:
+    """Refuse NumPy classes whose meaning would be lost."""
+    if isinstance(value, np.ma.MaskedArray | np.matrix):
+        raise TypeError(
+            f"`{name}` must be a plain array, got {type(value).__name__}; use `lengths`, or -inf "
+            "in `similarity`, to leave cells out"
+        )
 
 
 def is_torch(value: Any) -> bool:
@@ -49,13 +71,23 @@ def is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def foreign_to_numpy(value: Any) -> Any:
-    """NumPy view of an array of another library; anything else as it is."""
+def foreign_to_numpy(name: str, value: Any) -> Any:
+    """NumPy view of an array of another library; anything else as it is.
+
+    NumPy has no bfloat16, so that such an array is converted to float32 by its own library.
+    """
     if isinstance(value, np.ndarray | np.generic) or not hasattr(value, "__dlpack__"):
         return value
     if is_torch(value):
-        return value.detach().numpy()
-    return np.from_dlpack(value)
+        value = value.detach()
+        return np.from_dlpack(value.float() if str(value.dtype) == "torch.bfloat16" else value)
+    if str(value.dtype).endswith("bfloat16"):
+        namespace = namespace_of(name, value)
+        value = namespace.astype(value, namespace.float32)
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(f"`{name}` cannot be read by NumPy through DLPack: {error}") from error
 
 
 def namespace_of(name: str, value: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastsw import _problem
 from fastsw._alignment import Alignment
-from fastsw._arrays import NumpyKind, foreign_to_numpy, namespace_of
+from fastsw._arrays import NumpyKind, foreign_to_numpy, namespace_of, refuse_special
 
 KIND = NumpyKind()
 
@@ -38,14 +38,22 @@ class _Call(NamedTuple):
     problem: _problem.Problem
     inputs: Any
     scores: np.dtype  # dtype of scores
-    gradients: np.dtype  # dtype of gradients
     namespace: Any  # None for NumPy
+    foreign_dtype: Any  # dtype of gradients in the namespace
 
     def wrap(self, array):
         """An answer as the kind of array the question came in."""
         if self.namespace is None:
             return array[()] if array.ndim == 0 else array
-        return self.namespace.from_dlpack(np.ascontiguousarray(array))
+        return self.namespace.from_dlpack(np.asarray(array, order="C"))
+
+    def of_similarity(self, gradient):
+        """Gradients of the similarity, in its dtype."""
+        if self.namespace is None:
+            dtype = self.problem.similarity.dtype.newbyteorder("=")
+            return self.problem.unbatched(gradient).astype(dtype, copy=False)
+        wrapped = self.wrap(self.problem.unbatched(gradient))
+        return self.namespace.astype(wrapped, self.foreign_dtype)
 
     def per_pair(self, values):
         """Per-pair values as scores."""
@@ -56,11 +64,12 @@ def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Ca
     """Validate a call and prepare the backend's inputs."""
     from fastsw import _cpu
 
-    namespace = None
+    namespace, foreign_dtype = None, None
+    refuse_special("similarity", similarity)
     if not isinstance(similarity, np.ndarray):
         if hasattr(similarity, "__dlpack__"):
-            namespace = namespace_of("similarity", similarity)
-            similarity = foreign_to_numpy(similarity)
+            namespace, foreign_dtype = namespace_of("similarity", similarity), similarity.dtype
+            similarity = foreign_to_numpy("similarity", similarity)
         else:
             raise TypeError(
                 "`similarity` must be a NumPy array, a torch tensor or another DLPack exporter, "
@@ -78,7 +87,7 @@ def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Ca
     inputs = _cpu.prepare(
         problem.similarity, problem.penalties, problem.temperature, problem.mode, problem.lengths
     )
-    return _Call(problem, inputs, inputs.similarity.dtype, similarity.dtype, namespace)
+    return _Call(problem, inputs, inputs.similarity.dtype, namespace, foreign_dtype)
 
 
 def score(similarity, **options):
@@ -102,8 +111,7 @@ def posterior(similarity, **options):
     from fastsw import _cpu
 
     asked = call(similarity, **options)
-    found = _cpu.gradients(asked.inputs).similarity
-    return asked.wrap(asked.problem.unbatched(found).astype(asked.gradients, copy=False))
+    return asked.of_similarity(_cpu.gradients(asked.inputs).similarity)
 
 
 def value_and_grad(similarity, **options):
@@ -131,9 +139,8 @@ def value_and_grad(similarity, **options):
             )
         else:
             gaps.append(asked.wrap((x + y).reshape(shape).astype(asked.scores)))
-    similarity_gradient = asked.problem.unbatched(found.similarity)
     return asked.per_pair(found.score), Gradients(
-        asked.wrap(similarity_gradient.astype(asked.gradients, copy=False)),
+        asked.of_similarity(found.similarity),
         *gaps,
         asked.wrap(found.temperature.sum().astype(asked.scores)),
     )

@@ -140,11 +140,11 @@ def _spread(name, penalty, batch, single, forms, axis):
 
 def _temperature(kind, value, batch):
     """The temperature as a 0-d array."""
-    if not kind.is_array(value):
-        check_temperature(value)
     array = kind.convert("temperature", value, batch)
     if tuple(array.shape) != ():
         raise ValueError(f"`temperature` must be a scalar, got shape {tuple(array.shape)}")
+    if not kind.is_array(value):
+        check_temperature(value)
     return array
 
 

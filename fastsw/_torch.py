@@ -33,7 +33,9 @@ class TorchKind:
     def convert(self, name: str, value: Any, like: Tensor) -> Tensor:
         """Floating tensor of a number, list, array or tensor."""
         if isinstance(value, Tensor):
-            if value.device != like.device and value.ndim > 0:
+            if value.device.type == "cpu" and value.ndim == 0:
+                value = value.to(like.device)
+            if value.device != like.device:
                 raise ValueError(
                     f"`{name}` must be on the device of `similarity`, {like.device}, got "
                     f"{value.device}"
@@ -49,7 +51,15 @@ class TorchKind:
 
     def integers(self, name: str, value: Any, like: Tensor) -> Tensor:
         """int64 tensor of integers."""
-        tensor = torch.as_tensor(value, device=like.device)
+        if isinstance(value, Tensor):
+            if value.device.type not in ("cpu", like.device.type):
+                raise ValueError(
+                    f"`{name}` must be on the device of `similarity`, {like.device}, or on the "
+                    f"CPU, got {value.device}"
+                )
+            tensor = value.to(like.device)
+        else:
+            tensor = torch.as_tensor(_numpy.KIND.integers(name, value, value), device=like.device)
         if tensor.dtype.is_floating_point or tensor.dtype == torch.bool:
             raise TypeError(f"`{name}` must be integers, got {tensor.dtype}")
         return tensor.to(torch.int64)
@@ -217,25 +227,87 @@ def _align_backward(ctx, of_score, *of_gradients):
             for total, second in zip(sums, seconds, strict=True)
         ]
     inputs = similarity, *penalties, temperature
-    return (
-        *(
-            None
-            if total is None
-            else total.sum(dim=0, keepdim=True).reshape(i.shape)
-            if total.shape != i.shape
-            else total
-            for total, i in zip(sums, inputs, strict=True)
-        ),
-        None,
-        None,
-    )
+    return (*_reduced(sums, inputs), None, None)
+
+
+def _reduced(sums, inputs):
+    """Per-pair gradients, summed where the input is shared by all pairs."""
+    return [
+        total
+        if total is None or total.shape == i.shape
+        else total.sum(dim=0, keepdim=True).reshape(i.shape)
+        for total, i in zip(sums, inputs, strict=True)
+    ]
 
 
 _align.register_autograd(_align_backward, setup_context=_save)
 
 
+def _score_backward(ctx, of_score):
+    """Gradient of the score by `fastsw::align`, for where autograd was hidden at the call."""
+    *tensors, mode = *ctx.saved_tensors, ctx.mode
+    firsts = torch.ops.fastsw.align(*tensors, mode)[1:]
+    sums = [
+        of_score.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g if needed else None
+        for g, needed in zip(firsts, ctx.needs_input_grad[:6], strict=True)
+    ]
+    return (*_reduced(sums, tensors[:6]), None, None)
+
+
+def _save_inputs(ctx, inputs, output):
+    *tensors, ctx.mode = inputs
+    ctx.save_for_backward(*tensors)
+
+
+_score.register_autograd(_score_backward, setup_context=_save_inputs)
+
+
+def _folded(tensor, dim, size, batch):
+    """A mapped [V, B|1, ...] or shared [B|1, ...] tensor as one of V * B pairs, or of 1."""
+    if dim is None:
+        if tensor.shape[0] == 1 and batch != 1:
+            return tensor
+        tensor = tensor.expand(size, *tensor.shape)
+    else:
+        tensor = tensor.movedim(dim, 0)
+    tensor = tensor.expand(size, batch, *tensor.shape[2:])
+    return tensor.reshape(size * batch, *tensor.shape[2:])
+
+
+def _map(operator):
+    """Rule for torch.vmap: the mapped axis joins the batch."""
+
+    def rule(info, dims, *operands):
+        similarity, *penalties, temperature, lengths, mode = operands[:8]
+        if dims[5] is not None:
+            raise NotImplementedError("vmap over `temperature` is not supported; call in a loop")
+        batch = (similarity if dims[0] is None else similarity.select(dims[0], 0)).shape[0]
+        fold = [
+            _folded(t, d, info.batch_size, batch)
+            for t, d in zip((similarity, *penalties), dims[:5], strict=True)
+        ]
+        pair_lengths = _folded(lengths, dims[6], info.batch_size, batch)
+        dots = [
+            _folded(t, d, info.batch_size, batch)
+            for t, d in zip(operands[8:], dims[8:], strict=True)
+        ]
+        found = operator(*fold, temperature, pair_lengths, mode, *dots)
+        if isinstance(found, Tensor):
+            return found.reshape(info.batch_size, batch), 0
+        split = tuple(f.reshape(info.batch_size, batch, *f.shape[1:]) for f in found)
+        return split, (0,) * len(split)
+
+    return rule
+
+
+for _operator in (_score, _align, _align_tangent):
+    _operator.register_vmap(_map(_operator))
+
+
 def _operands(similarity, *, gap_open, gap_extend, temperature, mode, lengths):
     """Validate a call; the problem and the operators' arguments."""
+    if similarity.layout != torch.strided:
+        raise TypeError(f"`similarity` must be a dense tensor, got {similarity.layout}")
     problem = _problem.build(
         KIND,
         similarity,

@@ -24,6 +24,9 @@ from numba.core import caching, compiler, serialize
 
 logger = logging.getLogger("fastsw")
 
+#: Modules of this folder that only call kernels.
+_NO_KERNELS = {"__init__", "_dispatch", "_threads"}
+
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 _compiling = threading.Lock()
 _announced = False
@@ -36,7 +39,7 @@ inlined = njit(forceinline=True, **_OPTIONS)
 
 
 def kernel(function):
-    """Make a function of arrays and scalars an entry point, compiled and cached at its first call."""
+    """Make a function an entry point, compiled and cached at its first call."""
     return functools.wraps(function)(_Kernel(function, function.__name__))
 
 
@@ -135,7 +138,8 @@ def source_stamp() -> str:
     """Digest of the sources of all kernels and of the versions that compile them."""
     digest = hashlib.sha256()
     package = Path(__file__).parent.parent
-    for path in sorted([*package.glob("_*.py"), *package.glob("_cpu/*.py")]):
+    kernels = [path for path in package.glob("_cpu/*.py") if path.stem not in _NO_KERNELS]
+    for path in sorted([package / "_recurrence.py", package / "_reference.py", *kernels]):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     digest.update(repr((numba.__version__, llvmlite.__version__, sys.version)).encode())

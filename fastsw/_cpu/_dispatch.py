@@ -16,7 +16,7 @@ from fastsw._cpu import _threads
 from fastsw._cpu._hard import align_hard
 from fastsw._cpu._linear import kernels, scratch
 from fastsw._cpu._log import align
-from fastsw._cpu._plan import HARD, LINEAR32, LINEAR64, LOG, POISONED, VOID, plan
+from fastsw._cpu._plan import HARD, LINEAR32, LINEAR64, LOG, POISONED, VOID, planner
 from fastsw._cpu._sample import draw_alignments
 from fastsw._cpu._simd import native_lanes
 from fastsw._reference import MODES
@@ -53,7 +53,7 @@ class Paths(NamedTuple):
 
 def prepare(similarity, penalties, temperature, mode, lengths) -> Inputs:
     """Check values and bring arrays into the kernels' form."""
-    dtype = np.float64 if similarity.dtype == np.float64 else np.float32
+    dtype = np.float64 if similarity.dtype.itemsize == 8 else np.float32
     penalties = tuple(_ready(p, np.float64) for p in penalties)
     temperature = float(temperature)
     lengths = _ready(lengths, np.int64)
@@ -112,7 +112,14 @@ def _run(inputs, want, dots) -> Derivatives:
     similarity, penalties, temperature, mode, lengths = inputs
     pairs = len(lengths)
     routes, floors = np.empty(pairs, np.int64), np.zeros(pairs)
-    plan(similarity, penalties, temperature, MODES[mode], lengths, routes, floors)
+    bits = 8 * similarity.itemsize
+    plan = planner(bits, native_lanes(bits))
+    cells = lengths[:, 0] * lengths[:, 1]
+
+    def look(part):
+        plan(similarity, penalties, temperature, MODES[mode], lengths, part, routes, floors)
+
+    _threads.spread(look, np.arange(pairs), cells)
     whole = pairs > 0 and lengths.min(axis=0).tolist() == list(similarity.shape[1:])
     if want == SCORE:
         shape, empty = (1, 1, 1), np.empty
@@ -125,7 +132,7 @@ def _run(inputs, want, dots) -> Derivatives:
         tuple(np.zeros((pairs, *p.shape[1:])) for p in penalties),
         np.zeros(pairs),
     )
-    job = _Job(inputs, want, dots, out, floors, lengths[:, 0] * lengths[:, 1])
+    job = _Job(inputs, want, dots, out, floors, cells)
     for route in np.unique(routes):
         _KERNELS[route](job, np.flatnonzero(routes == route))
     if want == TANGENT:

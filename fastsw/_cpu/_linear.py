@@ -191,7 +191,7 @@ def walks(bits, lanes, by_column, second):
     zero, one, nothing, none = kind.real(0), kind.real(1), kind.nothing, kind.whole(0)
     bias, inverse = kind.whole(simd.bias), kind.whole(2 * simd.bias)
     width, pad = lanes, 2 * lanes
-    per_step, carried, returned = fields(second)
+    per_step, carried, _ = fields(second)
     float_step, integer_step = per_step * lanes, INTEGERS * lanes
 
     @helper
@@ -222,7 +222,7 @@ def walks(bits, lanes, by_column, second):
             load_square(pair, pair.direction, work, SLOPE, slot, t0, bottom)
         per_temperature, zeros = splat_f(scale[3]), splat_f(zero)
         high, low, floor = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
-        for u in range(width):
+        for _ in range(width):
             scaled, f, k = weight(load_f(floats, at), high, low, floor)
             store(floats, at + SCORE * width, scaled)
             store(floats, at + WEIGHT * width, f)

@@ -24,6 +24,7 @@ from fastsw._reference import FITTING, GLOBAL, LOCAL, trailing_rows
 
 IMPOSSIBLE = (NEG_INF, NEG_INF, NEG_INF)
 ZEROS = (0.0, 0.0, 0.0)
+NO_COST = (0.0, 0.0, 0.0, 0.0)
 
 
 @helper
@@ -72,7 +73,7 @@ def forward_strip(problem, dots, b, shape, rows, above, above_dot, table, table_
     tangent; `second` says whether tangents are carried.
     """
     similarity, penalties, inverse_temperature, mode, trailing, trailing_dot = problem
-    n, m = shape
+    m = shape[1]
     log_sum, log_sum_dot = total
     table[0] = above
     if second:
@@ -146,7 +147,7 @@ def backward_strip(
         r = i - rows[0] + 1
         right, right_dot = NEG_INF, 0.0  # x_suffix of (i, j + 1)
         diagonal, diagonal_dot = NEG_INF, 0.0  # s + m_suffix of (i + 1, j + 1)
-        beside, beside_dot = ZEROS + (0.0,), ZEROS + (0.0,)
+        beside, beside_dot = NO_COST, NO_COST
         for j in range(m, -1, -1):
             inner = i > 0 and j > 0
             end = trailing[i] if inner and mode != GLOBAL else NEG_INF
@@ -154,7 +155,7 @@ def backward_strip(
             if mode == GLOBAL and i == n and j == m:
                 end, end_dot = 0.0, 0.0
             down, down_dot = NEG_INF, 0.0
-            under, under_dot = ZEROS + (0.0,), ZEROS + (0.0,)
+            under, under_dot = NO_COST, NO_COST
             if i < n:
                 down, down_dot = below[j, 2], below_dot[j, 2]
                 under = penalties_at(penalties, b, i + 1, j, inverse_temperature)

@@ -14,29 +14,18 @@ forbidden; the floor is found from the best that an alignment through such a cel
 and the worst that is always available.
 """
 
+import functools
 import math
 
 import numpy as np
 
-from fastsw._cpu._compile import helper, kernel
+from fastsw._cpu._compile import helper, kernel_variant
+from fastsw._cpu._simd import lanes_of, vmax, vmin, where_greater, where_nan
 from fastsw._reference import LOCAL
 
 VOID, POISONED, HARD, LINEAR32, LINEAR64, LOG = range(6)
 
 LOG2E = 1.0 / math.log(2.0)
-
-
-@helper
-def extremes(similarity, b, n, m):
-    """Largest value, smallest finite value, and whether there is NaN or +inf."""
-    top, low, sound = -np.inf, np.inf, True
-    for i in range(n):
-        for j in range(m):
-            s = similarity[b, i, j]
-            sound &= s < np.inf
-            top = max(top, s)
-            low = min(low, s if s > -np.inf else np.inf)
-    return top, low, sound
 
 
 @helper
@@ -79,33 +68,71 @@ def route(top, low, spans, temperature, mode, n, m, single):
     return LOG, 0.0
 
 
-@kernel
-def plan(similarity, penalties, temperature, mode, lengths, routes, floors):
-    """Choose a kernel for every pair."""
-    by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
-    by_cell |= penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1
-    single = similarity.itemsize == 4
-    for b in range(lengths.shape[0]):
-        n, m = lengths[b, 0], lengths[b, 1]
-        if n == 0 or m == 0:
-            routes[b] = VOID
-            continue
-        top, low, sound = extremes(similarity, b, n, m)
-        if not sound:
-            routes[b] = POISONED
-        elif mode == LOCAL and top == -np.inf:
-            routes[b] = VOID
-        elif temperature == 0.0:
-            routes[b] = HARD
-        elif by_cell:
-            routes[b] = LOG
-        else:
-            spans = (
-                span(penalties[0], b, 1, m),
-                span(penalties[1], b, 1, m),
-                span(penalties[2], b, n, 1),
-                span(penalties[3], b, n, 1),
-            )
-            routes[b], floors[b] = route(
-                float(top), float(low), spans, temperature, mode, n, m, single
-            )
+@functools.cache
+def planner(bits: int, lanes: int):
+    """The kernel that chooses a kernel for every pair in `order`."""
+    simd = lanes_of(bits, lanes)
+    load, store, splat = simd.load_f, simd.store, simd.splat_f
+    real = np.float32 if bits == 32 else np.float64
+    infinity, zero, one = real(np.inf), real(0), real(1)
+    width = lanes
+
+    @helper
+    def extremes(flat, offset, stride, n, m):
+        """Largest value, smallest finite value, and whether there is NaN or +inf."""
+        least, most, zeros = splat(-infinity), splat(infinity), splat(zero)
+        top, low, nan = least, most, zeros
+        scalar_top, scalar_low, sound = -np.inf, np.inf, True
+        for i in range(n):
+            first = offset + i * stride
+            body = first + m - m % width
+            for at in range(first, body, width):
+                s = load(flat, at)
+                top = vmax(s, top)
+                low = vmin(where_greater(s, least, s, most), low)
+                nan = where_nan(s, splat(one), nan)
+            for at in range(body, first + m):
+                s = np.float64(flat[at])
+                sound &= s < np.inf
+                scalar_top = max(scalar_top, s)
+                scalar_low = min(scalar_low, s if s > -np.inf else np.inf)
+        lane = np.empty(3 * width, real)
+        store(lane, 0, top)
+        store(lane, width, low)
+        store(lane, 2 * width, nan)
+        for r in range(width):
+            scalar_top = max(scalar_top, np.float64(lane[r]))
+            scalar_low = min(scalar_low, np.float64(lane[width + r]))
+            sound &= lane[2 * width + r] == zero
+        return scalar_top, scalar_low, sound and scalar_top < np.inf
+
+    def plan(similarity, penalties, temperature, mode, lengths, order, routes, floors):
+        by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
+        by_cell |= penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1
+        stride = similarity.shape[2]
+        for position in range(order.size):
+            b = order[position]
+            n, m = lengths[b, 0], lengths[b, 1]
+            if n == 0 or m == 0:
+                routes[b] = VOID
+                continue
+            offset = b * similarity.shape[1] * stride
+            top, low, sound = extremes(similarity.reshape(-1), offset, stride, n, m)
+            if not sound:
+                routes[b] = POISONED
+            elif mode == LOCAL and top == -np.inf:
+                routes[b] = VOID
+            elif temperature == 0.0:
+                routes[b] = HARD
+            elif by_cell:
+                routes[b] = LOG
+            else:
+                spans = (
+                    span(penalties[0], b, 1, m),
+                    span(penalties[1], b, 1, m),
+                    span(penalties[2], b, n, 1),
+                    span(penalties[3], b, n, 1),
+                )
+                routes[b], floors[b] = route(top, low, spans, temperature, mode, n, m, bits == 32)
+
+    return kernel_variant(plan, bits, lanes)

@@ -127,6 +127,17 @@ def where_greater(context, a, b, yes, no):
 
 
 @intrinsic
+def where_nan(context, a, yes, no):
+    """Lanes of `yes` where a is NaN, of `no` elsewhere."""
+
+    def generate(context, builder, signature, arguments):
+        nan = builder.fcmp_unordered("uno", arguments[0], arguments[0])
+        return builder.select(nan, *arguments[1:])
+
+    return yes(a, yes, no), generate
+
+
+@intrinsic
 def fma(context, a, b, c):
     """a * b + c with one rounding."""
 
