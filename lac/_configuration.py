@@ -1,6 +1,8 @@
 """From the command line or a run directory to module, data and trainer."""
 
 import argparse
+import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +19,14 @@ from lac._training import EmbeddingModule
 from lac.data import ClipDataModule
 
 _PRESETS = files("lac") / "configs"
+
+
+def quiet_lightning() -> None:
+    """Silence Lightning's advertisements, and its notes on how it was called."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (".*LightningCLI's args parameter.*", ".*LeafSpec.*", ".*num_workers.*"):
+        warnings.filterwarnings("ignore", message=message)
 
 
 class RunCLI(LightningCLI):
@@ -62,7 +72,7 @@ class RunCLI(LightningCLI):
             seed_everything_default=0,
             save_config_callback=None,
             trainer_defaults={
-                "max_epochs": 30,
+                "max_epochs": 40,
                 "devices": 1,
                 "deterministic": True,
                 "gradient_clip_val": 1.0,
@@ -99,7 +109,7 @@ class RunCLI(LightningCLI):
             config.data.root = Path(config.data.root).resolve()
         for key in ("run", "config"):
             config.pop(key, None)
-        self.settings = self.parser.dump(config, skip_none=False, skip_validation=True)
+        self.settings = self.parser.dump(config, skip_unset=False, skip_validation=True)
         if self.run is None:
             self.run = RunDirectory(next_run(Path("runs"), self.config.data.source))
         elif self._started:

@@ -10,7 +10,7 @@ import torch
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from lac._configuration import RunCLI
+from lac._configuration import RunCLI, quiet_lightning
 from lac._run import RunDirectory
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule
@@ -80,6 +80,7 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_class_arguments(Protocol, "protocol")
     options = parser.parse_args(args)
     console = Console()
+    quiet_lightning()
     try:
         run = RunDirectory(options.run)
         cli = RunCLI.of_run(run, root=options.data.root)

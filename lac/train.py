@@ -4,15 +4,13 @@ Without arguments it draws its own clips, trains on them for a few minutes on a 
 prints the metrics. Started again with the same ``--run`` it goes on where it was.
 """
 
-import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 
-from lac._configuration import RunCLI
+from lac._configuration import RunCLI, quiet_lightning
 from lac._run import RunDirectory
 from lac.evaluate import evaluate
 from lac.evaluation import print_report
@@ -37,14 +35,6 @@ def main(args: Sequence[str] | None = None) -> None:
         report = _train_and_evaluate(cli, run, console)
     _show(report, console)
     console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
-
-
-def quiet_lightning() -> None:
-    """Silence Lightning's advertisements and its notes on how it was called."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*LightningCLI's args parameter.*", ".*LeafSpec.*", ".*num_workers.*"):
-        warnings.filterwarnings("ignore", message=message)
 
 
 def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dict[str, Any]:

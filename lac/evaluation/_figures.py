@@ -85,7 +85,8 @@ def _matrix_figure(
     axes.plot(columns, rows, color="tab:red", linewidth=1, label="best alignment")
     _mark_phases(axes, clips)
     axes.set(xlabel=f"frame of {clips[1].name}", ylabel=f"frame of {clips[0].name}")
-    axes.legend(loc="upper right", fontsize="small")
+    handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # each label once
+    axes.legend(handles.values(), handles, loc="upper right", fontsize="small", facecolor="0.5")
     figure.colorbar(image, label=meaning)
     figure.savefig(file, dpi=120)
 
@@ -95,7 +96,7 @@ def _mark_phases(axes: Axes, clips: tuple[Clip, ...]) -> None:
     for clip, line in zip(clips, (axes.axhline, axes.axvline), strict=True):
         if clip.phase is not None:
             for begins in np.flatnonzero(np.diff(clip.phase)) + 0.5:
-                line(begins, color="white", linewidth=0.5, alpha=0.5)
+                line(begins, color="white", linewidth=0.6, alpha=0.6, label="a phase begins")
 
 
 def _aligned_video(file: Path, clips: list[np.ndarray], best: fastsw.Alignment) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,9 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     protocol = report["protocol"]
     table = Table(
         title=f"{report['split']} clips, {protocol['crops']} random crops of each,"
-        f" at least {protocol['min_crop']:.0%} long"
+        f" at least {protocol['min_crop']:.0%} long",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     rows = report["metrics"]
     names = list(next(iter(rows.values())))

@@ -1,0 +1,130 @@
+"""The measures on representations whose values are known, and the protocol."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from lac.data import Clip, ClipDataModule, Rendered
+from lac.encoder import Encoder
+from lac.evaluation import Protocol, draw_crops, measure, print_report
+from lac.evaluation.metrics import (
+    kendall_tau,
+    phase_accuracy,
+    progression_r2,
+    retrieval_precision,
+)
+
+PHASE = np.repeat(np.arange(4), 5)
+
+
+def one_hot(phase):
+    return np.eye(4)[phase] + 1e-3 * np.arange(len(phase))[:, None]
+
+
+def test_features_that_are_the_phase_are_perfect():
+    crops = [(one_hot(PHASE), PHASE, f"clip{i}") for i in range(4)]
+    assert phase_accuracy(crops, [crop[:2] for crop in crops]) == 1.0
+    assert retrieval_precision([crop[:2] for crop in crops], neighbours=(5,)) == {5: 1.0}
+
+
+def test_constant_features_do_no_better_than_chance():
+    crops = [(np.zeros((20, 3)), PHASE, f"clip{i}") for i in range(4)]
+    assert phase_accuracy(crops, [crop[:2] for crop in crops]) == pytest.approx(0.25)
+    assert kendall_tau([x for x, _, _ in crops]) == 0.0
+    assert progression_r2(
+        [(x, np.arange(20.0)[:, None]) for x, _, _ in crops],
+        [(x, np.arange(20.0)[:, None]) for x, _, _ in crops],
+    ) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_kendall_tau_is_1_in_step_and_minus_1_backwards():
+    line = np.linspace(0, 1, 12)[:, None]
+    assert kendall_tau([line, line]) == pytest.approx(1.0)
+    assert kendall_tau([line, np.hstack([line, line])[:, :1][::-1]]) == pytest.approx(-1.0)
+
+
+def test_retrieval_leaves_the_own_clip_out():
+    # Each clip alone knows its phases; across clips every label is wrong.
+    x = np.arange(4.0)[:, None]
+    crops = [(x, np.array([0, 0, 1, 1])), (x, np.array([1, 1, 0, 0]))]
+    assert retrieval_precision(crops, neighbours=(1, 2))[1] == 0.0
+
+
+def test_few_labels_are_few_clips():
+    rng = np.random.default_rng(0)
+    train = [(rng.normal(size=(20, 4)), PHASE, f"clip{i}") for i in range(9)]
+    train.append((one_hot(PHASE), PHASE, "good"))
+    scores = {
+        phase_accuracy(train, [(one_hot(PHASE), PHASE)], fraction=0.1, seed=s) for s in range(9)
+    }
+    assert len(scores) > 1  # one clip of ten is drawn
+
+
+def test_crops_depend_on_name_and_seed_alone():
+    clips = [Clip(name, Path(name), "val") for name in ("a", "b", "c")]
+    protocol = Protocol(crops=3, min_crop=0.5)
+    crops = draw_crops(clips, [20, 31, 2], protocol)
+    again = draw_crops(clips[1:2], [31], protocol)
+    assert [(c.start, c.stop) for c in again] == [(c.start, c.stop) for c in crops[3:6]]
+    assert all(c.stop - c.start >= c.length / 2 for c in crops)
+    assert all(0 <= c.start < c.stop <= c.length for c in crops)
+    assert [c.first for c in crops] == [True, False, False] * 3
+    other = draw_crops(clips, [20, 31, 2], Protocol(crops=3, seed=1))
+    assert [c.start for c in other] != [c.start for c in crops]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"crops": 0}, "`crops` must be >= 1"),
+        ({"min_crop": 0.0}, "`min_crop` must be in"),
+        ({"fractions": (2.0,), "draws": (1,)}, "`fractions` must be in"),
+        ({"draws": (1,)}, "`draws` must be one per fraction"),
+    ],
+)
+def test_protocol_out_of_range_is_refused_by_name(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol(**settings)
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    data = ClipDataModule(
+        rendered=Rendered(train=5, val=3, size=32),
+        image_size=32,
+        cache=tmp_path_factory.mktemp("cache"),
+    )
+    data.setup()
+    return data
+
+
+def test_baselines_stand_beside_the_embedding_and_the_protocol_beside_both(rendered):
+    report = measure(rendered, Encoder(), protocol=Protocol(crops=1))
+    rows = report["metrics"]
+    assert {"learned", "raw pixels", "raw backbone", "time only"} <= rows.keys()
+    assert len({tuple(row) for row in rows.values()}) == 1
+    assert rows["time only"]["kendall_tau"] > 0.99  # so tau alone proves nothing
+    assert report["protocol"]["min_crop"] == 0.5
+    assert json.loads(json.dumps(report))["metrics"] == rows
+    console = Console(record=True, width=120)
+    print_report(report, console)
+    assert "time only" in console.export_text()
+
+
+def test_without_labels_the_labelled_metrics_are_skipped_with_a_reason(rendered, tmp_path):
+    (tmp_path / "clips").mkdir()
+    for clip in rendered.collection.clips:
+        (tmp_path / "clips" / clip.path.name).write_bytes(clip.path.read_bytes())
+    data = ClipDataModule(source="folder", root=tmp_path, image_size=32, cache=tmp_path / "cache")
+    data.setup()
+    report = measure(data, Encoder(), split="train")
+    assert set(report["metrics"]["learned"]) == {"kendall_tau"}
+    assert "labels" in report["skipped"]["phase_accuracy"]
+
+
+def test_a_split_of_one_clip_is_refused(rendered):
+    with pytest.raises(ValueError, match="`split` must have at least two clips"):
+        measure(rendered, Encoder(), split="test")
