@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastsw._alignment import Alignment
-from fastsw._api import entropy, posterior, sample, score, traceback, value_and_grad
+from fastsw._api import entropy, posterior, sample, score, soft_dtw, traceback, value_and_grad
 from fastsw._numpy import Gradients
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "posterior",
     "sample",
     "score",
+    "soft_dtw",
     "traceback",
     "value_and_grad",
 ]

@@ -277,6 +277,58 @@ def traceback(
     )
 
 
+def soft_dtw(
+    cost: Any, *, temperature: Any = 1.0, lengths: Any = None, bandwidth: int | None = None
+) -> Any:
+    """Measure the soft dynamic time warping discrepancy of each pair of series.
+
+    Parameters
+    ----------
+    cost : (B, N, M) or (N, M) array
+        Cost of matching element i of one series with element j of the other, for example the
+        squared distance; NumPy, torch or another DLPack exporter; float16, bfloat16, float32 or
+        float64. +inf forbids a match; NaN or -inf within the lengths makes the answer NaN.
+    temperature : float or 0-d array
+        T >= 0. 0 gives dynamic time warping.
+    lengths : (B, 2) int array, or a tuple of two (B,) int arrays
+        Valid rows and columns of each pair; cells beyond are never read. Default: all.
+    bandwidth : int, optional
+        Only cells with abs(i - j) <= bandwidth are visited (Sakoe-Chiba band). Default: no limit.
+
+    Returns
+    -------
+    (B,) or () array
+        -T log sum exp(-cost(path) / T) over all warping paths, float64 for float64 input, else
+        float32; +inf without a path. The kind and device of `cost`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array or number of a fitting dtype.
+    ValueError
+        If a shape, length or temperature is out of range, or the band is narrower than the
+        difference of some pair's lengths.
+
+    Notes
+    -----
+    Torch tensors: differentiable once in cost and temperature; the gradient in cost is the
+    probability that a path visits the cell. At T = 0 it is the indicator of one best path, a
+    diagonal step preferred to a step down, and that to a step right.
+
+    References
+    ----------
+    Cuturi and Blondel, "Soft-DTW: a Differentiable Loss Function for Time-Series", ICML 2017.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> x, y = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0, 2.0])
+    >>> float(fastsw.soft_dtw((x[:, None] - y) ** 2, temperature=0.0))
+    0.0
+    """
+    return _on(cost).soft_dtw(cost, temperature=temperature, lengths=lengths, bandwidth=bandwidth)
+
+
 def sample(
     similarity: Any,
     *,

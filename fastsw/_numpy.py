@@ -60,21 +60,24 @@ class _Call(NamedTuple):
         return self.wrap(self.problem.unbatched(values.astype(self.scores)))
 
 
+def plain(name, array):
+    """A NumPy view of an array, its namespace (None for NumPy) and its dtype there."""
+    refuse_special(name, array)
+    if isinstance(array, np.ndarray):
+        return array, None, None
+    if not hasattr(array, "__dlpack__"):
+        raise TypeError(
+            f"`{name}` must be a NumPy array, a torch tensor or another DLPack exporter, got "
+            f"{type(array).__name__}"
+        )
+    return foreign_to_numpy(name, array), namespace_of(name, array), array.dtype
+
+
 def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Call:
     """Validate a call and prepare the backend's inputs."""
     from fastsw import _cpu
 
-    namespace, foreign_dtype = None, None
-    refuse_special("similarity", similarity)
-    if not isinstance(similarity, np.ndarray):
-        if hasattr(similarity, "__dlpack__"):
-            namespace, foreign_dtype = namespace_of("similarity", similarity), similarity.dtype
-            similarity = foreign_to_numpy("similarity", similarity)
-        else:
-            raise TypeError(
-                "`similarity` must be a NumPy array, a torch tensor or another DLPack exporter, "
-                f"got {type(similarity).__name__}"
-            )
+    similarity, namespace, foreign_dtype = plain("similarity", similarity)
     problem = _problem.build(
         KIND,
         similarity,
@@ -157,6 +160,23 @@ def traceback(similarity, **options) -> list[Alignment] | Alignment:
         for b in range(len(found.score))
     ]
     return alignments[0] if asked.problem.single else alignments
+
+
+def soft_dtw(cost, *, temperature, lengths, bandwidth):
+    """See `fastsw.soft_dtw`."""
+    from fastsw import _cpu
+
+    cost, namespace, _ = plain("cost", cost)
+    batch, single = _problem.as_batch(KIND, "cost", cost)
+    found = _cpu.soft_dtw(
+        batch,
+        _problem.build_temperature(KIND, temperature, batch),
+        _problem.build_lengths(KIND, lengths, batch, single),
+        bandwidth,
+        graded=False,
+    ).score.astype(np.float64 if cost.dtype.itemsize == 8 else np.float32)
+    value = found[0] if single else found
+    return value if namespace is None else namespace.from_dlpack(np.asarray(value, order="C"))
 
 
 def sample(similarity, *, size, seed, **options):

@@ -60,31 +60,34 @@ class Problem:
 
 def build(kind: Kind, similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> Problem:
     """Check everything that shapes and dtypes tell, and bring the input into one form."""
-    dtype = kind.dtype_name(similarity)
-    if dtype not in FLOATS:
-        raise TypeError(
-            f"`similarity` must have a floating dtype ({', '.join(FLOATS)}), got {dtype}"
-        )
-    shape = tuple(similarity.shape)
-    if len(shape) not in (2, 3):
-        raise ValueError(
-            f"`similarity` must have shape (N, M) or (B, N, M), got {len(shape)} axes: {shape}"
-        )
-    single = len(shape) == 2
-    batch = similarity.reshape((1, *shape)) if single else similarity
+    batch, single = as_batch(kind, "similarity", similarity)
     check_mode(mode)
     open_xy, open_paired, open_shape = _gap(kind, "gap_open", gap_open, batch, single)
     extend_xy, extend_paired, extend_shape = _gap(kind, "gap_extend", gap_extend, batch, single)
     return Problem(
         similarity=batch,
         penalties=(open_xy[0], extend_xy[0], open_xy[1], extend_xy[1]),
-        temperature=_temperature(kind, temperature, batch),
+        temperature=build_temperature(kind, temperature, batch),
         mode=mode,
         lengths=build_lengths(kind, lengths, batch, single),
         single=single,
         paired=(open_paired, extend_paired),
         shapes=(open_shape, extend_shape),
     )
+
+
+def as_batch(kind: Kind, name: str, matrices):
+    """The matrices as (B, N, M), and whether the user gave one without a batch axis."""
+    dtype = kind.dtype_name(matrices)
+    if dtype not in FLOATS:
+        raise TypeError(f"`{name}` must have a floating dtype ({', '.join(FLOATS)}), got {dtype}")
+    shape = tuple(matrices.shape)
+    if len(shape) not in (2, 3):
+        raise ValueError(
+            f"`{name}` must have shape (N, M) or (B, N, M), got {len(shape)} axes: {shape}"
+        )
+    single = len(shape) == 2
+    return (matrices.reshape((1, *shape)) if single else matrices), single
 
 
 def check_mode(mode) -> None:
@@ -138,7 +141,7 @@ def _spread(name, penalty, batch, single, forms, axis):
     return penalty.reshape(accepted[shape])
 
 
-def _temperature(kind, value, batch):
+def build_temperature(kind, value, batch):
     """The temperature as a 0-d array."""
     array = kind.convert("temperature", value, batch)
     if tuple(array.shape) != ():
@@ -197,13 +200,29 @@ def check_values(penalties, temperature, lengths, shape) -> None:
     check_lengths(lengths, shape)
 
 
-def check_lengths(lengths, shape) -> None:
+def check_bandwidth(bandwidth, lengths) -> None:
+    """Refuse a band that no warping path of some pair fits into."""
+    if bandwidth is None:
+        return
+    if isinstance(bandwidth, bool) or not hasattr(bandwidth, "__index__"):
+        raise TypeError(f"`bandwidth` must be None or an integer, got {bandwidth!r}")
+    if bandwidth < 0:
+        raise ValueError(f"`bandwidth` must be at least 0, got {bandwidth}")
+    apart = np.abs(lengths[:, 0] - lengths[:, 1]) * (lengths > 0).all(axis=1)
+    if apart.size and apart.max() > bandwidth:
+        raise ValueError(
+            "`bandwidth` must be at least the difference of the lengths, "
+            f"{int(apart.max())} for pair {int(apart.argmax())}, got {bandwidth}"
+        )
+
+
+def check_lengths(lengths, shape, name="similarity") -> None:
     """Refuse lengths outside of the matrix."""
-    for axis, (name, limit) in enumerate((("rows", shape[1]), ("columns", shape[2]))):
+    for axis, (side, limit) in enumerate((("rows", shape[1]), ("columns", shape[2]))):
         column = lengths[:, axis]
         if column.size and (column.min() < 0 or column.max() > limit):
             bad = int(np.flatnonzero((column < 0) | (column > limit))[0])
             raise ValueError(
-                f"`lengths` must lie between 0 and the {limit} {name} of `similarity`, got "
+                f"`lengths` must lie between 0 and the {limit} {side} of `{name}`, got "
                 f"{int(column[bad])} for pair {bad}"
             )

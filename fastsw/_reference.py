@@ -198,3 +198,30 @@ def hard_score(similarity, penalties, *, mode):
                     value[i - 1, j, :2].max() - open_y, value[i - 1, j, 2] - extend_y
                 )
     return float(value[n, m].max()) if mode == "global" else float(best)
+
+
+def soft_dtw(cost, *, temperature, bandwidth=None):
+    """Soft-DTW of one pair in float64: value, gradient (N, M), d value / d T."""
+    c = np.asarray(cost, dtype=np.float64) / temperature
+    n, m = c.shape
+    band = max(n, m) if bandwidth is None else bandwidth
+    prefix, suffix = np.full((n + 1, m + 1), -np.inf), np.full((n + 1, m + 1), -np.inf)
+    prefix[0, 0] = suffix[n, m] = 0.0
+    inside = np.abs(np.subtract.outer(np.arange(n), np.arange(m))) <= band
+    c = np.where(inside, c, np.inf)
+    for i in range(n):
+        for j in range(m):
+            before = np.logaddexp(prefix[i, j], np.logaddexp(prefix[i, j + 1], prefix[i + 1, j]))
+            prefix[i + 1, j + 1] = before - c[i, j]
+    for i in range(n - 1, -1, -1):
+        for j in range(m - 1, -1, -1):
+            after = np.logaddexp(
+                suffix[i + 1, j + 1], np.logaddexp(suffix[i, j + 1], suffix[i + 1, j])
+            )
+            suffix[i, j] = after - c[i, j]
+    total = prefix[n, m]
+    with np.errstate(invalid="ignore"):
+        visited = np.exp(prefix[1:, 1:] + suffix[:n, :m] + c - total)
+    visited = np.where(np.isfinite(c), visited, 0.0)
+    entropy = total + float(np.sum(visited * np.where(visited > 0, c, 0.0)))
+    return -temperature * total, visited, -entropy

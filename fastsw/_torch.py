@@ -376,6 +376,64 @@ def value_and_grad(similarity, **options):
     )
 
 
+@torch.library.custom_op("fastsw::soft_dtw", mutates_args=(), device_types="cpu")
+def _soft_dtw(
+    cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None, graded: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    found = _cpu.soft_dtw(
+        _as_numpy(cost), _as_numpy(temperature), _as_numpy(lengths), bandwidth, graded=graded
+    )
+    return (
+        torch.from_numpy(found.score).to(_compute_dtype(cost.dtype)),
+        torch.from_numpy(found.cost).to(cost.dtype),
+        torch.from_numpy(found.temperature).to(temperature.dtype),
+    )
+
+
+@_soft_dtw.register_fake
+def _(cost, temperature, lengths, bandwidth, graded):
+    return (
+        cost.new_empty(cost.shape[:1], dtype=_compute_dtype(cost.dtype)),
+        cost.new_empty(cost.shape if graded else (1, 1, 1)),
+        temperature.new_empty(cost.shape[:1]),
+    )
+
+
+def _save_dtw(ctx, inputs, output):
+    ctx.save_for_backward(*output[1:])
+    ctx.set_materialize_grads(False)
+    ctx.graded = inputs[4]
+
+
+def _dtw_backward(ctx, of_score, of_cost, of_temperature):
+    """Gradient of soft-DTW; its own outputs are not differentiated again."""
+    if of_cost is not None or of_temperature is not None:
+        raise NotImplementedError("`soft_dtw` has no second derivatives")
+    cost, temperature = ctx.saved_tensors
+    return (
+        of_score.to(cost.dtype)[:, None, None] * cost,
+        (of_score.to(temperature.dtype) * temperature).sum(),
+        None,
+        None,
+        None,
+    )
+
+
+_soft_dtw.register_autograd(_dtw_backward, setup_context=_save_dtw)
+
+
+def soft_dtw(cost, *, temperature, lengths, bandwidth):
+    """See `fastsw.soft_dtw`."""
+    if bandwidth is not None and (isinstance(bandwidth, bool) or not isinstance(bandwidth, int)):
+        raise TypeError(f"`bandwidth` must be None or an integer, got {bandwidth!r}")
+    batch, single = _problem.as_batch(KIND, "cost", cost)
+    warmth = _problem.build_temperature(KIND, temperature, batch)
+    sides = _problem.build_lengths(KIND, lengths, batch, single)
+    graded = torch.is_grad_enabled() and (batch.requires_grad or warmth.requires_grad)
+    value = torch.ops.fastsw.soft_dtw(batch, warmth, sides, bandwidth, graded)[0]
+    return value[0] if single else value
+
+
 def _detached(similarity, options):
     """The call on NumPy views, for functions that are not differentiated."""
     plain = {

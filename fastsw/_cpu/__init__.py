@@ -8,7 +8,18 @@ from fastsw._cpu._dispatch import (
     prepare,
     samples,
     score,
+    soft_dtw,
     tangents,
 )
 
-__all__ = ["Derivatives", "Inputs", "gradients", "paths", "prepare", "samples", "score", "tangents"]
+__all__ = [
+    "Derivatives",
+    "Inputs",
+    "gradients",
+    "paths",
+    "prepare",
+    "samples",
+    "score",
+    "soft_dtw",
+    "tangents",
+]

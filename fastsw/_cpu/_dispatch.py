@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw import _problem
-from fastsw._cpu import _threads
+from fastsw._cpu import _dtw, _threads
+from fastsw._cpu._dtw import hard_dtw
 from fastsw._cpu._hard import align_hard
 from fastsw._cpu._linear import kernels, scratch
 from fastsw._cpu._log import align
-from fastsw._cpu._plan import HARD, LINEAR32, LINEAR64, LOG, POISONED, VOID, planner
+from fastsw._cpu._plan import HARD, LINEAR32, LINEAR64, LOG, LOG2E, POISONED, VOID, planner
 from fastsw._cpu._sample import draw_alignments
 from fastsw._cpu._simd import native_lanes
 from fastsw._reference import MODES
@@ -380,4 +381,82 @@ def samples(inputs: Inputs, *, size: int, seed: int) -> list[tuple[np.ndarray, l
     return found
 
 
-__all__ = ["Derivatives", "Inputs", "gradients", "paths", "prepare", "samples", "score", "tangents"]
+class Warping(NamedTuple):
+    """Soft-DTW values and gradients, pair by pair."""
+
+    score: np.ndarray  # [B], float64
+    cost: np.ndarray  # [B, N, M], dtype of the input
+    temperature: np.ndarray  # [B], float64
+
+
+def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool) -> Warping:
+    """Soft-DTW of every pair; gradients (d value / d cost, d value / d T) where asked for."""
+    dtype = np.float64 if cost.dtype.itemsize == 8 else np.float32
+    cost, lengths = _ready(cost, dtype), _ready(lengths, np.int64)
+    temperature = float(temperature)
+    _problem.check_temperature(temperature)
+    _problem.check_lengths(lengths, cost.shape, "cost")
+    _problem.check_bandwidth(bandwidth, lengths)
+    pairs = len(lengths)
+    score, slope = np.full(pairs, np.inf), np.zeros(pairs)
+    gradient = np.zeros(cost.shape if graded else (1, 1, 1), dtype)
+    cells = lengths[:, 0] * lengths[:, 1]
+    band = -1 if bandwidth is None else int(bandwidth)
+    low, top, poisoned = np.zeros(pairs), np.zeros(pairs), np.zeros(pairs, np.bool_)
+    for b in np.flatnonzero(cells):
+        valid = cost[b, : lengths[b, 0], : lengths[b, 1]]
+        poisoned[b] = not valid.min() > -np.inf
+        if not poisoned[b]:
+            finite = valid[valid < np.inf]
+            low[b], top[b] = (finite.min(), finite.max()) if finite.size else (0, 0)
+    score[poisoned] = slope[poisoned] = np.nan
+    if graded:
+        for b in np.flatnonzero(poisoned):
+            gradient[b, : lengths[b, 0], : lengths[b, 1]] = np.nan
+    order = np.flatnonzero((cells > 0) & ~poisoned)
+    if not order.size:
+        return Warping(score, gradient, slope)
+    result = np.zeros((pairs, 2))
+    if temperature == 0:
+        _threads.spread(
+            lambda part: hard_dtw(cost, lengths, part, band, gradient, result, graded),
+            order,
+            cells,
+        )
+        score[order] = result[order, 0]
+        return Warping(score, gradient, slope)
+    reach = np.maximum(np.abs(low), np.abs(top))[order].max() * LOG2E / temperature
+    longest = int(lengths.sum(axis=1).max())
+    single = dtype == np.float32 and reach < 2.0**22 and reach * longest < 2.0**27
+    bits = 32 if single else 64
+    real = np.float32 if single else np.float64
+    similarity = _ready(-cost, real)
+    target = gradient if gradient.dtype == real else np.zeros(gradient.shape, real)
+    rows, columns = (int(k) for k in lengths[order].max(axis=0))
+    lanes = native_lanes(bits)
+    floor = -2.0 * top[order].max() - 1.0 if top[order].max() > 0 else -1.0
+    warp = _dtw.kernels(bits, lanes)
+
+    def task(part):
+        work = _dtw.workspace(bits, lanes, rows, columns, graded=graded)
+        warp(similarity, temperature, lengths, part, floor, band, work, target, result, graded)
+
+    _threads.spread(task, order, cells)
+    score[order] = -result[order, 0]
+    slope[order] = -result[order, 1]
+    if target is not gradient:
+        gradient[...] = target
+    return Warping(score, gradient, slope)
+
+
+__all__ = [
+    "Derivatives",
+    "Inputs",
+    "gradients",
+    "paths",
+    "prepare",
+    "samples",
+    "score",
+    "soft_dtw",
+    "tangents",
+]

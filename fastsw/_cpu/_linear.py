@@ -339,8 +339,8 @@ def walks(bits, lanes, by_column, second):
         """Walk a strip in reverse, from the row in `back` to the same; writes the posterior.
 
         With tangents it writes the tangent of the posterior instead, and likewise of what is paid;
-        `total_dot` is the tangent of the log of the total. What is paid, and the mean of the scaled similarity, are left in the lane sums (for
-        columns, with `by_column`, in the rows 2 and 3 of `columns`).
+        `total_dot` is the tangent of the log of the total. What is paid, and the mean of the scaled
+        similarity, are left in the lane sums (for columns, with `by_column`, in `columns`).
         """
         floats, integers, back, back_k = work.floats, work.integers, work.back, work.back_k
         lane, columns, square = work.lane, work.columns, work.square
