@@ -72,7 +72,7 @@ class RunCLI(LightningCLI):
             seed_everything_default=0,
             save_config_callback=None,
             trainer_defaults={
-                "max_epochs": 40,
+                "max_epochs": 30,
                 "devices": 1,
                 "deterministic": True,
                 "gradient_clip_val": 1.0,
@@ -130,7 +130,7 @@ class RunCLI(LightningCLI):
             "logger",
             [
                 TensorBoardLogger(path, name="tensorboard", version=""),
-                CSVLogger(path, name="csv"),
+                CSVLogger(path, name="csv", flush_logs_every_n_steps=10),
             ],
         )
         return super().instantiate_trainer(**kwargs)

@@ -4,6 +4,7 @@ config.yaml          the resolved configuration
 checkpoints/         last.ckpt, and best.ckpt by validation loss
 csv/, tensorboard/   logs; csv has a folder for every start
 metrics.json         written last: its presence says that the run is finished
+evaluation.json      what lac.evaluate measured last
 figures/
 """
 
@@ -34,6 +35,7 @@ class RunDirectory:
         self.last = self.checkpoints / "last.ckpt"
         self.best = self.checkpoints / "best.ckpt"
         self.metrics = self.path / "metrics.json"
+        self.evaluation = self.path / "evaluation.json"
         self.figures = self.path / "figures"
 
     def write_text(self, file: Path, text: str) -> None:
@@ -46,9 +48,9 @@ class RunDirectory:
             os.fsync(stream.fileno())
         os.replace(part, file)
 
-    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Write `metrics.json`."""
-        self.write_text(self.metrics, json.dumps(metrics, indent=1) + "\n")
+    def write_report(self, file: Path, report: Mapping[str, Any]) -> None:
+        """Write `metrics.json` or `evaluation.json`."""
+        self.write_text(file, json.dumps(report, indent=1) + "\n")
 
     def read_metrics(self) -> dict[str, Any] | None:
         """Return the content of `metrics.json`, None before it is there."""

@@ -95,8 +95,9 @@ def main(args: Sequence[str] | None = None) -> None:
         )
     except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
         sys.exit(f"error: {error}")
+    run.write_report(run.evaluation, report)
     print_report(report, console)
-    console.print(f"Figures are in {run.figures}.")
+    console.print(f"These numbers are in {run.evaluation}, figures in {run.figures}.")
 
 
 if __name__ == "__main__":

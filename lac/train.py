@@ -46,6 +46,8 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
     cli.trainer.fit(
         cli.model, cli.datamodule, ckpt_path=run.last if resumed else None, weights_only=True
     )
+    if cli.trainer.interrupted:
+        sys.exit(f"interrupted; go on with: python -m lac.train --run {run.path}")
     if not cli.trainer.is_global_zero:
         sys.exit()
     split = "val" if len(cli.datamodule.collection.select("val")) >= 2 else "train"
@@ -56,7 +58,7 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
         report = evaluate(run, cli.model, cli.datamodule, split=split)
         if split == "train":
             report["note"] = "fewer than two validation clips: measured on the training clips"
-    run.write_metrics(report)
+    run.write_report(run.metrics, report)
     return report
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import kendalltau
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import r2_score
@@ -67,8 +68,6 @@ def phase_accuracy(
 def _fit_classifier(x: np.ndarray, y: np.ndarray, strength: float):
     """Fit logistic regression on standardised features."""
     if len(np.unique(y)) == 1:
-        from sklearn.dummy import DummyClassifier
-
         return DummyClassifier(strategy="most_frequent").fit(x, y)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300))
     with warnings.catch_warnings():

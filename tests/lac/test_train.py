@@ -135,6 +135,8 @@ def test_a_run_is_evaluated_again_and_on_other_clips(finished, cache, capsys, tm
     run, _ = finished
     evaluate.main([str(run), "--split", "train", "--checkpoint", "best", "--protocol.crops", "1"])
     assert "train clips, 1 random crops" in capsys.readouterr().out
+    recorded = json.loads((run / "evaluation.json").read_text())
+    assert (recorded["split"], recorded["protocol"]["crops"]) == ("train", 1)
     (drawn,) = (cache / "rendered").iterdir()
     other = tmp_path / "other"
     other.mkdir()
