@@ -199,6 +199,40 @@ def test_second_derivatives_of_larger_pairs_are_differences_of_first(
         assert error <= 2e-4 * wanted.abs().max() / min(temperature, 1.0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [0.005, 0.1, 5.0])
+@pytest.mark.parametrize("batch", [1, 9])
+@pytest.mark.parametrize("mode", MODES)
+def test_second_derivatives_are_the_same_for_penalties_spelt_out_by_cell(
+    mode, batch, temperature, dtype
+):
+    """Penalties per side and per cell take different kernels; here they have the same values."""
+    shape = batch, 35, 30
+    call = Call(shape, ("sides-vector", "sides-scalar"), mode=mode, temperature=temperature)
+    with torch.no_grad():
+        for leaf in call.leaves[1:-1]:
+            leaf.abs_()
+        call.leaves[0][:, :4, -4:] = 6.0 * temperature  # a block that little can follow
+    direction = directions(call)[0]
+    products = []
+    for by_cell, kind in ((False, dtype), (True, torch.float64)):
+        similarity, options = call.arguments([leaf.detach().to(kind) for leaf in call.leaves])
+        if by_cell:
+            columns, rows = options["gap_open"]
+            options["gap_open"] = (
+                columns[:, None, :].expand(shape).contiguous(),
+                rows[:, :, None].expand(shape).contiguous(),
+            )
+        similarity.requires_grad_()
+        posterior = fastsw.posterior(similarity, **options)
+        products.append(torch.autograd.grad((posterior * direction).sum(), similarity)[0])
+    error = (products[0].double() - products[1]).abs().max()
+    # Covariances of probabilities, over T: the bound of a probability, over T, and relative to
+    # the largest. Rounding of size |S| / T enters each probability's exponent.
+    size = max(1.0, 1.0 / temperature) / temperature + float(products[1].abs().max())
+    assert error <= (1e-4 if dtype == torch.float32 else 1e-11) * size
+
+
 def test_temperature_zero_has_a_path_as_gradient_and_no_curvature():
     call = Call((3, 5, 6), ("sides-vector", "scalar"), temperature=0.0)
     gradients = torch.autograd.grad(call(fastsw.score).sum(), call.leaves, create_graph=True)
