@@ -290,7 +290,7 @@ def test_compiled_functions_answer_the_same(backend, mode):
         similarity, options = call.arguments([leaf * 1.5 for leaf in leaves])
         options["lengths"] = lengths
         of_score = fastsw.score(similarity, **options).sum()
-        options["temperature"] = 0.7  # a number, as most calls have it
+        options |= dict(temperature=0.7, lengths=None)  # as most calls have it
         return of_score + fastsw.posterior(similarity, **options).square().sum()
 
     torch._dynamo.reset()
