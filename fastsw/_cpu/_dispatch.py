@@ -7,6 +7,7 @@ its range is proven to suffice, and to the robust log-space kernel elsewhere.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,17 @@ from fastsw import _problem
 from fastsw._cpu import _dtw, _threads
 from fastsw._cpu._dtw import hard_dtw
 from fastsw._cpu._hard import align_hard
-from fastsw._cpu._linear import kernels, scratch
+from fastsw._cpu._linear import (
+    ALL,
+    DOWN,
+    FINISH,
+    SET_UP,
+    UP,
+    kernels,
+    pair_arrays,
+    scratch,
+    thread_arrays,
+)
 from fastsw._cpu._log import align
 from fastsw._cpu._plan import HARD, LINEAR32, LINEAR64, LOG, LOG2E, POISONED, VOID, planner
 from fastsw._cpu._sample import draw_alignments
@@ -228,8 +239,8 @@ def _in_linear_space(job, order, bits, similarity, out):
     result = np.zeros((len(lengths), 2))
     direction = _direction(job, similarity)
 
-    def task(part):
-        work = scratch(bits, lanes, rows, columns, graded=graded, second=second)
+    def run(part, shared, phase):
+        work = scratch(thread_arrays, bits, lanes, graded, second, rows, columns)
         align_linear(
             similarity,
             penalties,
@@ -240,12 +251,27 @@ def _in_linear_space(job, order, bits, similarity, out):
             job.floors,
             direction,
             work,
+            shared,
             out,
             result,
             graded,
+            phase,
         )
 
-    _threads.spread(task, order, job.cells)
+    def pair_scratch():
+        return scratch(pair_arrays, bits, lanes, by_column, graded, second, rows, columns)
+
+    threads = _threads.thread_count()
+    if threads > len(order) and job.cells[order].min() >= _threads.SHARED_CELLS:
+        shared = pair_scratch()
+        for k in range(len(order)):
+            part = order[k : k + 1]
+            run(part, shared, SET_UP)
+            for phase in (DOWN, UP) if graded else (DOWN,):
+                _threads.together(functools.partial(run, part, shared, phase), threads)
+            run(part, shared, FINISH)
+    else:
+        _threads.spread(lambda part: run(part, pair_scratch(), ALL), order, job.cells)
     job.out.score[order] = result[order, 0]
     job.out.temperature[order] = result[order, 1]
 

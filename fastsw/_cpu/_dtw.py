@@ -125,7 +125,7 @@ def kernels(bits: int, lanes: int):
 
     @helper
     def backward(target, offset, stride, n, m, work, bottom, span, total, total_k):
-        """Walk a strip in reverse, write the probabilities of its cells; their mean scaled score."""
+        """Walk a strip in reverse, write its cells' probabilities; their mean scaled score."""
         mean = splat_f(zero)
         floats, integers, back, back_k, square = work[0], work[1], work[4], work[5], work[8]
         onto, k = splat_f(zero), splat_i(nothing)

@@ -30,6 +30,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 from numba.extending import register_jitable
 
 from fastsw._cpu._compile import helper, inlined, kernel_variant
@@ -37,14 +38,20 @@ from fastsw._cpu._simd import (
     fma,
     lanes_of,
     nearest,
+    read_shared,
+    take_ticket,
     to_integers,
     vmax,
     vmin,
     where_greater,
+    write_shared,
 )
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
 LOG2E = 1.0 / math.log(2.0)
+
+#: Lets other threads run; a C function of every POSIX system.
+give_way = types.ExternalFunction("sched_yield", types.int32())
 
 # Fields of one step in the table of floats and in the table of integers.
 # A walk with tangents uses the fields from SLOPE on as well.
@@ -57,10 +64,13 @@ LANE_FLOATS = 16  # the same again, DOT further on, for tangents
 DOT = 8
 
 # Sums that each lane leaves.
-ENDED, ENDED_DOT, PAID_OPEN_X, PAID_EXTEND_X, PAID_OPEN_Y, PAID_EXTEND_Y, MEAN, LANE_SUMS = range(8)
+PAID_OPEN_X, PAID_EXTEND_X, PAID_OPEN_Y, PAID_EXTEND_Y, MEAN, LANE_SUMS = range(6)
 
-# Rows of the column array: gap factors, what was paid there, and the factors' tangents.
-OPEN, EXTEND, PAID_OPEN, PAID_EXTEND, OPEN_DOT, EXTEND_DOT, COLUMN_ROWS = range(7)
+# What one call of a kernel does: all, or a part of what several threads do for one pair.
+ALL, SET_UP, DOWN, UP, FINISH = range(5)
+
+# Rows of the column array: gap factors and their tangents.
+OPEN, EXTEND, OPEN_DOT, EXTEND_DOT, COLUMN_ROWS = range(5)
 
 
 def fields(second):
@@ -69,19 +79,30 @@ def fields(second):
 
 
 class Work(NamedTuple):
-    """Scratch arrays of one thread, all flat; see `workspace`."""
+    """Scratch arrays of one thread, all flat."""
 
     floats: np.ndarray  # tables: fields x W a step
     integers: np.ndarray  # tables: INTEGERS x W a step
+    lane: np.ndarray  # LANE_FLOATS x W
+    lane_k: np.ndarray  # exponents of START and END, x W
+    square: np.ndarray  # W x W posteriors
+
+
+class Shared(NamedTuple):
+    """Arrays of one pair, which all threads that work on it share; flat but for rows and ends."""
+
     carry: np.ndarray  # forward rows: m, x, y and their tangents
     carry_k: np.ndarray  # their exponents
     back: np.ndarray  # backward row: y, then w * m, then their tangents
-    back_k: np.ndarray  # their exponents
-    lane: np.ndarray  # LANE_FLOATS x W
-    lane_k: np.ndarray  # exponents of START and END, then of ENDED
-    sums: np.ndarray  # LANE_SUMS x W
+    back_k: np.ndarray  # exponents of the first two
     columns: np.ndarray  # COLUMN_ROWS rows
-    square: np.ndarray  # W x W posteriors
+    rows: np.ndarray  # [6, N + 2]: see `set_rows` and `set_row_ends`
+    ends: np.ndarray  # [2, N + 1]: what ends in a row of the grid, and its tangent
+    ends_k: np.ndarray  # [N + 1]: exponents
+    sums: np.ndarray  # LANE_SUMS x W a strip
+    paid: np.ndarray  # what was paid by column: open, extend, a strip
+    done: np.ndarray  # steps that a strip has done: forwards, then backwards
+    tickets: np.ndarray  # next strip: forwards, backwards
 
 
 class Pair(NamedTuple):
@@ -241,13 +262,14 @@ def walks(bits, lanes, by_column, second):
                     integers[(slot + u) * integer_step + SHIFT * width + width - 1] = none
 
     @helper
-    def forward(pair, work, slot, keep, row_in, row_out, bottom, steps, length, scale):
-        """Walk a strip, from the carried row `row_in` to `row_out`; ends add to the lane sums.
+    def forward(pair, work, shared, s, slot, keep, row_in, row_out, steps, length, scale):
+        """Walk strip s, from the carried row `row_in` to `row_out`, behind the strip above.
 
         Tables are kept from `slot` on, or, without `keep`, only for the last W steps.
         """
-        floats, integers, carry, carry_k = work.floats, work.integers, work.carry, work.carry_k
-        lane, lane_k, columns = work.lane, work.lane_k, work.columns
+        floats, integers, carry, carry_k = work.floats, work.integers, shared.carry, shared.carry_k
+        lane, lane_k, columns = work.lane, work.lane_k, shared.columns
+        bottom = (s + 1) * width - 1
         start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
         open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
         open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
@@ -264,6 +286,8 @@ def walks(bits, lanes, by_column, second):
         below = row_out * carried * length + pad - (width - 1)
         below_k = row_out * length + pad - (width - 1)
         for t0 in range(0, steps, width):
+            if s > 0:
+                await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
             block = slot + t0 if keep else slot
             weigh(pair, work, block, t0, bottom, scale)
             at, at_k = block * float_step, block * integer_step
@@ -325,25 +349,28 @@ def walks(bits, lanes, by_column, second):
                 ended, ended_k = scaled_sum(ended, ended_k, m, k)
                 at += float_step
                 at_k += integer_step
-        for field in range(
-            carried
-        ):  # what later steps of the next strip read beyond the last column
+            if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
+                write_shared(shared.done, s, t0 + width)
+        # What later steps of the next strip read beyond the last column.
+        for field in range(carried):
             store(carry, below + field * length + steps, zeros)
         store(carry_k, below_k + steps, impossible)
-        store(work.sums, ENDED * width, ended)
-        store(work.sums, ENDED_DOT * width, ended_dot)
-        store(lane_k, 2 * width, ended_k)
+        write_shared(shared.done, s, steps)
+        return ended, ended_k, ended_dot
 
     @helper
-    def backward(pair, work, slot, bottom, steps, length, total, total_k, total_dot):
-        """Walk a strip in reverse, from the row in `back` to the same; writes the posterior.
+    def backward(pair, work, shared, s, strips, slot, steps, length, total, total_k, total_dot):
+        """Walk strip s in reverse, from the row in `back` to the same, behind the strip below.
 
-        With tangents it writes the tangent of the posterior instead, and likewise of what is paid;
-        `total_dot` is the tangent of the log of the total. What is paid, and the mean of the scaled
-        similarity, are left in the lane sums (for columns, with `by_column`, in `columns`).
+        Writes the posterior, and leaves what is paid in the strip's lane sums (for columns, with
+        `by_column`, in `paid`), with the mean of the scaled similarity. With tangents it writes
+        the tangents of all these instead; `total_dot` is that of the log of the total.
         """
-        floats, integers, back, back_k = work.floats, work.integers, work.back, work.back_k
-        lane, columns, square = work.lane, work.columns, work.square
+        floats, integers, back, back_k = work.floats, work.integers, shared.back, shared.back_k
+        lane, columns, square = work.lane, shared.columns, work.square
+        sums, paid = shared.sums, shared.paid
+        bottom, first_sum = (s + 1) * width - 1, s * LANE_SUMS * width
+        paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
         end, end_k = load_f(lane, END * width), load_i(work.lane_k, END * width)
         open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
         open_y, extend_y = load_f(lane, OPEN_BELOW * width), load_f(lane, EXTEND_BELOW * width)
@@ -364,6 +391,8 @@ def walks(bits, lanes, by_column, second):
         at = (slot + steps - 1) * float_step
         at_k = (slot + steps - 1) * integer_step
         for t0 in range(steps - width, -1, -width):
+            if s + 1 < strips:
+                await_steps(shared.done, strips + s + 1, min(steps, steps - t0 + width))
             for t in range(t0 + width - 1, t0 - 1, -1):
                 row = pad + t - (width - 1)
                 down = from_below(y, back, row)
@@ -432,8 +461,8 @@ def walks(bits, lanes, by_column, second):
                     paid_extend_y = fma(share_y, extended_y, paid_extend_y)
                 store(square, (t - t0) * width, posterior)
                 if by_column:
-                    store_last(columns, PAID_OPEN * length + pad + t + 1, paid_open_x)
-                    store_last(columns, PAID_EXTEND * length + pad + t + 1, paid_extend_x)
+                    store_last(paid, paid_opened + t + 1, paid_open_x)
+                    store_last(paid, paid_extended + t + 1, paid_extend_x)
 
                 e = exponent(vmax(new_m, vmax(new_x, new_y)))
                 scale = from_exponent(splat_i(inverse) - e)
@@ -469,14 +498,21 @@ def walks(bits, lanes, by_column, second):
                 pair.n,
                 pair.m,
             )
-        sums = work.sums
-        store(sums, PAID_OPEN_X * width, paid_open_x)
-        store(sums, PAID_EXTEND_X * width, paid_extend_x)
-        store(sums, PAID_OPEN_Y * width, paid_open_y)
-        store(sums, PAID_EXTEND_Y * width, paid_extend_y)
-        store(sums, MEAN * width, mean)
+            write_shared(shared.done, strips + s, steps - t0)
+        store(sums, first_sum + PAID_OPEN_X * width, paid_open_x)
+        store(sums, first_sum + PAID_EXTEND_X * width, paid_extend_x)
+        store(sums, first_sum + PAID_OPEN_Y * width, paid_open_y)
+        store(sums, first_sum + PAID_EXTEND_Y * width, paid_extend_y)
+        store(sums, first_sum + MEAN * width, mean)
 
     return forward, backward
+
+
+@helper
+def await_steps(done, strip, steps):
+    """Wait until a strip, which some thread is walking, has done so many steps."""
+    while read_shared(done, strip) < steps:
+        give_way()
 
 
 @register_jitable
@@ -570,9 +606,10 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
     real, whole, nothing = kind.real, kind.whole, kind.nothing
     width, pad = lanes, 2 * lanes
     per_step, carried, returned = fields(second)
+    store = lanes_of(bits, lanes).store
 
     @helper
-    def set_lanes(pair, b, work, rows, bottom, column_factors):
+    def set_lanes(pair, work, rows, bottom, factors):
         """Parameters of the rows of a strip; rows after the last pass everything downwards."""
         lane, lane_k = work.lane, work.lane_k
         local = pair.mode == LOCAL
@@ -583,100 +620,173 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
             lane_k[START * width + r] = 0 if starts else nothing
             end, end_dot, end_k = (1.0 if local else 0.0), 0.0, (0 if local else nothing)
             if pair.mode == FITTING and 1 <= i <= pair.n:
-                below = math.floor(rows[4, i])
-                end, end_k = 2.0 ** (rows[4, i] - below), whole(below)
+                whole_part = math.floor(rows[4, i])
+                end, end_k = 2.0 ** (rows[4, i] - whole_part), whole(whole_part)
                 end_dot = end * rows[5, i]
             lane[END * width + r] = end
             lane[(DOT + END) * width + r] = end_dot
             lane_k[END * width + r] = end_k
             skips = 0.0 if i == 0 and pair.mode == FITTING else 1.0
-            lane[OPEN_X * width + r] = skips * column_factors[0]
-            lane[EXTEND_X * width + r] = column_factors[1]
-            lane[(DOT + OPEN_X) * width + r] = skips * column_factors[2]
-            lane[(DOT + EXTEND_X) * width + r] = column_factors[3]
-            here, below_ = min(i, pair.n + 1), min(i + 1, pair.n + 1)
+            lane[OPEN_X * width + r] = skips * factors[0]
+            lane[EXTEND_X * width + r] = factors[1]
+            lane[(DOT + OPEN_X) * width + r] = skips * factors[2]
+            lane[(DOT + EXTEND_X) * width + r] = factors[3]
+            here, below = min(i, pair.n + 1), min(i + 1, pair.n + 1)
             for field in range(2):
                 lane[(OPEN_Y + field) * width + r] = rows[field, here]
-                lane[(OPEN_BELOW + field) * width + r] = rows[field, below_]
+                lane[(OPEN_BELOW + field) * width + r] = rows[field, below]
                 lane[(DOT + OPEN_Y + field) * width + r] = rows[2 + field, here]
-                lane[(DOT + OPEN_BELOW + field) * width + r] = rows[2 + field, below_]
+                lane[(DOT + OPEN_BELOW + field) * width + r] = rows[2 + field, below]
 
     @helper
-    def set_columns(pair, b, columns, count, length, penalties, dots, unit):
-        """Gap factors of skipped columns, and of a whole pair where they do not differ."""
-        if not by_column:
-            opened = 2.0 ** (-unit * at(penalties[0], b, 0, 0))
-            extended = 2.0 ** (-unit * at(penalties[1], b, 0, 0))
-            open_dot, extend_dot = 0.0, 0.0
-            if second:
-                open_dot = -unit / LOG2E * opened * at(dots[0], b, 0, 0)
-                extend_dot = -unit / LOG2E * extended * at(dots[1], b, 0, 0)
-            return opened, extended, open_dot, extend_dot
-        columns[: COLUMN_ROWS * length] = 0.0
-        for c in range(count):
-            j = max(c - pair.origin, 0)
-            opened = 2.0 ** (-unit * at(penalties[0], b, 0, j))
-            extended = 2.0 ** (-unit * at(penalties[1], b, 0, j))
-            columns[OPEN * length + pad + c] = opened
-            columns[EXTEND * length + pad + c] = extended
-            if second:
-                columns[OPEN_DOT * length + pad + c] = -unit / LOG2E * opened * at(dots[0], b, 0, j)
-                columns[EXTEND_DOT * length + pad + c] = (
-                    -unit / LOG2E * extended * at(dots[1], b, 0, j)
-                )
-        return 1.0, 1.0, 1.0, 1.0
+    def column_factors(penalties, dots, b, j, unit):
+        """Gap factors of a skipped column and their tangents."""
+        opened = 2.0 ** (-unit * at(penalties[0], b, 0, j))
+        extended = 2.0 ** (-unit * at(penalties[1], b, 0, j))
+        if not second:
+            return opened, extended, 0.0, 0.0
+        open_dot = -unit / LOG2E * opened * at(dots[0], b, 0, j)
+        return opened, extended, open_dot, -unit / LOG2E * extended * at(dots[1], b, 0, j)
 
     @helper
-    def total_of_corner(pair, work, row, length, ended):
+    def set_up(pair, b, shared, penalties, dots, unit, length, strips):
+        """Everything that must be there before the first strip."""
+        set_rows(pair, b, shared.rows, penalties, dots, unit, second)
+        set_row_ends(pair, b, shared.rows, penalties, dots, unit, second)
+        shared.ends[0, 0], shared.ends[1, 0], shared.ends_k[0] = 1.0, 0.0, 0
+        shared.carry[: carried * length] = 0.0
+        shared.carry_k[:length] = nothing
+        shared.back[: returned * length] = 0.0
+        shared.back_k[: 2 * length] = nothing
+        if pair.mode == GLOBAL:
+            shared.back[pad + pair.m] = 1.0
+            shared.back_k[pad + pair.m] = 0
+        shared.done[: 2 * strips] = 0
+        shared.tickets[:] = 0
+        if by_column:
+            shared.columns[: COLUMN_ROWS * length] = 0.0
+            for c in range(pair.m + pair.origin):
+                factors = column_factors(penalties, dots, b, max(c - pair.origin, 0), unit)
+                for field in range(COLUMN_ROWS):
+                    shared.columns[field * length + pad + c] = factors[field]
+
+    @helper
+    def walk_down(pair, work, shared, strips, steps, length, scale, factors, keep_all, graded):
+        """Forward pass over the strips that this thread gets hold of."""
+        ended, ended_k = np.empty(2 * width, real), np.empty(width, whole)
+        s = take_ticket(shared.tickets, 0)
+        while s < strips:
+            bottom = (s + 1) * width - 1
+            set_lanes(pair, work, shared.rows, bottom, factors)
+            row_in, row_out = (s, s + 1) if graded else (0, 0)
+            slot = s * steps if keep_all else 0
+            value, k, dot = forward(
+                pair, work, shared, s, slot, keep_all, row_in, row_out, steps, length, scale
+            )
+            store(ended, 0, value)
+            store(ended, width, dot)
+            store(ended_k, 0, k)
+            for r in range(width):
+                i = bottom - r + 1 - pair.origin
+                if 1 <= i <= pair.n:
+                    shared.ends[0, i] = ended[r]
+                    shared.ends[1, i] = ended[width + r]
+                    shared.ends_k[i] = ended_k[r]
+            s = take_ticket(shared.tickets, 0)
+
+    @helper
+    def total_of_corner(pair, shared, row, length):
         """What arrives at the last row and column in global mode, and the tangent of its log."""
         first = row * carried * length + pad + pair.m
         value, dot = 0.0, 0.0
         for field in range(3):
-            value += work.carry[first + field * length]
+            value += shared.carry[first + field * length]
             if second:
-                dot += work.carry[first + (3 + field) * length]
+                dot += shared.carry[first + (3 + field) * length]
         mantissa, shift = math.frexp(value)
-        k = np.int64(work.carry_k[row * length + pad + pair.m]) + shift
+        k = np.int64(shared.carry_k[row * length + pad + pair.m]) + shift
         return mantissa, k, dot / value if value > 0.0 else 0.0
 
     @helper
-    def spread_sums(pair, b, work, penalties, bottom, count, length, unit, out):
-        """Add what a strip left to the gradients; its mean score in units of T / log2(e)."""
-        sums = work.sums
+    def find_total(pair, shared, strips, length, graded):
+        """Sum over all alignments as mantissa and exponent, and the tangent of its log."""
+        if pair.mode == GLOBAL:
+            return total_of_corner(pair, shared, strips if graded else 0, length)
+        rows, ends, ends_k = shared.rows, shared.ends, shared.ends_k
+        total, total_k = total_of_rows(pair, rows, ends, ends_k)
+        growth = 0.0
+        if second and total > 0.0:
+            log2_total = total_k + math.log2(total)
+            for i in range(0 if pair.mode == FITTING else 1, pair.n + 1):
+                part = 2.0 ** (ends_k[i] + rows[4, i] - log2_total)
+                growth += part * (ends[1, i] + ends[0, i] * rows[5, i])
+        return total, total_k, growth
+
+    @helper
+    def walk_up(pair, work, shared, strips, steps, length, scale, factors, keep_all, total):
+        """Backward pass over the strips that this thread gets hold of."""
+        s = strips - 1 - take_ticket(shared.tickets, 1)
+        while s >= 0:
+            set_lanes(pair, work, shared.rows, (s + 1) * width - 1, factors)
+            slot = s * steps if keep_all else 0
+            if not keep_all:
+                forward(pair, work, shared, s, 0, not keep_all, s, s + 1, steps, length, scale)
+            backward(
+                pair,
+                work,
+                shared,
+                s,
+                strips,
+                slot,
+                steps,
+                length,
+                real(total[0]),
+                whole(total[1]),
+                real(total[2]),
+            )
+            s = strips - 1 - take_ticket(shared.tickets, 1)
+
+    @helper
+    def spread_sums(pair, b, shared, penalties, strips, length, unit, out):
+        """Add what the strips left to the gradients; the mean score in units of T / log2(e)."""
         mean = 0.0
-        for r in range(width):
-            i = bottom - r + 1 - pair.origin
-            if i > pair.n:
-                continue
-            mean += sums[MEAN * width + r]
-            if not by_column:
-                opened = np.float64(sums[PAID_OPEN_X * width + r])
-                extended = np.float64(sums[PAID_EXTEND_X * width + r])
-                pay(out[1], b, 0, 0, opened)
-                pay(out[2], b, 0, 0, extended)
-                mean -= unit * opened * at(penalties[0], b, 0, 0)
-                mean -= unit * extended * at(penalties[1], b, 0, 0)
-            if i < pair.n:
-                opened = np.float64(sums[PAID_OPEN_Y * width + r])
-                extended = np.float64(sums[PAID_EXTEND_Y * width + r])
-                pay(out[3], b, i, 0, opened)
-                pay(out[4], b, i, 0, extended)
-                mean -= unit * opened * at(penalties[2], b, i, 0)
-                mean -= unit * extended * at(penalties[3], b, i, 0)
-        if by_column:
-            for c in range(1, count):
-                j = c - pair.origin
-                opened = np.float64(work.columns[PAID_OPEN * length + pad + c])
-                extended = np.float64(work.columns[PAID_EXTEND * length + pad + c])
-                pay(out[1], b, 0, j, opened)
-                pay(out[2], b, 0, j, extended)
-                mean -= unit * opened * at(penalties[0], b, 0, j)
-                mean -= unit * extended * at(penalties[1], b, 0, j)
+        for s in range(strips):
+            sums = shared.sums[s * LANE_SUMS * width : (s + 1) * LANE_SUMS * width]
+            for r in range(width):
+                i = (s + 1) * width - r - pair.origin
+                if i > pair.n:
+                    continue
+                mean += sums[MEAN * width + r]
+                if not by_column:
+                    opened = np.float64(sums[PAID_OPEN_X * width + r])
+                    extended = np.float64(sums[PAID_EXTEND_X * width + r])
+                    pay(out[1], b, 0, 0, opened)
+                    pay(out[2], b, 0, 0, extended)
+                    mean -= unit * opened * at(penalties[0], b, 0, 0)
+                    mean -= unit * extended * at(penalties[1], b, 0, 0)
+                if i < pair.n:
+                    opened = np.float64(sums[PAID_OPEN_Y * width + r])
+                    extended = np.float64(sums[PAID_EXTEND_Y * width + r])
+                    pay(out[3], b, i, 0, opened)
+                    pay(out[4], b, i, 0, extended)
+                    mean -= unit * opened * at(penalties[2], b, i, 0)
+                    mean -= unit * extended * at(penalties[3], b, i, 0)
+            if by_column:
+                paid = shared.paid[2 * s * length : 2 * (s + 1) * length]
+                for c in range(1, pair.m + pair.origin):
+                    j = c - pair.origin
+                    opened = np.float64(paid[pad + c])
+                    extended = np.float64(paid[length + pad + c])
+                    pay(out[1], b, 0, j, opened)
+                    pay(out[2], b, 0, j, extended)
+                    mean -= unit * opened * at(penalties[0], b, 0, j)
+                    mean -= unit * extended * at(penalties[1], b, 0, j)
         return mean
 
     @helper
-    def pay_trailing_rows(pair, b, penalties, rows, ends, ends_k, log2_total, growth, unit, out):
+    def pay_trailing_rows(pair, b, shared, penalties, log2_total, growth, unit, out):
         """Fitting mode: gradients of the rows skipped after the last pair; their mean score."""
+        rows, ends, ends_k = shared.rows, shared.ends, shared.ends_k
         mean, earlier = 0.0, 0.0
         for i in range(pair.n):
             gone = ends[0, i] * 2.0 ** (ends_k[i] + rows[4, i] - log2_total)
@@ -699,9 +809,11 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
         floors,
         dots,
         work,
+        shared,
         out,
         result,
         graded,
+        phase,
     ):
         unit = LOG2E / temperature
         high = real(unit)
@@ -722,85 +834,45 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
                 origin,
                 mode,
             )
-            count = m + origin
-            steps, length = step_count(count, width), row_length(count, width)
+            steps, length = step_count(m + origin, width), row_length(m + origin, width)
             strips = (n + origin + width - 1) // width
-            keep_all = graded and work.floats.size >= strips * steps * per_step * width
+            keep_all = phase == ALL and graded
+            keep_all = keep_all and work.floats.size >= strips * steps * per_step * width
             scale = high, low, real(floors[b]), real(1.0 / temperature)
-            rows, ends, ends_k = (
-                np.empty((6, n + 2)),
-                np.zeros((2, n + 1)),
-                np.zeros(n + 1, np.int64),
-            )
-            ends[0, 0] = 1.0
-            set_rows(pair, b, rows, penalties, dots[1], unit, second)
-            set_row_ends(pair, b, rows, penalties, dots[1], unit, second)
-            factors = set_columns(pair, b, work.columns, count, length, penalties, dots[1], unit)
-            work.carry[: carried * length] = 0.0
-            work.carry_k[:length] = nothing
-            for s in range(strips):
-                bottom = (s + 1) * width - 1
-                set_lanes(pair, b, work, rows, bottom, factors)
-                row_in, row_out = (s, s + 1) if graded else (0, 0)
-                slot = s * steps if keep_all else 0
-                forward(pair, work, slot, keep_all, row_in, row_out, bottom, steps, length, scale)
-                for r in range(width):
-                    i = bottom - r + 1 - origin
-                    if 1 <= i <= n:
-                        ends[0, i] = work.sums[ENDED * width + r]
-                        ends[1, i] = work.sums[ENDED_DOT * width + r]
-                        ends_k[i] = work.lane_k[2 * width + r]
-            growth = 0.0
-            if mode == GLOBAL:
-                row = strips if graded else 0
-                total, total_k, growth = total_of_corner(pair, work, row, length, ends)
-            else:
-                total, total_k = total_of_rows(pair, rows, ends, ends_k)
-            if total == 0.0:
+            factors = 1.0, 1.0, 1.0, 1.0
+            if not by_column:
+                factors = column_factors(penalties, dots[1], b, 0, unit)
+            if phase in (ALL, SET_UP):
+                set_up(pair, b, shared, penalties, dots[1], unit, length, strips)
+            if phase in (ALL, DOWN):
+                walk_down(
+                    pair, work, shared, strips, steps, length, scale, factors, keep_all, graded
+                )
+            if phase in (SET_UP, DOWN):
+                continue
+            total = find_total(pair, shared, strips, length, graded)
+            if total[0] == 0.0:
                 result[b, 0] = -np.inf
                 if graded:
                     out[0][b, :n, :m] = 0.0
                 continue
-            log2_total = total_k + math.log2(total)
-            if second and mode != GLOBAL:
-                for i in range(0 if mode == FITTING else 1, n + 1):
-                    part = 2.0 ** (ends_k[i] + rows[4, i] - log2_total)
-                    growth += part * (ends[1, i] + ends[0, i] * rows[5, i])
-            result[b, 0] = temperature * growth if second else log2_total / unit
+            log2_total = total[1] + math.log2(total[0])
+            result[b, 0] = temperature * total[2] if second else log2_total / unit
             if not graded:
                 continue
-            mean = 0.0
-            work.back[: returned * length] = 0.0
-            work.back_k[: 2 * length] = nothing
-            if mode == GLOBAL:
-                work.back[pad + m] = 1.0
-                work.back_k[pad + m] = 0
-            for s in range(strips - 1, -1, -1):
-                bottom = (s + 1) * width - 1
-                set_lanes(pair, b, work, rows, bottom, factors)
-                slot = s * steps if keep_all else 0
-                if not keep_all:
-                    forward(pair, work, 0, graded, s, s + 1, bottom, steps, length, scale)
-                backward(
-                    pair,
-                    work,
-                    slot,
-                    bottom,
-                    steps,
-                    length,
-                    real(total),
-                    whole(total_k),
-                    real(growth),
-                )
-                mean += spread_sums(pair, b, work, penalties, bottom, count, length, unit, out)
+            if phase in (ALL, UP):
+                walk_up(pair, work, shared, strips, steps, length, scale, factors, keep_all, total)
+            if phase == UP:
+                continue
+            mean = spread_sums(pair, b, shared, penalties, strips, length, unit, out)
             if mode == FITTING:
                 mean += pay_trailing_rows(
-                    pair, b, penalties, rows, ends, ends_k, log2_total, growth, unit, out
+                    pair, b, shared, penalties, log2_total, total[2], unit, out
                 )
             result[b, 1] = (log2_total - mean) / LOG2E
 
-    form, order = "columns" if by_column else "uniform", "second" if second else "first"
-    return kernel_variant(linear, bits, lanes, form, order)
+    form, order_ = "columns" if by_column else "uniform", "second" if second else "first"
+    return kernel_variant(linear, bits, lanes, form, order_)
 
 
 #: Tables of a pair up to this size are kept from the forward to the backward pass.
@@ -809,39 +881,56 @@ KEPT_BYTES = 2**21
 _local = threading.local()
 
 
-def scratch(bits, lanes, rows, columns, *, graded, second):
-    """This thread's scratch arrays, made anew when pairs outgrow them."""
-    have = _local.__dict__.setdefault("work", {})
-    key = bits, lanes, graded, second
-    if key not in have or rows > have[key][0] or columns > have[key][1]:
-        made = workspace(bits, lanes, rows, columns, graded=graded, second=second)
-        have[key] = rows, columns, made
-    return have[key][2]
+def scratch(make, *key_and_sizes):
+    """This thread's scratch arrays of a kind, made anew when pairs outgrow them."""
+    *key, rows, columns = key_and_sizes
+    have = _local.__dict__.setdefault("arrays", {})
+    found = have.get((make, *key))
+    if found is None or rows > found[0] or columns > found[1]:
+        if found is not None:
+            rows, columns = max(rows, found[0]), max(columns, found[1])
+        found = rows, columns, make(*key, rows, columns)
+        have[make, *key] = found
+    return found[2]
 
 
-def workspace(bits, lanes, rows, columns, *, graded, second, kept_bytes=KEPT_BYTES):
-    """Scratch arrays for pairs of up to `rows` x `columns`."""
+def thread_arrays(bits, lanes, graded, second, rows, columns):
+    """Scratch arrays of a thread for pairs of up to `rows` x `columns`."""
     kind = scalars(bits)
-    per_step, carried, returned = fields(second)
-    steps, length = step_count(columns + 1, lanes), row_length(columns + 1, lanes)
-    strips = -(-(rows + 1) // lanes)
+    per_step = fields(second)[0]
+    steps, strips = step_count(columns + 1, lanes), -(-(rows + 1) // lanes)
     slots = lanes
     if graded:
         step_bytes = (per_step + INTEGERS) * lanes * bits // 8
-        slots = steps * max(1, min(strips, kept_bytes // (steps * step_bytes)))
-    kept_rows = strips + 1 if graded else 1
+        slots = steps * max(1, min(strips, KEPT_BYTES // (steps * step_bytes)))
     return Work(
         floats=aligned(slots * per_step * lanes, kind.real),
         integers=aligned(slots * INTEGERS * lanes, kind.whole),
+        lane=aligned(LANE_FLOATS * lanes, kind.real),
+        lane_k=aligned(2 * lanes, kind.whole),
+        square=aligned(lanes * lanes, kind.real),
+    )
+
+
+def pair_arrays(bits, lanes, by_column, graded, second, rows, columns):
+    """Scratch arrays of a pair of up to `rows` x `columns`."""
+    kind = scalars(bits)
+    _, carried, returned = fields(second)
+    length, strips = row_length(columns + 1, lanes), -(-(rows + 1) // lanes)
+    kept_rows = strips + 1 if graded else 1
+    return Shared(
         carry=aligned(kept_rows * carried * length, kind.real),
         carry_k=aligned(kept_rows * length, kind.whole),
         back=aligned(returned * length, kind.real),
         back_k=aligned(2 * length, kind.whole),
-        lane=aligned(LANE_FLOATS * lanes, kind.real),
-        lane_k=aligned(3 * lanes, kind.whole),
-        sums=aligned(LANE_SUMS * lanes, kind.real),
         columns=aligned(COLUMN_ROWS * length, kind.real),
-        square=aligned(lanes * lanes, kind.real),
+        rows=np.empty((6, rows + 2)),
+        ends=np.empty((2, rows + 1)),
+        ends_k=np.empty(rows + 1, np.int64),
+        sums=aligned(strips * LANE_SUMS * lanes, kind.real),
+        paid=aligned(2 * strips * length if by_column and graded else 0, kind.real),
+        done=np.empty(2 * strips, np.int64),
+        tickets=np.empty(2, np.int64),
     )
 
 

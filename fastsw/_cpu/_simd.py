@@ -183,6 +183,42 @@ def reinterpret(context, a):
     return result(a), generate
 
 
+@intrinsic
+def read_shared(context, array, index):
+    """Element of an int64 array that another thread may be writing (acquire)."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
+
+    return types.int64(array, types.intp), generate
+
+
+@intrinsic
+def write_shared(context, array, index, value):
+    """Set an element of an int64 array that other threads read (release)."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        pointer = builder.gep(data, [arguments[1]])
+        builder.store_atomic(arguments[2], pointer, "release", 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, types.int64), generate
+
+
+@intrinsic
+def take_ticket(context, array, index):
+    """Old value of an element of an int64 array, which grows by one, atomically."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        pointer = builder.gep(data, [arguments[1]])
+        return builder.atomic_rmw("add", pointer, I64(1), "acq_rel")
+
+    return types.int64(array, types.intp), generate
+
+
 def _pointer(context, builder, array_type, array, index, target):
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), target.as_pointer())

@@ -20,6 +20,9 @@ from numba.np.ufunc import parallel as numba_threads
 #: Below this many cells the hand-over to another thread costs more than it saves.
 SERIAL_CELLS = 20_000
 
+#: From this many cells on several threads work on one pair.
+SHARED_CELLS = 500_000
+
 _pools: dict[int, ThreadPoolExecutor] = {}
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pools.clear)
@@ -62,3 +65,14 @@ def spread(task, order: np.ndarray, cells: np.ndarray) -> None:
         stopped.set()  # on an interrupt the helpers end after the part they are in
         for helper in helpers:
             helper.result()
+
+
+def together(task, threads: int) -> None:
+    """Run task() in this thread and in threads - 1 others; each takes the work it finds."""
+    helpers = [pool(threads).submit(task) for _ in range(threads - 1)]
+    try:
+        task()
+    finally:
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
