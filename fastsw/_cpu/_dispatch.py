@@ -25,6 +25,7 @@ from fastsw._cpu._linear import (
     kernels,
     pair_arrays,
     scratch,
+    strip_height,
     thread_arrays,
 )
 from fastsw._cpu._log import align
@@ -147,8 +148,6 @@ def _run(inputs, want, dots) -> Derivatives:
     job = _Job(inputs, want, dots, out, floors, cells)
     for route in np.unique(routes):
         _KERNELS[route](job, np.flatnonzero(routes == route))
-    if want == TANGENT:
-        _temperature_tangent(inputs, np.flatnonzero(routes >= LINEAR32), out)
     return out
 
 
@@ -234,7 +233,7 @@ def _in_linear_space(job, order, bits, similarity, out):
     rows, columns = (int(k) for k in lengths[order].max(axis=0))
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
     graded, second = job.want != SCORE, job.want == TANGENT
-    lanes = native_lanes(bits)
+    lanes = strip_height(bits, rows, columns, graded=graded)
     align_linear = kernels(bits, lanes, by_column, second)
     result = np.zeros((len(lengths), 2))
     direction = _direction(job, similarity)
@@ -319,17 +318,6 @@ _KERNELS = {
     LINEAR64: _linear64,
     LOG: _in_log_space,
 }
-
-
-def _temperature_tangent(inputs, order, out):
-    """Component in T of a Hessian-vector product, from the others (see `tangents`)."""
-    for b in order:
-        n, m = inputs.lengths[b]
-        s = inputs.similarity[b, :n, :m]
-        along = np.sum(np.where(np.isfinite(s), s, 0) * out.similarity[b, :n, :m], dtype=np.float64)
-        for penalty, tangent in zip(inputs.penalties, out.penalties, strict=True):
-            along += np.sum(penalty[min(b, len(penalty) - 1)] * tangent[b])
-        out.temperature[b] = -along / inputs.temperature
 
 
 def _void_pair(inputs, b, out, want, dots):

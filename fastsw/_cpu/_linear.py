@@ -37,6 +37,7 @@ from fastsw._cpu._compile import helper, inlined, kernel_variant
 from fastsw._cpu._simd import (
     fma,
     lanes_of,
+    native_lanes,
     nearest,
     read_shared,
     take_ticket,
@@ -454,11 +455,11 @@ def walks(bits, lanes, by_column, second):
                     part = fma(share_y, extended_y_dot, share_y_dot * extended_y)
                     paid_extend_y = paid_extend_y + part
                 else:
-                    mean = fma(posterior, load_f(floats, at + SCORE * width), mean)
                     paid_open_x = fma(share_m, opened_x, paid_open_x)
                     paid_extend_x = fma(share_x, extended_x, paid_extend_x)
                     paid_open_y = fma(share_m + share_x, opened_y, paid_open_y)
                     paid_extend_y = fma(share_y, extended_y, paid_extend_y)
+                mean = fma(posterior, load_f(floats, at + SCORE * width), mean)
                 store(square, (t - t0) * width, posterior)
                 if by_column:
                     store_last(paid, paid_opened + t + 1, paid_open_x)
@@ -869,11 +870,25 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
                 mean += pay_trailing_rows(
                     pair, b, shared, penalties, log2_total, total[2], unit, out
                 )
-            result[b, 1] = (log2_total - mean) / LOG2E
+            result[b, 1] = (-mean if second else log2_total - mean) / LOG2E
 
     form, order_ = "columns" if by_column else "uniform", "second" if second else "first"
     return kernel_variant(linear, bits, lanes, form, order_)
 
+
+def strip_height(bits, rows, columns, *, graded):
+    """Lanes of a strip: two registers' worth, unless that wastes rows or crowds the cache.
+
+    The front is bound by latency, which two independent registers hide from each other.
+    """
+    native = native_lanes(bits)
+    if rows <= native or (graded and columns > WIDE_COLUMNS):
+        return native
+    return 2 * native
+
+
+#: Up to so many columns the tables of a strip two registers high stay in the second-level cache.
+WIDE_COLUMNS = 512
 
 #: Tables of a pair up to this size are kept from the forward to the backward pass.
 KEPT_BYTES = 2**21

@@ -136,7 +136,7 @@ def backward_strip(
     """Gradients of grid rows rows[0]..rows[1]-1 from their prefix table and the row below.
 
     `below` holds the suffix values of grid row rows[1] and is overwritten by those of rows[0].
-    Returns the sum of gradient times value over the strip (not used for second derivatives).
+    Returns the sum of gradient (or its tangent) times value over the strip.
     """
     similarity, penalties, inverse_temperature, mode, trailing, trailing_dot = problem
     n, m = shape
@@ -374,5 +374,6 @@ def align(similarity, penalties, temperature, mode, lengths, order, dots, out, r
             want == 2,
         )
         result[b, 0] = temperature * log_sum
-        result[b, 1] = log_sum - mean if log_sum > NEG_INF else 0.0
+        if log_sum > NEG_INF:
+            result[b, 1] = -mean if want == 2 else log_sum - mean
         result[b, 2] = temperature * log_sum_dot
