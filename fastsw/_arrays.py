@@ -37,6 +37,10 @@ class NumpyKind:
             raise TypeError(f"`{name}` must be integers, got {_shown(value, array)}")
         return array.astype(np.int64)
 
+    def full_lengths(self, pairs: int, rows: int, columns: int, like: np.ndarray) -> np.ndarray:
+        """(B, 2) lengths of whole matrices."""
+        return np.tile(np.array([[rows, columns]], np.int64), (pairs, 1))
+
     def stack(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(B, 2) array of two (B,) arrays."""
         return np.stack([first, second], axis=1)

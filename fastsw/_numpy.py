@@ -172,7 +172,7 @@ def soft_dtw(cost, *, temperature, lengths, bandwidth):
         batch,
         _problem.build_temperature(KIND, temperature, batch),
         _problem.build_lengths(KIND, lengths, batch, single),
-        bandwidth,
+        _problem.as_bandwidth(bandwidth),
         graded=False,
     ).score.astype(np.float64 if cost.dtype.itemsize == 8 else np.float32)
     value = found[0] if single else found

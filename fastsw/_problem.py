@@ -36,6 +36,9 @@ class Kind(Protocol):
     def integers(self, name: str, value: Any, like: Any) -> Any:
         """int64 array of the value, on the device of `like`."""
 
+    def full_lengths(self, pairs: int, rows: int, columns: int, like: Any) -> Any:
+        """(B, 2) lengths of whole matrices, on the device of `like`."""
+
     def stack(self, first: Any, second: Any) -> Any:
         """(B, 2) array of two (B,) arrays."""
 
@@ -162,9 +165,7 @@ def build_lengths(kind, lengths, batch, single):
     """The lengths as (B, 2) int64; all of the matrix where none are given."""
     pairs, rows, columns = batch.shape
     if lengths is None:
-        full = np.empty((pairs, 2), np.int64)
-        full[:, 0], full[:, 1] = rows, columns
-        return kind.integers("lengths", full, batch)
+        return kind.full_lengths(pairs, rows, columns, batch)
     if isinstance(lengths, tuple):
         if len(lengths) != 2:
             raise ValueError(
@@ -200,14 +201,21 @@ def check_values(penalties, temperature, lengths, shape) -> None:
     check_lengths(lengths, shape)
 
 
-def check_bandwidth(bandwidth, lengths) -> None:
-    """Refuse a band that no warping path of some pair fits into."""
+def as_bandwidth(bandwidth) -> int | None:
+    """The bandwidth as an int, or None."""
     if bandwidth is None:
-        return
+        return None
     if isinstance(bandwidth, bool) or not hasattr(bandwidth, "__index__"):
         raise TypeError(f"`bandwidth` must be None or an integer, got {bandwidth!r}")
     if bandwidth < 0:
         raise ValueError(f"`bandwidth` must be at least 0, got {bandwidth}")
+    return int(bandwidth)
+
+
+def check_bandwidth(bandwidth: int | None, lengths) -> None:
+    """Refuse a band that no warping path of some pair fits into."""
+    if bandwidth is None:
+        return
     apart = np.abs(lengths[:, 0] - lengths[:, 1]) * (lengths > 0).all(axis=1)
     if apart.size and apart.max() > bandwidth:
         raise ValueError(

@@ -45,7 +45,7 @@ class TorchKind:
                     f"`{name}` must be a number or a floating tensor, got {value.dtype}"
                 )
             return value
-        if isinstance(value, int | float):
+        if isinstance(value, (int, float)):  # Dynamo traces no union
             return torch.full((), value, dtype=torch.float64, device=like.device)
         return torch.as_tensor(_numpy.KIND.convert(name, value, value), device=like.device)
 
@@ -63,6 +63,10 @@ class TorchKind:
         if tensor.dtype.is_floating_point or tensor.dtype == torch.bool:
             raise TypeError(f"`{name}` must be integers, got {tensor.dtype}")
         return tensor.to(torch.int64)
+
+    def full_lengths(self, pairs: int, rows: int, columns: int, like: Tensor) -> Tensor:
+        """(B, 2) lengths of whole matrices, on the device of `like`."""
+        return torch.tensor([[rows, columns]], device=like.device).repeat(pairs, 1)
 
     def stack(self, first: Tensor, second: Tensor) -> Tensor:
         """(B, 2) tensor of two (B,) tensors."""
@@ -377,60 +381,90 @@ def value_and_grad(similarity, **options):
 
 
 @torch.library.custom_op("fastsw::soft_dtw", mutates_args=(), device_types="cpu")
-def _soft_dtw(
-    cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None, graded: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def _soft_dtw(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None) -> Tensor:
     found = _cpu.soft_dtw(
-        _as_numpy(cost), _as_numpy(temperature), _as_numpy(lengths), bandwidth, graded=graded
+        _as_numpy(cost), _as_numpy(temperature), _as_numpy(lengths), bandwidth, graded=False
+    )
+    return torch.from_numpy(found.score).to(_compute_dtype(cost.dtype))
+
+
+@_soft_dtw.register_fake
+def _(cost, temperature, lengths, bandwidth):
+    return cost.new_empty(cost.shape[:1], dtype=_compute_dtype(cost.dtype))
+
+
+@torch.library.custom_op("fastsw::soft_dtw_gradient", mutates_args=(), device_types="cpu")
+def _soft_dtw_gradient(
+    cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None
+) -> tuple[Tensor, Tensor]:
+    found = _cpu.soft_dtw(
+        _as_numpy(cost), _as_numpy(temperature), _as_numpy(lengths), bandwidth, graded=True
     )
     return (
-        torch.from_numpy(found.score).to(_compute_dtype(cost.dtype)),
         torch.from_numpy(found.cost).to(cost.dtype),
         torch.from_numpy(found.temperature).to(temperature.dtype),
     )
 
 
-@_soft_dtw.register_fake
-def _(cost, temperature, lengths, bandwidth, graded):
-    return (
-        cost.new_empty(cost.shape[:1], dtype=_compute_dtype(cost.dtype)),
-        cost.new_empty(cost.shape if graded else (1, 1, 1)),
-        temperature.new_empty(cost.shape[:1]),
-    )
+@_soft_dtw_gradient.register_fake
+def _(cost, temperature, lengths, bandwidth):
+    return cost.new_empty(cost.shape), temperature.new_empty(cost.shape[:1])
 
 
 def _save_dtw(ctx, inputs, output):
-    ctx.save_for_backward(*output[1:])
-    ctx.set_materialize_grads(False)
-    ctx.graded = inputs[4]
+    *tensors, ctx.bandwidth = inputs
+    ctx.save_for_backward(*tensors)
 
 
-def _dtw_backward(ctx, of_score, of_cost, of_temperature):
-    """Gradient of soft-DTW; its own outputs are not differentiated again."""
-    if of_cost is not None or of_temperature is not None:
-        raise NotImplementedError("`soft_dtw` has no second derivatives")
-    cost, temperature = ctx.saved_tensors
+def _dtw_backward(ctx, of_score):
+    """Gradient of soft-DTW, which is not differentiated again."""
+    cost, temperature = torch.ops.fastsw.soft_dtw_gradient(*ctx.saved_tensors, ctx.bandwidth)
     return (
         of_score.to(cost.dtype)[:, None, None] * cost,
         (of_score.to(temperature.dtype) * temperature).sum(),
         None,
         None,
-        None,
     )
 
 
+def _refuse_second_dtw(ctx, *of_gradients):
+    raise NotImplementedError("`soft_dtw` has no second derivatives")
+
+
 _soft_dtw.register_autograd(_dtw_backward, setup_context=_save_dtw)
+_soft_dtw_gradient.register_autograd(_refuse_second_dtw)
+
+
+def _map_dtw(operator):
+    """Rule for torch.vmap: the mapped axis joins the batch."""
+
+    def rule(info, dims, cost, temperature, lengths, bandwidth):
+        if dims[1] is not None:
+            raise NotImplementedError("vmap over `temperature` is not supported; call in a loop")
+        batch = (cost if dims[0] is None else cost.select(dims[0], 0)).shape[0]
+        many = _folded(cost, dims[0], info.batch_size, batch)
+        sides = _folded(lengths, dims[2], info.batch_size, batch)
+        found = operator(many, temperature, sides, bandwidth)
+        if isinstance(found, Tensor):
+            return found.reshape(info.batch_size, batch), 0
+        return tuple(f.reshape(info.batch_size, batch, *f.shape[1:]) for f in found), (0, 0)
+
+    return rule
+
+
+for _operator in (_soft_dtw, _soft_dtw_gradient):
+    _operator.register_vmap(_map_dtw(_operator))
 
 
 def soft_dtw(cost, *, temperature, lengths, bandwidth):
     """See `fastsw.soft_dtw`."""
-    if bandwidth is not None and (isinstance(bandwidth, bool) or not isinstance(bandwidth, int)):
-        raise TypeError(f"`bandwidth` must be None or an integer, got {bandwidth!r}")
     batch, single = _problem.as_batch(KIND, "cost", cost)
-    warmth = _problem.build_temperature(KIND, temperature, batch)
-    sides = _problem.build_lengths(KIND, lengths, batch, single)
-    graded = torch.is_grad_enabled() and (batch.requires_grad or warmth.requires_grad)
-    value = torch.ops.fastsw.soft_dtw(batch, warmth, sides, bandwidth, graded)[0]
+    value = torch.ops.fastsw.soft_dtw(
+        batch,
+        _problem.build_temperature(KIND, temperature, batch),
+        _problem.build_lengths(KIND, lengths, batch, single),
+        _problem.as_bandwidth(bandwidth),
+    )
     return value[0] if single else value
 
 

@@ -161,8 +161,24 @@ def cache_folder() -> Path:
     for folder in candidates:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _refuse_strangers(folder)
             with tempfile.NamedTemporaryFile(dir=folder):
                 return folder
         except OSError as error:
+            if next(folder.glob("*.bin"), None) and not isinstance(error, _StrangerError):
+                return folder  # shipped ready-made: read from it, and fail to add to it
             logger.warning("cannot use %s for compiled kernels: %s", folder, error)
     return Path(tempfile.mkdtemp(prefix="fastsw-"))
+
+
+class _StrangerError(OSError):
+    """A folder that somebody else may write to."""
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Refuse a folder whose files others could have planted: they are unpickled."""
+    if not hasattr(os, "getuid"):
+        return
+    status = folder.stat()
+    if status.st_uid not in (os.getuid(), 0) or status.st_mode & 0o022:
+        raise _StrangerError(f"owned by user {status.st_uid}, mode {status.st_mode & 0o777:o}")

@@ -250,8 +250,8 @@ def kernels(bits: int, lanes: int):
         """First and one-past-last step of the squares that touch the band."""
         if bandwidth < 0:
             return 0, steps
-        first = max(0, bottom - bandwidth - (width - 1)) // width * width
-        # One step more than the band has, which the last cell's diagonal successor is met in.
+        # One step more at either end, where a border cell's diagonal neighbour is met.
+        first = max(0, bottom - bandwidth - width) // width * width
         last = min(steps, (bottom + bandwidth + 2 * width) // width * width)
         return min(first, last), last
 

@@ -5,9 +5,10 @@ log2(e) / T. A state is lost once it is a factor 2**126 (float32; 2**1022 in flo
 largest state of its cell. Whatever follows the lost state can also follow the largest one, at a
 cost of at most (open - extend) more: from M a gap is opened rather than extended; from Y, which
 cannot turn into X, the columns are skipped before the rows instead, at the same price as long as
-column penalties depend on the column only and row penalties on the row only. A local alignment
-that ends in M ends at least as well at the pair before the gap. So what is lost is at most
-2**(u * |open - extend| - 126) of the total, and the limits below leave 2**-46 (2**-122).
+column penalties depend on the column only and row penalties on the row only. An alignment that
+ends in M ends at least as well at the pair before the gap, unless gaps pay: negative penalties can
+earn at most (N + M) times the smallest. So what is lost is at most
+2**(u * (|open - extend| + earned) - 126) of the total, and the limits below leave 2**-46 (2**-122).
 
 Cells so low that an alignment through them cannot reach 2**-144 (2**-1009) of the total count as
 forbidden; the floor is found from the best that an alignment through such a cell can still get
@@ -51,6 +52,7 @@ def route(top, low, spans, temperature, mode, n, m, single):
         opened, extended = spans[k], spans[k + 1]
         spread = max(spread, opened[1] - extended[0], extended[1] - opened[0])
     gaps = largest * (n + m)
+    spread += gain * (n + m)
     worst = top if mode == LOCAL else -gaps
     best_rest = min(n, m) * max(top, 0.0) + gain * (n + m)
     for kernel_, bits, digits, whole in ((LINEAR32, 80, 22, 27), (LINEAR64, 900, 50, 58)):
