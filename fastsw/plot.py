@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsw._alignment import Alignment
-from fastsw._arrays import foreign_to_numpy, is_torch
+from fastsw._arrays import foreign_to_numpy, is_torch, refuse_special
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,6 +121,7 @@ def alignment(
 
 def _matrix(name, value):
     """The values as a float64 matrix."""
+    refuse_special(name, value)
     if is_torch(value):
         value = value.detach().cpu().double()
     elif not isinstance(value, np.ndarray) and not hasattr(value, "__dlpack__"):
@@ -128,7 +129,7 @@ def _matrix(name, value):
             f"`{name}` must be a NumPy array, a torch tensor or another DLPack exporter, got "
             f"{type(value).__name__}"
         )
-    array = np.asarray(foreign_to_numpy(value))
+    array = np.asarray(foreign_to_numpy(name, value))
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"`{name}` must have shape (N, M), not empty, got {array.shape}")
     return array.astype(np.float64)
