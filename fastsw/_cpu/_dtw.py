@@ -85,9 +85,10 @@ def kernels(bits: int, lanes: int):
 
     @helper
     def normal(value, k):
-        """The same number with its mantissa in [1, 2)."""
+        """The same number with its mantissa in [1, 2), or 0 with the least exponent."""
         e = exponent(value)
-        return value * from_exponent(splat_i(inverse) - e), k + e - splat_i(bias)
+        k = where_greater(value, splat_f(zero), k + e - splat_i(bias), splat_i(nothing))
+        return value * from_exponent(splat_i(inverse) - e), k
 
     @helper
     def forward(flat, offset, stride, n, m, work, keep, rows, bottom, span, length, scale, band):

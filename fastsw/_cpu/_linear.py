@@ -146,7 +146,9 @@ def arithmetic(bits, lanes):
     exponent, from_exponent = simd.exponent, simd.from_exponent
     whole, zero, polynomial = kind.whole, kind.real(0), kind.polynomial
     leading, degree = polynomial[0], len(polynomial) - 1
-    bias, most = whole(simd.bias), whole(2 * simd.bias)
+    # Shares of the total that matter stay below 2**80 (2**900), by `_plan`; what lies beyond the
+    # last column may not, and must not overflow before it is multiplied by 0.
+    bias, most = whole(simd.bias), whole(simd.bias + (100 if bits == 32 else 950))
 
     @inlined
     def power(k):
@@ -155,7 +157,7 @@ def arithmetic(bits, lanes):
 
     @inlined
     def capped_power(k):
-        """2**k, at most 2**bias."""
+        """2**k, at most 2**(most - bias)."""
         return from_exponent(vmin(vmax(k + splat_i(bias), splat_i(whole(0))), splat_i(most)))
 
     @inlined
