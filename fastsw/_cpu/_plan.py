@@ -28,6 +28,9 @@ VOID, POISONED, HARD, LINEAR32, LINEAR64, LOG = range(6)
 
 LOG2E = 1.0 / math.log(2.0)
 
+#: Bound on the steps that a walk takes beyond the last column, where gaps go on earning.
+BEYOND = 128
+
 
 @helper
 def span(penalty, b, rows, columns):
@@ -52,7 +55,7 @@ def route(top, low, spans, temperature, mode, n, m, single):
         opened, extended = spans[k], spans[k + 1]
         spread = max(spread, opened[1] - extended[0], extended[1] - opened[0])
     gaps = largest * (n + m)
-    spread += gain * (n + m)
+    spread += gain * (n + m + BEYOND)
     worst = top if mode == LOCAL else -gaps
     best_rest = min(n, m) * max(top, 0.0) + gain * (n + m)
     for kernel_, bits, digits, whole in ((LINEAR32, 80, 22, 27), (LINEAR64, 900, 50, 58)):
