@@ -12,8 +12,8 @@ from process import finish, start
 import fastsw
 
 torch = pytest.importorskip("torch")
+from recorder import Recorder  # noqa: E402
 from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 FUNCTIONS = {"score": fastsw.score, "posterior": fastsw.posterior, "entropy": fastsw.entropy}
 
@@ -243,18 +243,6 @@ def test_temperature_zero_has_a_path_as_gradient_and_no_curvature():
     assert all(second is None or not second.any() for second in seconds)
 
 
-class Recorder(TorchDispatchMode):
-    """Every operator that runs, with its arguments."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = []
-
-    def __torch_dispatch__(self, function, types, arguments=(), options=None):
-        self.calls.append((function, arguments))
-        return function(*arguments, **(options or {}))
-
-
 @pytest.mark.parametrize(
     "forms", [("scalar", "scalar"), ("sides-vector", "pair-cell")], ids="+".join
 )
@@ -265,7 +253,7 @@ def test_operators_pass_opcheck(mode, forms):
         hessian_product(call, directions(call))
         with torch.no_grad():
             call(fastsw.score)
-    operators = {f: a for f, a in recorder.calls if f.namespace == "fastsw"}
+    operators = recorder.operators()
     assert len(operators) == 3
     for operator, arguments in operators.items():
         detached = [
