@@ -23,9 +23,9 @@ import numpy as np
 
 from fastsw._cpu._compile import helper, kernel, kernel_variant
 from fastsw._cpu._linear import aligned, arithmetic, row_length, scalars, step_count
-from fastsw._cpu._simd import fma, lanes_of, vmax, where_greater
+from fastsw._cpu._simd import lanes_of, vmax, where_greater
 
-SCORE, WEIGHT, VALUE, FLOATS = 0, 1, 2, 3
+WEIGHT, VALUE, FLOATS = 0, 1, 2
 SHIFT, SCALE, INTEGERS = 0, 1, 2
 
 
@@ -67,8 +67,7 @@ def kernels(bits: int, lanes: int):
         high, low, floor = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
         zeros, reach = splat_f(zero), splat_i(whole(bandwidth))
         for u in range(width):
-            scaled, f, k = weight(load_f(floats, at), high, low, floor)
-            store(floats, at + SCORE * width, scaled)
+            f, k = weight(load_f(floats, at + WEIGHT * width), high, low, floor)
             if bandwidth >= 0:
                 beside = load_i(lane_k, 0) + splat_i(whole(column + u - bottom))
                 f = where_greater(vmax(beside, splat_i(whole(0)) - beside), reach, zeros, f)
@@ -125,8 +124,8 @@ def kernels(bits: int, lanes: int):
         return total, total_k
 
     @helper
-    def backward(target, offset, stride, n, m, work, bottom, span, total, total_k):
-        """Walk a strip in reverse, write its cells' probabilities; their mean scaled score."""
+    def backward(flat, target, offset, stride, n, m, work, bottom, span, total, total_k):
+        """Walk a strip in reverse, write its cells' probabilities; their mean score."""
         mean = splat_f(zero)
         floats, integers, back, back_k, square = work[0], work[1], work[4], work[5], work[8]
         onto, k = splat_f(zero), splat_i(nothing)
@@ -146,7 +145,6 @@ def kernels(bits: int, lanes: int):
                 share = per_total * capped_power(here_k + after_k - per_total_k)
                 visited = load_f(floats, at + VALUE * width) * after * share
                 store(square, (t - t0) * width, visited)
-                mean = fma(visited, load_f(floats, at + SCORE * width), mean)
                 diagonal, diagonal_k = down, down_k
                 onto = load_f(floats, at + WEIGHT * width) * after
                 onto, k = normal(onto, after_k + load_i(integers, at_k + SHIFT * width))
@@ -155,11 +153,12 @@ def kernels(bits: int, lanes: int):
                 at -= float_step
                 at_k -= integer_step
             column = t0 - (width - 1)
-            store_skewed(
+            mean = mean + store_skewed(
                 square,
                 0,
                 width,
                 target,
+                flat,
                 offset + bottom * stride + column,
                 stride,
                 column,
@@ -243,8 +242,10 @@ def kernels(bits: int, lanes: int):
                     scale,
                     bandwidth,
                 )
-                mean += backward(target, offset, stride, n, m, work, bottom, span, total, total_k)
-            result[b, 1] = (log2_total - mean) * math.log(2.0)
+                mean += backward(
+                    flat, target, offset, stride, n, m, work, bottom, span, total, total_k
+                )
+            result[b, 1] = log2_total * math.log(2.0) - mean / temperature
 
     @helper
     def visited_steps(bottom, steps, bandwidth):

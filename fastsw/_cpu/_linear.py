@@ -56,7 +56,7 @@ give_way = types.ExternalFunction("sched_yield", types.int32())
 
 # Fields of one step in the table of floats and in the table of integers.
 # A walk with tangents uses the fields from SLOPE on as well.
-SCORE, WEIGHT, M, X, Y, SLOPE, M_DOT, X_DOT, Y_DOT = range(9)
+WEIGHT, M, X, Y, SLOPE, M_DOT, X_DOT, Y_DOT = range(8)
 SHIFT, SCALE, INTEGERS = 0, 1, 2
 
 # Parameters that each lane has of its own.
@@ -76,7 +76,7 @@ OPEN, EXTEND, OPEN_DOT, EXTEND_DOT, COLUMN_ROWS = range(5)
 
 def fields(second):
     """Floats of a step, of a carried cell forwards and of one backwards."""
-    return (9, 6, 4) if second else (5, 3, 2)
+    return (8, 6, 4) if second else (4, 3, 2)
 
 
 class Work(NamedTuple):
@@ -162,18 +162,17 @@ def arithmetic(bits, lanes):
 
     @inlined
     def weight(s, high, low, floor):
-        """Scaled s, and exp(s / T) as mantissa and exponent, exactly 0 for s <= floor.
+        """exp(s / T) as mantissa and exponent, exactly 0 for s <= floor.
 
         high + low = log2(e) / T.
         """
         clamped = vmax(s, floor)
-        scaled = clamped * high
-        whole_part = nearest(scaled)
+        whole_part = nearest(clamped * high)
         f = fma(clamped, low, fma(clamped, high, splat_f(zero) - whole_part))
         p = splat_f(leading)
         for d in range(degree):
             p = fma(p, f, splat_f(polynomial[d + 1]))
-        return scaled, where_greater(clamped, floor, p, splat_f(zero)), to_integers(whole_part)
+        return where_greater(clamped, floor, p, splat_f(zero)), to_integers(whole_part)
 
     @inlined
     def scaled_sum(a, ka, b, kb):
@@ -241,14 +240,13 @@ def walks(bits, lanes, by_column, second):
         """Weights of the steps t0 .. t0 + W - 1, into the strip's tables from `slot` on."""
         floats, integers = work.floats, work.integers
         at, at_k = slot * float_step, slot * integer_step
-        load_square(pair, pair.source, work, SCORE, slot, t0, bottom)
+        load_square(pair, pair.source, work, WEIGHT, slot, t0, bottom)
         if second:
             load_square(pair, pair.direction, work, SLOPE, slot, t0, bottom)
         per_temperature, zeros = splat_f(scale[3]), splat_f(zero)
         high, low, floor = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
         for _ in range(width):
-            scaled, f, k = weight(load_f(floats, at), high, low, floor)
-            store(floats, at + SCORE * width, scaled)
+            f, k = weight(load_f(floats, at + WEIGHT * width), high, low, floor)
             store(floats, at + WEIGHT * width, f)
             store(integers, at_k + SHIFT * width, k)
             if second:
@@ -260,7 +258,6 @@ def walks(bits, lanes, by_column, second):
             # Row 0 lies in the last lane: M may start there, at every column or at the first.
             for u in range(width):
                 if t0 + u == 0 or pair.mode == FITTING:
-                    floats[(slot + u) * float_step + SCORE * width + width - 1] = zero
                     floats[(slot + u) * float_step + WEIGHT * width + width - 1] = one
                     integers[(slot + u) * integer_step + SHIFT * width + width - 1] = none
 
@@ -366,7 +363,7 @@ def walks(bits, lanes, by_column, second):
         """Walk strip s in reverse, from the row in `back` to the same, behind the strip below.
 
         Writes the posterior, and leaves what is paid in the strip's lane sums (for columns, with
-        `by_column`, in `paid`), with the mean of the scaled similarity. With tangents it writes
+        `by_column`, in `paid`), with the mean similarity. With tangents it writes
         the tangents of all these instead; `total_dot` is that of the log of the total.
         """
         floats, integers, back, back_k = work.floats, work.integers, shared.back, shared.back_k
@@ -461,7 +458,6 @@ def walks(bits, lanes, by_column, second):
                     paid_extend_x = fma(share_x, extended_x, paid_extend_x)
                     paid_open_y = fma(share_m + share_x, opened_y, paid_open_y)
                     paid_extend_y = fma(share_y, extended_y, paid_extend_y)
-                mean = fma(posterior, load_f(floats, at + SCORE * width), mean)
                 store(square, (t - t0) * width, posterior)
                 if by_column:
                     store_last(paid, paid_opened + t + 1, paid_open_x)
@@ -489,11 +485,12 @@ def walks(bits, lanes, by_column, second):
                 at -= float_step
                 at_k -= integer_step
             column = t0 - (width - 1) - pair.origin
-            store_skewed(
+            mean = mean + store_skewed(
                 square,
                 0,
                 width,
                 pair.target,
+                pair.source,
                 pair.offset + last * pair.stride + column,
                 pair.stride,
                 column,
@@ -756,10 +753,10 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
         for s in range(strips):
             sums = shared.sums[s * LANE_SUMS * width : (s + 1) * LANE_SUMS * width]
             for r in range(width):
+                mean += unit * sums[MEAN * width + r]
                 i = (s + 1) * width - r - pair.origin
                 if i > pair.n:
                     continue
-                mean += sums[MEAN * width + r]
                 if not by_column:
                     opened = np.float64(sums[PAID_OPEN_X * width + r])
                     extended = np.float64(sums[PAID_EXTEND_X * width + r])

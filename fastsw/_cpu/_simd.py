@@ -349,21 +349,32 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
     def inside(builder, column, limit):
         """Mask of the lanes u with 0 <= column + u < limit."""
-        vector = ir.VectorType(I64, lanes)
-        zeros = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
+        vector = ir.VectorType(I32, lanes)
+        zeros = ir.Constant(vector, [0] * lanes)
         undefined = ir.Constant(vector, ir.Undefined)
 
         def spread(value):
-            one = builder.insert_element(undefined, value, I32(0))
+            one = builder.insert_element(undefined, builder.trunc(value, I32), I32(0))
             return builder.shuffle_vector(one, undefined, zeros)
 
-        steps = ir.Constant(vector, [I64(u) for u in range(lanes)])
+        steps = ir.Constant(vector, [I32(u) for u in range(lanes)])
         return builder.icmp_unsigned("<", builder.add(spread(column), steps), spread(limit))
 
     def row_limits(builder, bottom, rows, columns, lane):
         """Columns that lane `lane` (row bottom - lane) may touch: all or none."""
         row = builder.sub(bottom, I64(lane))
         return builder.select(builder.icmp_unsigned("<", row, rows), columns, I64(0))
+
+    def masked_load(builder, pointer, mask, otherwise):
+        """Load the lanes of a mask; the others are a constant, and their memory is not touched."""
+        kind = ir.FunctionType(
+            floats.llvm, [ir.PointerType(), I32, ir.VectorType(I1, lanes), floats.llvm]
+        )
+        function = cgutils.get_or_insert_function(
+            builder.module, kind, f"llvm.masked.load.{floats.suffix}.p0"
+        )
+        arguments = [pointer, I32(alignment), mask, floats.constant(otherwise)]
+        return builder.call(function, arguments)
 
     def transpose(builder, rows):
         """Transposed square of vectors, by butterflies."""
@@ -393,25 +404,13 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         def generate(context, builder, signature, arguments):
             data = context.make_array(source)(context, builder, arguments[0]).data
             base_, stride_, column_, bottom_, rows_, columns_ = arguments[1:7]
-            kind = ir.FunctionType(
-                floats.llvm,
-                [ir.PointerType(), I32, ir.VectorType(I1, lanes), floats.llvm],
-            )
-            masked = cgutils.get_or_insert_function(
-                builder.module, kind, f"llvm.masked.load.{floats.suffix}.p0"
-            )
             vectors = []
             for lane in range(lanes):
                 offset = builder.sub(base_, builder.mul(stride_, I64(lane)))
                 pointer = builder.gep(data, [builder.add(offset, I64(lane))])
                 limit = row_limits(builder, bottom_, rows_, columns_, lane)
                 mask = inside(builder, builder.add(column_, I64(lane)), limit)
-                vectors.append(
-                    builder.call(
-                        masked,
-                        [pointer, I32(alignment), mask, floats.constant(float("-inf"))],
-                    )
-                )
+                vectors.append(masked_load(builder, pointer, mask, float("-inf")))
             for u, vector in enumerate(transpose(builder, vectors)):
                 index = builder.add(arguments[8], builder.mul(arguments[9], I64(u)))
                 pointer = _pointer(context, builder, out, arguments[7], index, floats.llvm)
@@ -426,13 +425,19 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
     @intrinsic
     def store_skewed(
-        context, source, at, step, target, base, stride, column, bottom, rows, columns
+        context, source, at, step, target, values, base, stride, column, bottom, rows, columns
     ):
-        """Store a transposed skewed square back: the reverse of `load_skewed`."""
+        """Store a transposed skewed square back: the reverse of `load_skewed`.
+
+        Returns the lanes' sums of what is stored times `values`, an array like the target; where
+        0 is stored the value does not count.
+        """
 
         def generate(context, builder, signature, arguments):
             data = context.make_array(target)(context, builder, arguments[3]).data
-            base_, stride_, column_, bottom_, rows_, columns_ = arguments[4:]
+            weights = context.make_array(values)(context, builder, arguments[4]).data
+            base_, stride_, column_, bottom_, rows_, columns_ = arguments[5:]
+            zeros, total_ = floats.constant(0.0), floats.constant(0.0)
             kind = ir.FunctionType(
                 ir.VoidType(),
                 [floats.llvm, ir.PointerType(), I32, ir.VectorType(I1, lanes)],
@@ -449,15 +454,20 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
                 vectors.append(value)
             for lane, vector in enumerate(transpose(builder, vectors)):
                 offset = builder.sub(base_, builder.mul(stride_, I64(lane)))
-                pointer = builder.gep(data, [builder.add(offset, I64(lane))])
+                offset = builder.add(offset, I64(lane))
                 limit = row_limits(builder, bottom_, rows_, columns_, lane)
                 mask = inside(builder, builder.add(column_, I64(lane)), limit)
+                pointer = builder.gep(data, [offset])
                 builder.call(masked, [vector, pointer, I32(alignment), mask])
-            return context.get_dummy_value()
+                value = masked_load(builder, builder.gep(weights, [offset]), mask, 0.0)
+                counts = builder.and_(mask, builder.fcmp_ordered("!=", vector, zeros))
+                product = builder.select(counts, builder.fmul(vector, value), zeros)
+                total_ = builder.fadd(total_, product)
+            return total_
 
         whole = types.intp
         return (
-            types.none(source, whole, whole, target, whole, whole, whole, whole, whole, whole),
+            floats(source, whole, whole, target, values, whole, whole, whole, whole, whole, whole),
             generate,
         )
 
