@@ -144,7 +144,8 @@ def value_and_grad(similarity, **options):
             gaps.append(asked.wrap((x + y).reshape(shape).astype(asked.scores)))
     return asked.per_pair(found.score), Gradients(
         asked.of_similarity(found.similarity),
-        *gaps,
+        gaps[0],
+        gaps[1],
         asked.wrap(found.temperature.sum().astype(asked.scores)),
     )
 

@@ -49,10 +49,14 @@ def soft_align(similarity, penalties, *, temperature, mode):
     mean = _weighted(posterior, s) + sum(
         _weighted(g, p) for g, p in zip(gradients, scaled, strict=True)
     )
+    open_x, extend_x, open_y, extend_y = gradients
     return Reference(
         total * temperature,
         posterior,
-        *gradients,
+        open_x,
+        extend_x,
+        open_y,
+        extend_y,
         entropy=total - mean,
         match_table=prefix[1:, 1:] * temperature,
     )

@@ -249,8 +249,8 @@ _align.register_autograd(_align_backward, setup_context=_save)
 
 def _score_backward(ctx, of_score):
     """Gradient of the score by `fastsw::align`, for where autograd was hidden at the call."""
-    *tensors, mode = *ctx.saved_tensors, ctx.mode
-    firsts = torch.ops.fastsw.align(*tensors, mode)[1:]
+    tensors = ctx.saved_tensors
+    firsts = torch.ops.fastsw.align(*tensors, ctx.mode)[1:]
     sums = [
         of_score.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g if needed else None
         for g, needed in zip(firsts, ctx.needs_input_grad[:6], strict=True)
@@ -376,7 +376,7 @@ def value_and_grad(similarity, **options):
         else:
             gaps.append((x + y).reshape(shape))
     return problem.unbatched(value), Gradients(
-        problem.unbatched(of_similarity), *gaps, of_temperature.sum()
+        problem.unbatched(of_similarity), gaps[0], gaps[1], of_temperature.sum()
     )
 
 

@@ -233,7 +233,7 @@ def _in_linear_space(job, order, bits, similarity, out):
     rows, columns = (int(k) for k in lengths[order].max(axis=0))
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
     graded, second = job.want != SCORE, job.want == TANGENT
-    lanes = strip_height(bits, rows, columns, graded=graded)
+    lanes = strip_height(bits, rows)
     align_linear = kernels(bits, lanes, by_column, second)
     result = np.zeros((len(lengths), 2))
     direction = _direction(job, similarity)

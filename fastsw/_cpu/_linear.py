@@ -875,22 +875,17 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
     return kernel_variant(linear, bits, lanes, form, order_)
 
 
-def strip_height(bits, rows, columns, *, graded):
-    """Lanes of a strip: two registers' worth, unless that wastes rows or crowds the cache.
+def strip_height(bits, rows):
+    """Lanes of a strip: two registers' worth, unless that wastes rows.
 
     The front is bound by latency, which two independent registers hide from each other.
     """
     native = native_lanes(bits)
-    if rows <= native or (graded and columns > WIDE_COLUMNS):
-        return native
-    return 2 * native
+    return native if rows <= native else 2 * native
 
-
-#: Up to so many columns the tables of a strip two registers high stay in the second-level cache.
-WIDE_COLUMNS = 512
 
 #: Tables of a pair up to this size are kept from the forward to the backward pass.
-KEPT_BYTES = 2**21
+KEPT_BYTES = 2**23
 
 _local = threading.local()
 

@@ -8,7 +8,8 @@ cannot turn into X, the columns are skipped before the rows instead, at the same
 column penalties depend on the column only and row penalties on the row only. An alignment that
 ends in M ends at least as well at the pair before the gap, unless gaps pay: negative penalties can
 earn at most (N + M) times the smallest. So what is lost is at most
-2**(u * (|open - extend| + earned) - 126) of the total, and the limits below leave 2**-46 (2**-122).
+2**(u * (2 * |open - extend| + earned) - 126) of the total, the difference summed over both
+directions, and the limits below leave 2**-46 (2**-122).
 
 Cells so low that an alignment through them cannot reach 2**-144 (2**-1009) of the total count as
 forbidden; the floor is found from the best that an alignment through such a cell can still get
@@ -53,7 +54,7 @@ def route(top, low, spans, temperature, mode, n, m, single):
         gain = max(gain, -spans[k][0])
     for k in (0, 2):
         opened, extended = spans[k], spans[k + 1]
-        spread = max(spread, opened[1] - extended[0], extended[1] - opened[0])
+        spread += 2.0 * max(opened[1] - extended[0], extended[1] - opened[0])
     gaps = largest * (n + m)
     spread += gain * (n + m + BEYOND)
     worst = top if mode == LOCAL else -gaps
@@ -98,7 +99,8 @@ def planner(bits: int, lanes: int):
                 nan = where_nan(s, splat(one), nan)
             for at in range(body, first + m):
                 s = np.float64(flat[at])
-                sound &= s < np.inf
+                if not s < np.inf:
+                    sound = False
                 scalar_top = max(scalar_top, s)
                 scalar_low = min(scalar_low, s if s > -np.inf else np.inf)
         lane = np.empty(3 * width, real)
@@ -108,7 +110,8 @@ def planner(bits: int, lanes: int):
         for r in range(width):
             scalar_top = max(scalar_top, np.float64(lane[r]))
             scalar_low = min(scalar_low, np.float64(lane[width + r]))
-            sound &= lane[2 * width + r] == zero
+            if lane[2 * width + r] != zero:
+                sound = False
         return scalar_top, scalar_low, sound and scalar_top < np.inf
 
     def plan(similarity, penalties, temperature, mode, lengths, order, routes, floors):

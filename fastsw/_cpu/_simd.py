@@ -237,7 +237,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         @intrinsic
         def load(context, array, index):
             def generate(context, builder, signature, arguments):
-                pointer = _pointer(context, builder, array, *arguments, vector.llvm)
+                pointer = _pointer(context, builder, array, arguments[0], arguments[1], vector.llvm)
                 value = builder.load(pointer)
                 value.align = alignment
                 return value
@@ -249,7 +249,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
     @intrinsic
     def store(context, array, index, value):
         def generate(context, builder, signature, arguments):
-            pointer = _pointer(context, builder, array, *arguments[:2], value.llvm)
+            pointer = _pointer(context, builder, array, arguments[0], arguments[1], value.llvm)
             builder.store(arguments[2], pointer).align = alignment
             return context.get_dummy_value()
 
