@@ -7,9 +7,17 @@ from fastsw._reference import soft_align
 
 
 def test_both_directions_of_a_dear_extension_count():
-    s = np.full((6, 4), -59.6, np.float32)
-    s[0, 0], s[3, 3], s[4, 3], s[5, 0], s[5, 3] = 85.97, 60.78, 60.96, 60.97, 60.57
-    s[1:, 1:3] = -84.5
+    s = np.array(
+        [
+            [85.97, -59.53, -59.79, -59.44],
+            [-59.59, -59.31, -84.36, -84.47],
+            [-59.62, -84.63, -84.8, -84.69],
+            [-84.72, -59.92, -59.89, 60.78],
+            [-59.66, -59.52, -84.43, 60.96],
+            [60.97, -84.0, -84.54, 60.57],
+        ],
+        np.float32,
+    )
     reference = soft_align(s, (0.0, 30.4, 0.0, 30.4), temperature=1.0, mode="fitting")
     found = fastsw.posterior(s, gap_open=0.0, gap_extend=30.4, mode="fitting")
     np.testing.assert_allclose(found, reference.posterior, atol=2e-5)
