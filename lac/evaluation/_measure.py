@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from lac.data import Clip, ClipDataModule
 from lac.encoder import Encoder
@@ -58,10 +59,12 @@ def measure(
     events = _shared_events([*train, *test]) if not skipped else []
     if not skipped and not events:
         skipped["progression_r2"] = "no phase after the first begins in every labelled clip"
-    metrics = {
-        name: _measure_one(representation, train, test, events, skipped, protocol)
-        for name, representation in representations(data, encoder).items()
-    }
+    # The matrices are small: threads that wait for each other made this ten times slower.
+    with threadpool_limits(limits=1):
+        metrics = {
+            name: _measure_one(representation, train, test, events, skipped, protocol)
+            for name, representation in representations(data, encoder).items()
+        }
     return {
         "split": split,
         "protocol": asdict(protocol),
