@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from jsonargparse.typing import PositiveInt
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -100,6 +101,12 @@ class RunCLI(LightningCLI):
         """Show the run directory in the help, and let one seed decide everything."""
         parser.add_argument(
             "--run", type=Path | None, help="run directory (default: the next runs/SOURCE-N)"
+        )
+        parser.add_argument(
+            "--threads",
+            type=PositiveInt,
+            default=1,
+            help="threads of torch on the CPU; more help large models on idle cores alone",
         )
         parser.link_arguments("seed_everything", "data.seed")
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from lac._configuration import RunCLI, quiet_lightning
@@ -42,6 +43,8 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
     run.write_text(run.config, cli.settings)
     resumed = run.last.exists()
     console.print(f"{'Resuming' if resumed else 'Starting'} {run.path}")
+    # Sums are added in the order of the threads, so their number belongs to the configuration.
+    torch.set_num_threads(cli.config.threads)
     cli.add_checkpoints()
     cli.trainer.fit(
         cli.model, cli.datamodule, ckpt_path=run.last if resumed else None, weights_only=True
