@@ -43,9 +43,32 @@ def kernel(function):
     return functools.wraps(function)(_Kernel(function, function.__name__))
 
 
-def kernel_variant(function, *variant):
-    """Make one variant of a kernel factory's function an entry point; the variant names it."""
-    return _Kernel(function, "-".join((function.__name__, *map(str, variant))))
+class Variant:
+    """Decorators for the functions of one kernel variant, which carry its name in their symbols.
+
+    Numba tells functions of the same name apart by a number that it counts up in each process. Two
+    variants that different processes put into the cache can have the same number, and a third
+    process that links both would run either for both.
+    """
+
+    def __init__(self, *parts):
+        self._suffix = "_".join(map(str, parts))
+
+    def _named(self, function):
+        function.__qualname__ += f"_{self._suffix}"
+        return function
+
+    def helper(self, function):
+        """See `helper`."""
+        return helper(self._named(function))
+
+    def inlined(self, function):
+        """See `inlined`."""
+        return inlined(self._named(function))
+
+    def kernel(self, function):
+        """See `kernel`."""
+        return _Kernel(self._named(function), f"{function.__name__}_{self._suffix}")
 
 
 class _Kernel:

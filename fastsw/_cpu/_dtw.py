@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from fastsw._cpu._compile import helper, kernel, kernel_variant
+from fastsw._cpu._compile import Variant, helper, kernel
 from fastsw._cpu._linear import aligned, arithmetic, row_length, scalars, step_count
 from fastsw._cpu._simd import lanes_of, vmax, where_greater
 
@@ -33,6 +33,7 @@ SHIFT, SCALE, INTEGERS = 0, 1, 2
 def kernels(bits: int, lanes: int):
     """The compiled entry point of one precision and width."""
     simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
+    variant = Variant(bits, lanes)
     load_f, load_i, store = simd.load_f, simd.load_i, simd.store
     splat_f, splat_i = simd.splat_f, simd.splat_i
     from_above, from_below = simd.from_above, simd.from_below
@@ -46,7 +47,7 @@ def kernels(bits: int, lanes: int):
     width, pad = lanes, 2 * lanes
     float_step, integer_step = FLOATS * lanes, INTEGERS * lanes
 
-    @helper
+    @variant.helper
     def weigh(flat, offset, stride, n, m, work, slot, t0, bottom, scale, bandwidth):
         """Weights of the steps t0 .. t0 + W - 1, into the tables from `slot` on."""
         floats, integers, lane_k = work[0], work[1], work[7]
@@ -76,20 +77,20 @@ def kernels(bits: int, lanes: int):
             at += float_step
             at_k += integer_step
 
-    @helper
+    @variant.helper
     def sum_of_three(a, ka, b, kb, c, kc):
         """a * 2**ka + b * 2**kb + c * 2**kc and its exponent."""
         k = vmax(ka, vmax(kb, kc))
         return a * power(ka - k) + (b * power(kb - k) + c * power(kc - k)), k
 
-    @helper
+    @variant.helper
     def normal(value, k):
         """The same number with its mantissa in [1, 2), or 0 with the least exponent."""
         e = exponent(value)
         k = where_greater(value, splat_f(zero), k + e - splat_i(bias), splat_i(nothing))
         return value * from_exponent(splat_i(inverse) - e), k
 
-    @helper
+    @variant.helper
     def forward(flat, offset, stride, n, m, work, keep, rows, bottom, span, length, scale, band):
         """Walk the steps from span[0] to span[1] of a strip; gives the last cell if met."""
         floats, integers, carry, carry_k = work[0], work[1], work[2], work[3]
@@ -123,7 +124,7 @@ def kernels(bits: int, lanes: int):
                 total_k = integers[found * integer_step + SCALE * width + last_lane]
         return total, total_k
 
-    @helper
+    @variant.helper
     def backward(flat, target, offset, stride, n, m, work, bottom, span, total, total_k):
         """Walk a strip in reverse, write its cells' probabilities; their mean score."""
         mean = splat_f(zero)
@@ -168,6 +169,7 @@ def kernels(bits: int, lanes: int):
             )
         return lane_total(mean)
 
+    @variant.kernel
     def dtw(similarity, temperature, lengths, order, floor, bandwidth, work, out, result, graded):
         unit = 1.0 / (math.log(2.0) * temperature)
         high = real(unit)
@@ -247,7 +249,7 @@ def kernels(bits: int, lanes: int):
                 )
             result[b, 1] = log2_total * math.log(2.0) - mean / temperature
 
-    @helper
+    @variant.helper
     def visited_steps(bottom, steps, bandwidth):
         """First and one-past-last step of the squares that touch the band."""
         if bandwidth < 0:
@@ -257,7 +259,7 @@ def kernels(bits: int, lanes: int):
         last = min(steps, (bottom + bandwidth + 2 * width) // width * width)
         return min(first, last), last
 
-    return kernel_variant(dtw, bits, lanes)
+    return dtw
 
 
 def workspace(bits, lanes, rows, columns, *, graded):

@@ -33,7 +33,7 @@ import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
-from fastsw._cpu._compile import helper, inlined, kernel_variant
+from fastsw._cpu._compile import Variant, helper
 from fastsw._cpu._simd import (
     fma,
     lanes_of,
@@ -120,6 +120,11 @@ class Pair(NamedTuple):
     mode: int
 
 
+def form(by_column, second):
+    """Names of a kernel's form."""
+    return "columns" if by_column else "uniform", "second" if second else "first"
+
+
 def exp2_polynomial(degree):
     """Coefficients, highest first, of the Chebyshev interpolant of 2**f on [-1/2, 1/2]."""
     series = np.polynomial.Chebyshev.interpolate(np.exp2, degree, domain=[-0.5, 0.5])
@@ -141,7 +146,7 @@ def scalars(bits):
 @functools.cache
 def arithmetic(bits, lanes):
     """Vector functions of one precision and width."""
-    simd, kind = lanes_of(bits, lanes), scalars(bits)
+    simd, kind, variant = lanes_of(bits, lanes), scalars(bits), Variant(bits, lanes)
     splat_f, splat_i = simd.splat_f, simd.splat_i
     exponent, from_exponent = simd.exponent, simd.from_exponent
     whole, zero, polynomial = kind.whole, kind.real(0), kind.polynomial
@@ -150,17 +155,17 @@ def arithmetic(bits, lanes):
     # last column may not, and must not overflow before it is multiplied by 0.
     bias, most = whole(simd.bias), whole(simd.bias + (100 if bits == 32 else 950))
 
-    @inlined
+    @variant.inlined
     def power(k):
         """2**k for k <= bias; 0 where that is too small."""
         return from_exponent(vmax(k + splat_i(bias), splat_i(whole(0))))
 
-    @inlined
+    @variant.inlined
     def capped_power(k):
         """2**k, at most 2**(most - bias)."""
         return from_exponent(vmin(vmax(k + splat_i(bias), splat_i(whole(0))), splat_i(most)))
 
-    @inlined
+    @variant.inlined
     def weight(s, high, low, floor):
         """exp(s / T) as mantissa and exponent, exactly 0 for s <= floor.
 
@@ -174,13 +179,13 @@ def arithmetic(bits, lanes):
             p = fma(p, f, splat_f(polynomial[d + 1]))
         return where_greater(clamped, floor, p, splat_f(zero)), to_integers(whole_part)
 
-    @inlined
+    @variant.inlined
     def scaled_sum(a, ka, b, kb):
         """a * 2**ka + b * 2**kb and its exponent."""
         k = vmax(ka, kb)
         return fma(a, power(ka - k), b * power(kb - k)), k
 
-    @inlined
+    @variant.inlined
     def common(m, km, x, kx, y, ky):
         """The three states brought to a common exponent, the largest in [1, 2)."""
         k = vmax(vmax(km + exponent(m), kx + exponent(x)), ky + exponent(y)) - splat_i(bias)
@@ -203,6 +208,7 @@ def walks(bits, lanes, by_column, second):
     ``second`` whether tangents are carried and the tangent of the gradient is written.
     """
     simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
+    variant = Variant(bits, lanes, *form(by_column, second))
     load_f, load_i, store = simd.load_f, simd.load_i, simd.store
     splat_f, splat_i = simd.splat_f, simd.splat_i
     from_above, from_below = simd.from_above, simd.from_below
@@ -217,7 +223,7 @@ def walks(bits, lanes, by_column, second):
     per_step, carried, _ = fields(second)
     float_step, integer_step = per_step * lanes, INTEGERS * lanes
 
-    @helper
+    @variant.helper
     def load_square(pair, source, work, field, slot, t0, bottom):
         """Cells of the steps t0 .. t0 + W - 1 into a field of the strip's tables."""
         last = bottom - pair.origin
@@ -235,7 +241,7 @@ def walks(bits, lanes, by_column, second):
             float_step,
         )
 
-    @helper
+    @variant.helper
     def weigh(pair, work, slot, t0, bottom, scale):
         """Weights of the steps t0 .. t0 + W - 1, into the strip's tables from `slot` on."""
         floats, integers = work.floats, work.integers
@@ -261,7 +267,7 @@ def walks(bits, lanes, by_column, second):
                     floats[(slot + u) * float_step + WEIGHT * width + width - 1] = one
                     integers[(slot + u) * integer_step + SHIFT * width + width - 1] = none
 
-    @helper
+    @variant.helper
     def forward(pair, work, shared, s, slot, keep, row_in, row_out, steps, length, scale):
         """Walk strip s, from the carried row `row_in` to `row_out`, behind the strip above.
 
@@ -358,7 +364,7 @@ def walks(bits, lanes, by_column, second):
         write_shared(shared.done, s, steps)
         return ended, ended_k, ended_dot
 
-    @helper
+    @variant.helper
     def backward(pair, work, shared, s, strips, slot, steps, length, total, total_k, total_dot):
         """Walk strip s in reverse, from the row in `back` to the same, behind the strip below.
 
@@ -602,13 +608,13 @@ def total_of_rows(pair, rows, ends, ends_k):
 def kernels(bits: int, lanes: int, by_column: bool, second: bool):
     """The compiled entry point of one precision, width, form of penalties and order."""
     forward, backward = walks(bits, lanes, by_column, second)
-    kind = scalars(bits)
+    kind, variant = scalars(bits), Variant(bits, lanes, *form(by_column, second))
     real, whole, nothing = kind.real, kind.whole, kind.nothing
     width, pad = lanes, 2 * lanes
     per_step, carried, returned = fields(second)
     store = lanes_of(bits, lanes).store
 
-    @helper
+    @variant.helper
     def set_lanes(pair, work, rows, bottom, factors):
         """Parameters of the rows of a strip; rows after the last pass everything downwards."""
         lane, lane_k = work.lane, work.lane_k
@@ -638,7 +644,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
                 lane[(DOT + OPEN_Y + field) * width + r] = rows[2 + field, here]
                 lane[(DOT + OPEN_BELOW + field) * width + r] = rows[2 + field, below]
 
-    @helper
+    @variant.helper
     def column_factors(penalties, dots, b, j, unit):
         """Gap factors of a skipped column and their tangents."""
         opened = 2.0 ** (-unit * at(penalties[0], b, 0, j))
@@ -648,7 +654,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
         open_dot = -unit / LOG2E * opened * at(dots[0], b, 0, j)
         return opened, extended, open_dot, -unit / LOG2E * extended * at(dots[1], b, 0, j)
 
-    @helper
+    @variant.helper
     def set_up(pair, b, shared, penalties, dots, unit, length, strips):
         """Everything that must be there before the first strip."""
         set_rows(pair, b, shared.rows, penalties, dots, unit, second)
@@ -670,7 +676,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
                 for field in range(COLUMN_ROWS):
                     shared.columns[field * length + pad + c] = factors[field]
 
-    @helper
+    @variant.helper
     def walk_down(pair, work, shared, strips, steps, length, scale, factors, keep_all, graded):
         """Forward pass over the strips that this thread gets hold of."""
         ended, ended_k = np.empty(2 * width, real), np.empty(width, whole)
@@ -694,7 +700,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
                     shared.ends_k[i] = ended_k[r]
             s = take_ticket(shared.tickets, 0)
 
-    @helper
+    @variant.helper
     def total_of_corner(pair, shared, row, length):
         """What arrives at the last row and column in global mode, and the tangent of its log."""
         first = row * carried * length + pad + pair.m
@@ -707,7 +713,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
         k = np.int64(shared.carry_k[row * length + pad + pair.m]) + shift
         return mantissa, k, dot / value if value > 0.0 else 0.0
 
-    @helper
+    @variant.helper
     def find_total(pair, shared, strips, length, graded):
         """Sum over all alignments as mantissa and exponent, and the tangent of its log."""
         if pair.mode == GLOBAL:
@@ -722,7 +728,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
                 growth += part * (ends[1, i] + ends[0, i] * rows[5, i])
         return total, total_k, growth
 
-    @helper
+    @variant.helper
     def walk_up(pair, work, shared, strips, steps, length, scale, factors, keep_all, total):
         """Backward pass over the strips that this thread gets hold of."""
         s = strips - 1 - take_ticket(shared.tickets, 1)
@@ -746,7 +752,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
             )
             s = strips - 1 - take_ticket(shared.tickets, 1)
 
-    @helper
+    @variant.helper
     def spread_sums(pair, b, shared, penalties, strips, length, unit, out):
         """Add what the strips left to the gradients; the mean score in units of T / log2(e)."""
         mean = 0.0
@@ -783,7 +789,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
                     mean -= unit * extended * at(penalties[1], b, 0, j)
         return mean
 
-    @helper
+    @variant.helper
     def pay_trailing_rows(pair, b, shared, penalties, log2_total, growth, unit, out):
         """Fitting mode: gradients of the rows skipped after the last pair; their mean score."""
         rows, ends, ends_k = shared.rows, shared.ends, shared.ends_k
@@ -799,6 +805,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
             earlier += gone
         return mean
 
+    @variant.kernel
     def linear(
         similarity,
         penalties,
@@ -871,8 +878,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool):
                 )
             result[b, 1] = (-mean if second else log2_total - mean) / LOG2E
 
-    form, order_ = "columns" if by_column else "uniform", "second" if second else "first"
-    return kernel_variant(linear, bits, lanes, form, order_)
+    return linear
 
 
 def strip_height(bits, rows):

@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from fastsw._cpu._compile import helper, kernel_variant
+from fastsw._cpu._compile import Variant, helper
 from fastsw._cpu._simd import lanes_of, vmax, vmin, where_greater, where_nan
 from fastsw._reference import LOCAL
 
@@ -77,13 +77,13 @@ def route(top, low, spans, temperature, mode, n, m, single):
 @functools.cache
 def planner(bits: int, lanes: int):
     """The kernel that chooses a kernel for every pair in `order`."""
-    simd = lanes_of(bits, lanes)
+    simd, variant = lanes_of(bits, lanes), Variant(bits, lanes)
     load, store, splat = simd.load_f, simd.store, simd.splat_f
     real = np.float32 if bits == 32 else np.float64
     infinity, zero, one = real(np.inf), real(0), real(1)
     width = lanes
 
-    @helper
+    @variant.helper
     def extremes(flat, offset, stride, n, m):
         """Largest value, smallest finite value, and whether there is NaN or +inf."""
         least, most, zeros = splat(-infinity), splat(infinity), splat(zero)
@@ -114,6 +114,7 @@ def planner(bits: int, lanes: int):
                 sound = False
         return scalar_top, scalar_low, sound and scalar_top < np.inf
 
+    @variant.kernel
     def plan(similarity, penalties, temperature, mode, lengths, order, routes, floors):
         by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
         by_cell |= penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1
@@ -143,4 +144,4 @@ def planner(bits: int, lanes: int):
                 )
                 routes[b], floors[b] = route(top, low, spans, temperature, mode, n, m, bits == 32)
 
-    return kernel_variant(plan, bits, lanes)
+    return plan

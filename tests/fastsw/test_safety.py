@@ -318,3 +318,37 @@ def test_kernels_in_a_folder_of_another_user_are_not_loaded(cold, tmp_path):
     (tmp_path / "code").symlink_to(cold / "code")
     compiled(tmp_path, "locked", TMPDIR=tmp_path)
     assert list(planted.iterdir()) == []
+
+
+VARIANTS = """
+import sys
+from fastsw._cpu._compile import Variant
+
+def kernels(amount):
+    variant = Variant(amount)
+
+    @variant.helper
+    def pairs(depth):  # recursive, so that it is not expanded in its caller
+        return amount if depth < 2 else pairs(depth - 1) + pairs(depth - 2)
+
+    @variant.kernel
+    def fibonacci(depth):
+        return pairs(depth)
+
+    return fibonacci
+
+amounts = [int(a) for a in sys.argv[1:]]
+assert [kernels(a)(10) for a in amounts] == [89 * a for a in amounts]
+"""
+
+
+def test_variants_that_different_processes_cached_stay_apart(tmp_path):
+    """Numba numbers symbols per process; of equal ones, the linker takes the first for all."""
+    script = tmp_path / "variants.py"
+    script.write_text(VARIANTS)
+    for amounts in ("1", "2", "12"):
+        run(
+            f"sys.argv[1:] = {list(amounts)}; runpy.run_path({str(script)!r})",
+            prelude="import runpy, sys\n",
+            FASTSW_CACHE_DIR=tmp_path / "cache",
+        )
