@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from fastsw._cpu._compile import Variant, helper, kernel
+from fastsw._cpu._compile import Variant, kernel
 from fastsw._cpu._linear import aligned, arithmetic, row_length, scalars, step_count
 from fastsw._cpu._simd import lanes_of, vmax, where_greater
 
