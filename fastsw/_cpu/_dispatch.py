@@ -29,7 +29,18 @@ from fastsw._cpu._linear import (
     thread_arrays,
 )
 from fastsw._cpu._log import align
-from fastsw._cpu._plan import HARD, LINEAR32, LINEAR64, LOG, LOG2E, POISONED, VOID, planner
+from fastsw._cpu._plan import (
+    CELLWISE32,
+    CELLWISE64,
+    GROUPED32,
+    GROUPED64,
+    HARD,
+    LOG,
+    LOG2E,
+    POISONED,
+    VOID,
+    planner,
+)
 from fastsw._cpu._sample import draw_alignments
 from fastsw._cpu._simd import native_lanes
 from fastsw._reference import MODES
@@ -138,7 +149,7 @@ def _run(inputs, want, dots) -> Derivatives:
         shape, empty = (1, 1, 1), np.empty
     else:
         shape = similarity.shape
-        empty = np.empty if whole and routes.min() >= LINEAR32 else np.zeros
+        empty = np.empty if whole and routes.min() >= GROUPED32 else np.zeros
     out = Derivatives(
         np.zeros(pairs),
         empty(shape, similarity.dtype),
@@ -207,34 +218,34 @@ def _best_paths(inputs, order, out, want, cells) -> Paths:
     return Paths(scores, pairs, counts)
 
 
-def _linear32(job, order):
+def _in_single(job, order, *, grouped):
     """Pairs whose range single precision can hold."""
-    _in_linear_space(job, order, 32, job.inputs.similarity, job.gradients())
+    _in_linear_space(job, order, 32, grouped, job.inputs.similarity, job.gradients())
 
 
-def _linear64(job, order):
+def _in_double(job, order, *, grouped):
     """Pairs whose range needs double precision; single precision input is converted."""
     similarity, out = job.inputs.similarity, job.gradients()
     if similarity.dtype == np.float64:
-        _in_linear_space(job, order, 64, similarity, out)
+        _in_linear_space(job, order, 64, grouped, similarity, out)
         return
     wide = _ready(similarity, np.float64)
     target = np.empty(out[0].shape)
-    _in_linear_space(job, order, 64, wide, (target, *out[1:]))
+    _in_linear_space(job, order, 64, grouped, wide, (target, *out[1:]))
     if job.want != SCORE:
         for b in order:
             n, m = job.inputs.lengths[b]
             out[0][b, :n, :m] = target[b, :n, :m]
 
 
-def _in_linear_space(job, order, bits, similarity, out):
+def _in_linear_space(job, order, bits, grouped, similarity, out):
     """Run the fast kernel."""
     _, penalties, temperature, mode, lengths = job.inputs
     rows, columns = (int(k) for k in lengths[order].max(axis=0))
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
     graded, second = job.want != SCORE, job.want == TANGENT
     lanes = strip_height(bits, rows)
-    align_linear = kernels(bits, lanes, by_column, second)
+    align_linear = kernels(bits, lanes, by_column, second, grouped)
     result = np.zeros((len(lengths), 2))
     direction = _direction(job, similarity)
 
@@ -314,8 +325,10 @@ _KERNELS = {
     VOID: _void,
     POISONED: _poisoned,
     HARD: _hard,
-    LINEAR32: _linear32,
-    LINEAR64: _linear64,
+    GROUPED32: functools.partial(_in_single, grouped=True),
+    GROUPED64: functools.partial(_in_double, grouped=True),
+    CELLWISE32: functools.partial(_in_single, grouped=False),
+    CELLWISE64: functools.partial(_in_double, grouped=False),
     LOG: _in_log_space,
 }
 

@@ -21,9 +21,11 @@ import math
 
 import numpy as np
 
+from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant, kernel
-from fastsw._cpu._linear import aligned, arithmetic, row_length, scalars, step_count
+from fastsw._cpu._linear import aligned
 from fastsw._cpu._simd import lanes_of, vmax, where_greater
+from fastsw._cpu._strip import row_length, step_count
 
 WEIGHT, VALUE, FLOATS = 0, 1, 2
 SHIFT, SCALE, INTEGERS = 0, 1, 2

@@ -22,12 +22,15 @@ import math
 import numpy as np
 
 from fastsw._cpu._compile import Variant, helper
+from fastsw._cpu._grouped import GROUP, HEAD
 from fastsw._cpu._simd import lanes_of, vmax, vmin, where_greater, where_nan
 from fastsw._reference import LOCAL
 
-VOID, POISONED, HARD, LINEAR32, LINEAR64, LOG = range(6)
+VOID, POISONED, HARD, GROUPED32, GROUPED64, CELLWISE32, CELLWISE64, LOG = range(8)
 
 LOG2E = 1.0 / math.log(2.0)
+
+HEAD32, HEAD64 = HEAD[32], HEAD[64]
 
 #: Bound on the steps that a walk takes beyond the last column, where gaps go on earning.
 BEYOND = 128
@@ -59,10 +62,24 @@ def route(top, low, spans, temperature, mode, n, m, single):
     spread += gain * (n + m + BEYOND)
     worst = top if mode == LOCAL else -gaps
     best_rest = min(n, m) * max(top, 0.0) + gain * (n + m)
-    for kernel_, bits, digits, whole in ((LINEAR32, 80, 22, 27), (LINEAR64, 900, 50, 58)):
-        if kernel_ == LINEAR32 and not single:
+    opened, extended = max(spans[0][1], spans[2][1]), max(spans[1][1], spans[3][1])
+    rise = unit * max(top, 0.0)
+    growth = (GROUP / 2 + 1) * rise + 1.6 * GROUP + 2.0
+    behind = GROUP * rise + unit * (2.0 * opened + 2.0 * GROUP * extended + spread)
+    for kernel_, head, range_, room in (
+        (GROUPED32, HEAD32, 100, 80),
+        (GROUPED64, HEAD64, 1000, 900),
+    ):
+        if kernel_ == GROUPED32 and not single:
             continue
-        nats = 100.0 if kernel_ == LINEAR32 else 700.0
+        fits = gain == 0.0 and head + growth <= room and behind <= room + head
+        fits = fits and 2.0 * unit * max(opened, extended) <= range_ - 46.0
+        if fits and (mode != LOCAL or unit * top >= -16.0):
+            return kernel_, -range_ / unit
+    for kernel_, bits, digits, whole in ((CELLWISE32, 80, 22, 27), (CELLWISE64, 900, 50, 58)):
+        if kernel_ == CELLWISE32 and not single:
+            continue
+        nats = 100.0 if kernel_ == CELLWISE32 else 700.0
         floor = worst - best_rest - nats * temperature
         reach = unit * max(abs(top) if top > -np.inf else 0.0, abs(max(low, floor)))
         if low == np.inf:

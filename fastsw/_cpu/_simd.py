@@ -288,6 +288,17 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
         return floats(integers), generate
 
+    @intrinsic
+    def grown(context, a, k):
+        """a * 2**k for floats k + `magic`, whose last bits hold k; a and the product are normal."""
+
+        def generate(context, builder, signature, arguments):
+            number, shift = (builder.bitcast(x, integers.llvm) for x in arguments)
+            shifted = builder.shl(shift, integers.constant(mantissa))
+            return builder.bitcast(builder.add(number, shifted), floats.llvm)
+
+        return floats(floats, floats), generate
+
     def shuffler(mask):
         @intrinsic
         def shuffle(context, a, b):
@@ -300,7 +311,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
         return shuffle
 
-    def entering(mask, lane):
+    def entering(mask):
         @intrinsic
         def enter(context, a, array, index):
             """The lanes moved on by one; the free lane takes array[index]."""
@@ -308,24 +319,33 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
             def generate(context, builder, signature, arguments):
                 data = context.make_array(array)(context, builder, arguments[1]).data
                 element = builder.load(builder.gep(data, [arguments[2]]))
-                moved = builder.shuffle_vector(
-                    arguments[0], arguments[0], ir.Constant(ir.VectorType(I32, lanes), list(mask))
-                )
-                return builder.insert_element(moved, element, I32(lane))
+                undefined = ir.Constant(a.llvm, ir.Undefined)
+                one = builder.insert_element(undefined, element, I32(0))
+                places = ir.VectorType(I32, lanes)
+                spread = builder.shuffle_vector(one, undefined, ir.Constant(places, [0] * lanes))
+                return builder.shuffle_vector(arguments[0], spread, ir.Constant(places, list(mask)))
 
             return a(a, array, types.intp), generate
 
         return enter
 
-    def leaving(lane):
+    def above(distance):
+        return range(distance, lanes + distance)
+
+    def below(distance):
+        return [*range(2 * lanes - distance, 2 * lanes), *range(lanes - distance)]
+
+    def leaving(lane, count=1):
         @intrinsic
         def leave(context, array, index, a):
-            """Store one lane at array[index]."""
+            """Store one lane at array[index], and at the places after it, `count` in all."""
 
             def generate(context, builder, signature, arguments):
-                data = context.make_array(array)(context, builder, arguments[0]).data
-                element = builder.extract_element(arguments[2], I32(lane))
-                builder.store(element, builder.gep(data, [arguments[1]]))
+                run = ir.VectorType(a.element, count)
+                pointer = _pointer(context, builder, array, arguments[0], arguments[1], run)
+                places = ir.Constant(ir.VectorType(I32, count), [lane] * count)
+                value = builder.shuffle_vector(arguments[2], arguments[2], places)
+                builder.store(value, pointer).align = alignment
                 return context.get_dummy_value()
 
             return types.none(array, types.intp, a), generate
@@ -475,6 +495,8 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         lanes=lanes,
         mantissa=mantissa,
         bias=127 if bits == 32 else 1023,
+        magic=1.5 * 2.0**mantissa,  # the sum with a whole number has it in its last bits
+        grown=grown,
         load_f=loader(floats),
         load_i=loader(integers),
         store=store,
@@ -483,12 +505,21 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         exponent=exponent,
         from_exponent=from_exponent,
         # Each lane takes the one above (r + 1), the last lane an array element.
-        from_above=entering([*range(1, lanes), 0], lanes - 1),
+        from_above=entering(above(1)),
         # Each lane takes the one below (r - 1), the first lane an array element.
-        from_below=entering([lanes - 1, *range(lanes - 1)], 0),
-        shift_up=shuffler([2 * lanes - 1, *range(lanes - 1)]),
+        from_below=entering(below(1)),
+        # The same from the first lanes, or the last, of another vector, any number of lanes on.
+        shift_down=lambda distance: shuffler(above(distance)),
+        shift_up=lambda distance: shuffler(below(distance)),
+        # Each lane takes its neighbour; that without one takes its own of another vector.
+        neighbour_above=shuffler([*range(1, lanes), 2 * lanes - 1]),
+        neighbour_below=shuffler([lanes, *range(lanes - 1)]),
+        first_everywhere=shuffler([0] * lanes),
+        last_everywhere=shuffler([lanes - 1] * lanes),
         store_first=leaving(0),
         store_last=leaving(lanes - 1),
+        fill_first=lambda count: leaving(0, count),
+        fill_last=lambda count: leaving(lanes - 1, count),
         total=total,
         load_skewed=load_skewed,
         store_skewed=store_skewed,

@@ -1,0 +1,441 @@
+"""Walks over a strip in which a lane keeps its exponent for a group of steps: the usual range.
+
+At the start of a group each lane takes as its exponent the largest of its own states and of all
+that can reach it within the group: those of the lanes behind it on the front, and those carried
+over from the neighbouring strip. Within the group a step is a handful of sums and products of plain
+floats; what comes from the neighbouring lane is brought to a lane's exponent by a constant factor.
+
+Let G be the steps of a group and, in bits (log2(e) / T per unit of score), r the largest similarity
+or 0, o and e the largest penalties. Forwards, within a group:
+
+- A state grows by at most 2**((G / 2 + 1) * r) from matches, which take two steps each, times 3
+  per step from sums. States start a group at most at 2**HEAD.
+- A state is lost once it is below 2**-126 (float32). The exponent came from a mass at most G rows
+  above and G columns to the right, or in the lane itself. By gaps alone this mass can follow the
+  alignments of the lost state, from where they have caught up with its column: it misses at most G
+  matches and pays at most two opened gaps and 2 * G extended ones more, besides what changing
+  between the states costs, which `_plan` calls the spread.
+
+Backwards the same holds, and a lane's exponent is in addition at least such that the product of a
+forward and a backward state is at most the total: so no product overflows, and a state that is lost
+for this reason carries less than 2**(HEAD + growth - 126) of the total.
+
+`_plan` admits what these bounds prove to lose less than 2**-46 of the total.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import SimpleNamespace
+
+from fastsw._cpu._arithmetic import arithmetic, scalars
+from fastsw._cpu._compile import Variant
+from fastsw._cpu._simd import fma, lanes_of, read_shared, vmax, where_greater, write_shared
+from fastsw._cpu._strip import (
+    BACK_Y,
+    BACK_Y_DOT,
+    DOT,
+    END,
+    EXTEND,
+    EXTEND_DOT,
+    EXTEND_X,
+    EXTEND_Y,
+    H_DOT,
+    LANE_SUMS,
+    M_DOT,
+    MEAN,
+    ONTO,
+    ONTO_DOT,
+    OPEN,
+    OPEN_DOT,
+    OPEN_X,
+    OPEN_Y,
+    PAID_EXTEND_X,
+    PAID_EXTEND_Y,
+    PAID_OPEN_X,
+    PAID_OPEN_Y,
+    SLOPE,
+    START,
+    V_DOT,
+    WEIGHT,
+    X_DOT,
+    Y_DOT,
+    H,
+    M,
+    V,
+    X,
+    Y,
+    await_steps,
+    fields,
+    form,
+    squares,
+)
+from fastsw._reference import FITTING
+
+#: Steps of a group; fewer where a vector has fewer lanes.
+GROUP = 8
+
+#: Exponent of a group's largest incoming state, by precision.
+HEAD = {32: 24, 64: 200}
+
+
+@functools.cache
+def windows(bits, lanes, group):
+    """Largest of each lane and of the `group` lanes before it, which may lie in another vector."""
+    simd = lanes_of(bits, lanes)
+
+    def largest(shift):
+        def reach(distance):
+            move, variant = shift(distance), Variant(bits, lanes, shift is simd.shift_up, distance)
+            if distance == 1:
+
+                @variant.inlined
+                def doubled(k, entering):
+                    return vmax(k, move(k, entering)), vmax(entering, move(entering, entering))
+
+                return doubled
+            shorter = reach(distance // 2)
+
+            @variant.inlined
+            def longer(k, entering):
+                near, entering_near = shorter(k, entering)
+                far = move(near, entering_near)
+                return vmax(near, far), vmax(entering_near, move(entering_near, entering_near))
+
+            return longer
+
+        wide, step = reach(group // 2), shift(1)
+        variant = Variant(bits, lanes, shift is simd.shift_up)
+
+        @variant.inlined
+        def window(k, entering):
+            far, entering_far = wide(k, entering)
+            return vmax(k, step(far, entering_far))
+
+        return window
+
+    return SimpleNamespace(above=largest(simd.shift_down), below=largest(simd.shift_up))
+
+
+@functools.cache
+def walks(bits, lanes, by_column, second):
+    """Forward and backward walk of one strip; see `_cellwise.walks`."""
+    simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
+    variant = Variant(bits, lanes, *form(by_column, second))
+    width, pad, group = lanes, 2 * lanes, min(GROUP, lanes)
+    load_f, load_i, store = simd.load_f, simd.load_i, simd.store
+    splat_f, splat_i, exponent = simd.splat_f, simd.splat_i, simd.exponent
+    from_above, from_below = simd.from_above, simd.from_below
+    neighbour_above, neighbour_below = simd.neighbour_above, simd.neighbour_below
+    first_everywhere, last_everywhere = simd.first_everywhere, simd.last_everywhere
+    store_first, store_last = simd.store_first, simd.store_last
+    fill_first, fill_last = simd.fill_first(group), simd.fill_last(group)
+    shift_up = simd.shift_up(1)
+    load_square, store_square = squares(bits, lanes).load_square, squares(bits, lanes).store_square
+    window_above, window_below = (
+        windows(bits, lanes, group).above,
+        windows(bits, lanes, group).below,
+    )
+    capped_power, scaled_sum, plain_weight = (
+        vectors.capped_power,
+        vectors.scaled_sum,
+        vectors.plain_weight,
+    )
+    zero, one, nothing = kind.real(0), kind.real(1), kind.nothing
+    bias, normal = kind.whole(simd.bias), kind.whole(simd.bias + HEAD[bits])
+    per_step, carried = fields(second)
+    float_step = per_step * lanes
+
+    @variant.helper
+    def weigh(pair, work, slot, t0, bottom, scale):
+        """Weights of the steps t0 .. t0 + W - 1, into the strip's tables from `slot` on."""
+        floats, at = work.floats, slot * float_step
+        load_square(pair, pair.source, floats, at + WEIGHT * width, float_step, t0, bottom)
+        if second:
+            load_square(pair, pair.direction, floats, at + SLOPE * width, float_step, t0, bottom)
+        per_temperature, zeros = splat_f(scale[3]), splat_f(zero)
+        high, low, floor = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
+        for _ in range(width):
+            w = plain_weight(load_f(floats, at + WEIGHT * width), high, low, floor)
+            store(floats, at + WEIGHT * width, w)
+            if second:
+                slope = per_temperature * load_f(floats, at + SLOPE * width)
+                store(floats, at + SLOPE * width, where_greater(w, zeros, slope, zeros))
+            at += float_step
+        if pair.origin == 1 and bottom == width - 1:
+            # Row 0 lies in the last lane: M may start there, at every column or at the first.
+            for u in range(width):
+                if t0 + u == 0 or pair.mode == FITTING:
+                    floats[(slot + u) * float_step + WEIGHT * width + width - 1] = one
+
+    @variant.helper
+    def forward(pair, work, shared, s, slot, keep, row_in, row_out, steps, length, scale):
+        """See `_cellwise.walks`."""
+        floats, scales, lane, lane_k = work.floats, work.integers, work.lane, work.lane_k
+        carry, carry_k, columns, entering = (
+            shared.carry,
+            shared.carry_k,
+            shared.columns,
+            work.entering,
+        )
+        bottom = (s + 1) * width - 1
+        start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
+        open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
+        open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
+        open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
+        extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
+        open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
+        extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
+        zeros = splat_f(zero)
+        m, x, h, v, diagonal, k = zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
+        ended, ended_k = zeros, splat_i(nothing)
+        m_dot, x_dot, h_dot, v_dot = zeros, zeros, zeros, zeros
+        diagonal_dot, ended_dot = zeros, zeros
+        above, above_k = row_in * carried * length + pad, row_in * length + pad
+        below = row_out * carried * length + pad - (width - 1)
+        below_k = row_out * length + pad - (width - 1)
+        for t0 in range(0, steps, width):
+            if s > 0:
+                await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
+            block = slot + t0 if keep else slot
+            weigh(pair, work, block, t0, bottom, scale)
+            at, at_k = block * float_step, block // group * width
+            for first in range(t0, t0 + width, group):
+                came_k = load_i(carry_k, above_k + first)
+                came_h = load_f(carry, above + H * length + first)
+                own = vmax(k + exponent(vmax(h, diagonal)), start_k + splat_i(bias))
+                old_k, k = k, window_above(own, came_k + exponent(came_h)) - splat_i(normal)
+                change = capped_power(old_k - k)
+                m, x, diagonal = m * change, x * change, diagonal * change
+                # What a lane takes from the next is in that one's units, at first in its old ones.
+                step_up = capped_power(neighbour_above(old_k, k) - k)
+                later_step_up = capped_power(neighbour_above(k, k) - k)
+                arrival = capped_power(came_k - last_everywhere(k, k))
+                store(entering, H * width, came_h * arrival)
+                store(entering, V * width, load_f(carry, above + V * length + first) * arrival)
+                if second:
+                    m_dot, x_dot, diagonal_dot = (
+                        m_dot * change,
+                        x_dot * change,
+                        diagonal_dot * change,
+                    )
+                    for field in range(H_DOT, V_DOT + 1):
+                        came = load_f(carry, above + field * length + first)
+                        store(entering, field * width, came * arrival)
+                started = start * capped_power(start_k - k)
+                store(scales, at_k, k)
+                fill_first(carry_k, below_k + first, k)
+                sum_m, sum_m_dot = zeros, zeros
+                for u in range(group):
+                    t = first + u
+                    w = load_f(floats, at + WEIGHT * width)
+                    up_h = from_above(h, entering, H * width + u) * step_up
+                    y = from_above(v, entering, V * width + u) * step_up
+                    if by_column:
+                        base = pad + t - (width - 1)
+                        into_x = load_f(lane, OPEN_X * width)
+                        open_x = into_x * load_f(columns, OPEN * length + base)
+                        extend_x = load_f(columns, EXTEND * length + base)
+                    old_m, old_x = m, x
+                    m = w * (diagonal + started)
+                    x = fma(extend_x, old_x, open_x * old_m)
+                    outer = m + x
+                    h, v = outer + y, fma(extend_y, y, open_y * outer)
+                    sum_m = sum_m + m
+                    if second:
+                        up_h_dot = from_above(h_dot, entering, H_DOT * width + u) * step_up
+                        y_dot = from_above(v_dot, entering, V_DOT * width + u) * step_up
+                        if by_column:
+                            open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
+                            extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
+                        into_x_dot = fma(extend_x_dot, old_x, open_x_dot * old_m)
+                        x_dot = fma(extend_x, x_dot, fma(open_x, m_dot, into_x_dot))
+                        m_dot = fma(m, load_f(floats, at + SLOPE * width), w * diagonal_dot)
+                        outer_dot = m_dot + x_dot
+                        h_dot = outer_dot + y_dot
+                        v_dot = fma(extend_y_dot, y, open_y_dot * outer)
+                        v_dot = fma(extend_y, y_dot, fma(open_y, outer_dot, v_dot))
+                        diagonal_dot = up_h_dot
+                        sum_m_dot = sum_m_dot + m_dot
+                        store(floats, at + M_DOT * width, m_dot)
+                        store(floats, at + X_DOT * width, x_dot)
+                        store(floats, at + Y_DOT * width, y_dot)
+                        store_first(carry, below + H_DOT * length + t, h_dot)
+                        store_first(carry, below + V_DOT * length + t, v_dot)
+                    diagonal, step_up = up_h, later_step_up
+                    store(floats, at + M * width, m)
+                    store(floats, at + X * width, x)
+                    store(floats, at + Y * width, y)
+                    store_first(carry, below + H * length + t, h)
+                    store_first(carry, below + V * length + t, v)
+                    at += float_step
+                if second:
+                    ended_dot, _ = scaled_sum(ended_dot, ended_k, sum_m_dot, k)
+                ended, ended_k = scaled_sum(ended, ended_k, sum_m, k)
+                at_k += width
+            if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
+                write_shared(shared.done, s, t0 + width)
+        # What later steps of the next strip read beyond the last column.
+        for field in range(carried):
+            store(carry, below + field * length + steps, zeros)
+        store(carry_k, below_k + steps, splat_i(nothing))
+        write_shared(shared.done, s, steps)
+        return ended, ended_k, ended_dot
+
+    @variant.helper
+    def backward(pair, work, shared, s, strips, slot, steps, length, total, total_k, total_dot):
+        """See `_cellwise.walks`."""
+        floats, scales, lane, lane_k = work.floats, work.integers, work.lane, work.lane_k
+        back, back_k, columns, square = shared.back, shared.back_k, shared.columns, work.square
+        sums, paid, entering = shared.sums, shared.paid, work.entering
+        bottom, first_sum = (s + 1) * width - 1, s * LANE_SUMS * width
+        paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
+        end, end_k = load_f(lane, END * width), load_i(lane_k, END * width)
+        open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
+        open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
+        end_dot = load_f(lane, (DOT + END) * width)
+        open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
+        extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
+        open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
+        extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
+        per_total, per_total_k, growth = splat_f(one / total), splat_i(total_k), splat_f(total_dot)
+        zeros = splat_f(zero)
+        x, y, onto, diagonal, k = zeros, zeros, zeros, zeros, splat_i(nothing)
+        x_dot, y_dot, onto_dot, diagonal_dot = zeros, zeros, zeros, zeros
+        paid_open_x, paid_extend_x, paid_open_y, paid_extend_y = zeros, zeros, zeros, zeros
+        store(sums, first_sum + MEAN * width, zeros)
+        at, at_k = (slot + steps - 1) * float_step, (slot + steps - group) // group * width
+        for t0 in range(steps - width, -1, -width):
+            if s + 1 < strips:
+                await_steps(shared.done, strips + s + 1, min(steps, steps - t0 + width))
+            for first in range(t0 + width - group, t0 - 1, -group):
+                # The last lanes of what is read: the columns that lane 0 is about to visit.
+                came = pad + first + group - 1 - 2 * (width - 1)
+                came_k = load_i(back_k, came)
+                came_y, came_onto = (
+                    load_f(back, BACK_Y * length + came),
+                    load_f(back, ONTO * length + came),
+                )
+                own = k + exponent(vmax(vmax(x, y), vmax(onto, diagonal)))
+                own = vmax(own, end_k + splat_i(bias))
+                top = window_below(own, came_k + exponent(vmax(came_y, came_onto)))
+                here_k = load_i(scales, at_k)
+                old_k, k = k, vmax(top - splat_i(normal), per_total_k - here_k)
+                change = capped_power(old_k - k)
+                x, diagonal = x * change, diagonal * change
+                step_down = capped_power(neighbour_below(old_k, k) - k)
+                later_step_down = capped_power(neighbour_below(k, k) - k)
+                arrival = capped_power(came_k - first_everywhere(k, k))
+                store(entering, BACK_Y * width, came_y * arrival)
+                store(entering, ONTO * width, came_onto * arrival)
+                if second:
+                    x_dot, diagonal_dot = x_dot * change, diagonal_dot * change
+                    for field in range(BACK_Y_DOT, ONTO_DOT + 1):
+                        arrived = load_f(back, field * length + came) * arrival
+                        store(entering, field * width, arrived)
+                ending = capped_power(end_k - k)
+                ended, ended_dot = end * ending, end_dot * ending
+                share = per_total * capped_power(here_k + k - per_total_k)
+                fill_last(back_k, pad + first, k)
+                of_open_x, of_extend_x, of_open_y, of_extend_y = zeros, zeros, zeros, zeros
+                dot_open_x, dot_extend_x, dot_open_y, dot_extend_y = zeros, zeros, zeros, zeros
+                for u in range(group - 1, -1, -1):
+                    t = first + u
+                    place = width - group + u
+                    down = from_below(y, entering, BACK_Y * width + place) * step_down
+                    next_diagonal = from_below(onto, entering, ONTO * width + place) * step_down
+                    if by_column:
+                        base = pad + t + 1 - (width - 1)
+                        into_x = load_f(lane, OPEN_X * width)
+                        open_x = into_x * load_f(columns, OPEN * length + base)
+                        extend_x = load_f(columns, EXTEND * length + base)
+                        paid_open_x = shift_up(paid_open_x, zeros)
+                        paid_extend_x = shift_up(paid_extend_x, zeros)
+                    w = load_f(floats, at + WEIGHT * width)
+                    here_m, here_x = load_f(floats, at + M * width), load_f(floats, at + X * width)
+                    here_y, here_outer = load_f(floats, at + Y * width), here_m + here_x
+                    onward = fma(open_y, down, diagonal)
+                    new_m = fma(open_x, x, onward + ended)
+                    posterior = here_m * new_m
+                    if second:
+                        down_dot = from_below(y_dot, entering, BACK_Y_DOT * width + place)
+                        down_dot = down_dot * step_down
+                        next_dot = from_below(onto_dot, entering, ONTO_DOT * width + place)
+                        next_dot = next_dot * step_down
+                        if by_column:
+                            open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
+                            extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
+                        onward_dot = fma(open_y, down_dot, fma(open_y_dot, down, diagonal_dot))
+                        new_m_dot = fma(open_x, x_dot, fma(open_x_dot, x, onward_dot + ended_dot))
+                        here_m_dot = load_f(floats, at + M_DOT * width)
+                        here_x_dot = load_f(floats, at + X_DOT * width)
+                        here_y_dot = load_f(floats, at + Y_DOT * width)
+                        # Tangents of the shares, that of the total taken off.
+                        here_m_dot = here_m_dot - growth * here_m
+                        here_x_dot = here_x_dot - growth * here_x
+                        here_y_dot = here_y_dot - growth * here_y
+                        posterior = fma(here_m, new_m_dot, here_m_dot * new_m)
+                        moved_m = fma(here_m, x_dot, here_m_dot * x)
+                        moved_x = fma(here_x, x_dot, here_x_dot * x)
+                        here_outer_dot = here_m_dot + here_x_dot
+                        dot_open_y = fma(
+                            here_outer_dot, down, fma(here_outer, down_dot, dot_open_y)
+                        )
+                        dot_extend_y = fma(here_y_dot, down, fma(here_y, down_dot, dot_extend_y))
+                        if by_column:
+                            part = fma(open_x, moved_m, open_x_dot * (here_m * x))
+                            paid_open_x = fma(share, part, paid_open_x)
+                            part = fma(extend_x, moved_x, extend_x_dot * (here_x * x))
+                            paid_extend_x = fma(share, part, paid_extend_x)
+                        else:
+                            dot_open_x, dot_extend_x = dot_open_x + moved_m, dot_extend_x + moved_x
+                    elif by_column:
+                        paid_open_x = fma(share, open_x * (here_m * x), paid_open_x)
+                        paid_extend_x = fma(share, extend_x * (here_x * x), paid_extend_x)
+                    if second or not by_column:
+                        of_open_x = fma(here_m, x, of_open_x)
+                        of_extend_x = fma(here_x, x, of_extend_x)
+                    of_open_y = fma(here_outer, down, of_open_y)
+                    of_extend_y = fma(here_y, down, of_extend_y)
+                    store(square, (t - t0) * width, posterior * share)
+                    if by_column:
+                        store_last(paid, paid_opened + t + 1, paid_open_x)
+                        store_last(paid, paid_extended + t + 1, paid_extend_x)
+                    onto = w * new_m
+                    if second:
+                        slope = load_f(floats, at + SLOPE * width)
+                        onto_dot = fma(onto, slope, w * new_m_dot)
+                        x_dot = fma(extend_x, x_dot, fma(extend_x_dot, x, onward_dot))
+                        y_dot = fma(extend_y, down_dot, fma(extend_y_dot, down, diagonal_dot))
+                        diagonal_dot = next_dot
+                        store_last(back, BACK_Y_DOT * length + pad + t, y_dot)
+                        store_last(back, ONTO_DOT * length + pad + t, onto_dot)
+                    x, y = fma(extend_x, x, onward), fma(extend_y, down, diagonal)
+                    diagonal, step_down = next_diagonal, later_step_down
+                    store_last(back, BACK_Y * length + pad + t, y)
+                    store_last(back, ONTO * length + pad + t, onto)
+                    at -= float_step
+                if second:
+                    of_open_y = fma(open_y, dot_open_y, open_y_dot * of_open_y)
+                    of_extend_y = fma(extend_y, dot_extend_y, extend_y_dot * of_extend_y)
+                else:
+                    of_open_y, of_extend_y = open_y * of_open_y, extend_y * of_extend_y
+                if not by_column:
+                    if second:
+                        of_open_x = fma(open_x, dot_open_x, open_x_dot * of_open_x)
+                        of_extend_x = fma(extend_x, dot_extend_x, extend_x_dot * of_extend_x)
+                    else:
+                        of_open_x, of_extend_x = open_x * of_open_x, extend_x * of_extend_x
+                    paid_open_x = fma(share, of_open_x, paid_open_x)
+                    paid_extend_x = fma(share, of_extend_x, paid_extend_x)
+                paid_open_y = fma(share, of_open_y, paid_open_y)
+                paid_extend_y = fma(share, of_extend_y, paid_extend_y)
+                at_k -= width
+            store_square(pair, square, sums, first_sum + MEAN * width, t0, bottom)
+            write_shared(shared.done, strips + s, steps - t0)
+        store(sums, first_sum + PAID_OPEN_X * width, paid_open_x)
+        store(sums, first_sum + PAID_EXTEND_X * width, paid_extend_x)
+        store(sums, first_sum + PAID_OPEN_Y * width, paid_open_y)
+        store(sums, first_sum + PAID_EXTEND_Y * width, paid_extend_y)
+
+    return forward, backward
