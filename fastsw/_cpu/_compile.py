@@ -31,20 +31,22 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 _compiling = threading.Lock()
 _announced = False
 
+#: References to arrays are not counted: it takes atomic operations, and callers hold the arrays.
+_FRUGAL = {**_OPTIONS, "_nrt": False}
+
 #: A function that kernels call; compiled as part of them.
 helper = njit(**_OPTIONS)
-
-#: The same, always expanded in its caller.
-inlined = njit(forceinline=True, **_OPTIONS)
 
 
 def kernel(function):
     """Make a function an entry point, compiled and cached at its first call."""
-    return functools.wraps(function)(_Kernel(function, function.__name__))
+    return functools.wraps(function)(_Kernel(function, function.__name__, _OPTIONS))
 
 
 class Variant:
     """Decorators for the functions of one kernel variant, which carry its name in their symbols.
+
+    They may not allocate.
 
     Numba tells functions of the same name apart by a number that it counts up in each process. Two
     variants that different processes put into the cache can have the same number, and a third
@@ -60,22 +62,23 @@ class Variant:
 
     def helper(self, function):
         """See `helper`."""
-        return helper(self._named(function))
+        return njit(**_FRUGAL)(self._named(function))
 
     def inlined(self, function):
-        """See `inlined`."""
-        return inlined(self._named(function))
+        """Always expanded in its caller."""
+        return njit(forceinline=True, **_FRUGAL)(self._named(function))
 
     def kernel(self, function):
         """See `kernel`."""
-        return _Kernel(self._named(function), f"{function.__name__}_{self._suffix}")
+        return _Kernel(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
 
 
 class _Kernel:
     """A Numba dispatcher that is created at the first call, so that import compiles nothing."""
 
-    def __init__(self, function, name):
+    def __init__(self, function, name, options):
         self._function = function
+        self._options = options
         self.name = name
         self._dispatcher = None
 
@@ -83,7 +86,7 @@ class _Kernel:
         if self._dispatcher is None:
             with _compiling:
                 if self._dispatcher is None:
-                    dispatcher = njit(**_OPTIONS)(self._function)
+                    dispatcher = njit(**self._options)(self._function)
                     dispatcher._cache = _DiskCache(self.name)
                     self._dispatcher = dispatcher
         return self._dispatcher(*arguments)

@@ -137,11 +137,23 @@ def _run(inputs, want, dots) -> Derivatives:
     pairs = len(lengths)
     routes, floors = np.empty(pairs, np.int64), np.zeros(pairs)
     bits = 8 * similarity.itemsize
-    plan = planner(bits, native_lanes(bits))
+    lanes = native_lanes(bits)
+    plan = planner(bits, lanes)
     cells = lengths[:, 0] * lengths[:, 1]
 
     def look(part):
-        plan(similarity, penalties, temperature, MODES[mode], lengths, part, routes, floors)
+        plan(
+            similarity.reshape(-1),
+            similarity.shape,
+            penalties,
+            temperature,
+            MODES[mode],
+            lengths,
+            part,
+            np.empty(3 * lanes, similarity.dtype),
+            routes,
+            floors,
+        )
 
     _threads.spread(look, np.arange(pairs), cells)
     whole = pairs > 0 and lengths.min(axis=0).tolist() == list(similarity.shape[1:])
@@ -247,12 +259,14 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
     lanes = strip_height(bits, rows)
     align_linear = kernels(bits, lanes, by_column, second, grouped)
     result = np.zeros((len(lengths), 2))
-    direction = _direction(job, similarity)
+    dot_similarity, dot_penalties = _direction(job, similarity)
+    direction, target = (dot_similarity.reshape(-1), dot_penalties), out[0].reshape(-1)
 
     def run(part, shared, phase):
         work = scratch(thread_arrays, bits, lanes, graded, second, rows, columns)
         align_linear(
-            similarity,
+            similarity.reshape(-1),
+            similarity.shape,
             penalties,
             temperature,
             MODES[mode],
@@ -262,7 +276,7 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
             direction,
             work,
             shared,
-            out,
+            (target, *out[1:]),
             result,
             graded,
             phase,
@@ -466,7 +480,19 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool)
 
     def task(part):
         work = _dtw.workspace(bits, lanes, rows, columns, graded=graded)
-        warp(similarity, temperature, lengths, part, floor, band, work, target, result, graded)
+        warp(
+            similarity.reshape(-1),
+            similarity.shape,
+            temperature,
+            lengths,
+            part,
+            floor,
+            band,
+            work,
+            target.reshape(-1),
+            result,
+            graded,
+        )
 
     _threads.spread(task, order, cells)
     score[order] = -result[order, 0]

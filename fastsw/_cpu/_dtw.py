@@ -172,12 +172,13 @@ def kernels(bits: int, lanes: int):
         return lane_total(mean)
 
     @variant.kernel
-    def dtw(similarity, temperature, lengths, order, floor, bandwidth, work, out, result, graded):
+    def dtw(
+        flat, shape, temperature, lengths, order, floor, bandwidth, work, target, result, graded
+    ):
         unit = 1.0 / (math.log(2.0) * temperature)
         high = real(unit)
         scale = high, real(unit - np.float64(high)), real(floor)
-        flat, target = similarity.reshape(-1), out.reshape(-1)
-        stride = similarity.shape[2]
+        stride = shape[2]
         for r in range(width):
             work[7][r] = 2 * r
             work[6][r] = 1.0 if r == width - 1 else 0.0
@@ -185,7 +186,7 @@ def kernels(bits: int, lanes: int):
         for position in range(order.size):
             b = order[position]
             n, m = lengths[b, 0], lengths[b, 1]
-            offset = b * similarity.shape[1] * stride
+            offset = b * shape[1] * stride
             steps, length = step_count(m, width), row_length(m, width)
             strips = (n + width - 1) // width
             carry, carry_k = work[2], work[3]

@@ -203,7 +203,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     @variant.helper
     def walk_down(pair, work, shared, strips, steps, length, scale, factors, keep_all, graded):
         """Forward pass over the strips that this thread gets hold of."""
-        ended, ended_k = np.empty(2 * width, real), np.empty(width, whole)
+        ended, ended_k = work.ended, work.ended_k
         s = take_ticket(shared.tickets, 0)
         while s < strips:
             bottom = (s + 1) * width - 1
@@ -329,6 +329,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     @variant.kernel
     def linear(
         similarity,
+        shape,
         penalties,
         temperature,
         mode,
@@ -346,17 +347,16 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         unit = LOG2E / temperature
         high = real(unit)
         low = real(unit - np.float64(high))
-        stride = similarity.shape[2]
         for position in range(order.size):
             b = order[position]
             n, m = lengths[b, 0], lengths[b, 1]
             origin = 0 if mode == LOCAL else 1
             pair = Pair(
-                similarity.reshape(-1),
-                out[0].reshape(-1),
-                dots[0].reshape(-1),
-                b * similarity.shape[1] * stride,
-                stride,
+                similarity,
+                out[0],
+                dots[0],
+                b * shape[1] * shape[2],
+                shape[2],
                 n,
                 m,
                 origin,
@@ -382,7 +382,9 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
             if total[0] == 0.0:
                 result[b, 0] = -np.inf
                 if graded:
-                    out[0][b, :n, :m] = 0.0
+                    for i in range(n):
+                        first = pair.offset + i * pair.stride
+                        pair.target[first : first + m] = 0.0
                 continue
             log2_total = total[1] + math.log2(total[0])
             result[b, 0] = temperature * total[2] if second else log2_total / unit
@@ -446,6 +448,8 @@ def thread_arrays(bits, lanes, graded, second, rows, columns):
         lane_k=aligned(2 * lanes, kind.whole),
         square=aligned(lanes * lanes, kind.real),
         entering=aligned(4 * lanes, kind.real),
+        ended=aligned(2 * lanes, kind.real),
+        ended_k=aligned(lanes, kind.whole),
     )
 
 

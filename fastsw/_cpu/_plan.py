@@ -101,7 +101,7 @@ def planner(bits: int, lanes: int):
     width = lanes
 
     @variant.helper
-    def extremes(flat, offset, stride, n, m):
+    def extremes(flat, lane, offset, stride, n, m):
         """Largest value, smallest finite value, and whether there is NaN or +inf."""
         least, most, zeros = splat(-infinity), splat(infinity), splat(zero)
         top, low, nan = least, most, zeros
@@ -120,7 +120,6 @@ def planner(bits: int, lanes: int):
                     sound = False
                 scalar_top = max(scalar_top, s)
                 scalar_low = min(scalar_low, s if s > -np.inf else np.inf)
-        lane = np.empty(3 * width, real)
         store(lane, 0, top)
         store(lane, width, low)
         store(lane, 2 * width, nan)
@@ -132,18 +131,17 @@ def planner(bits: int, lanes: int):
         return scalar_top, scalar_low, sound and scalar_top < np.inf
 
     @variant.kernel
-    def plan(similarity, penalties, temperature, mode, lengths, order, routes, floors):
+    def plan(similarity, shape, penalties, temperature, mode, lengths, order, lane, routes, floors):
         by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
         by_cell |= penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1
-        stride = similarity.shape[2]
         for position in range(order.size):
             b = order[position]
             n, m = lengths[b, 0], lengths[b, 1]
             if n == 0 or m == 0:
                 routes[b] = VOID
                 continue
-            offset = b * similarity.shape[1] * stride
-            top, low, sound = extremes(similarity.reshape(-1), offset, stride, n, m)
+            offset = b * shape[1] * shape[2]
+            top, low, sound = extremes(similarity, lane, offset, shape[2], n, m)
             if not sound:
                 routes[b] = POISONED
             elif mode == LOCAL and top == -np.inf:

@@ -12,6 +12,7 @@ import operator
 from types import SimpleNamespace
 
 import llvmlite.binding
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
@@ -229,6 +230,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
     """The operations that depend on the vector's size, for kernels to close over."""
     floats, integers = Vector("f", bits, lanes), Vector("i", bits, lanes)
     scalar = types.float32 if bits == 32 else types.float64
+    real = np.float32 if bits == 32 else np.float64
     integer = types.int32 if bits == 32 else types.int64
     mantissa = 23 if bits == 32 else 52
     alignment = bits // 8
@@ -396,6 +398,21 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         arguments = [pointer, I32(alignment), mask, floats.constant(otherwise)]
         return builder.call(function, arguments)
 
+    def masked_store(builder, value, pointer, mask):
+        """Store the lanes of a mask."""
+        kind = ir.FunctionType(
+            ir.VoidType(), [floats.llvm, ir.PointerType(), I32, ir.VectorType(I1, lanes)]
+        )
+        function = cgutils.get_or_insert_function(
+            builder.module, kind, f"llvm.masked.store.{floats.suffix}.p0"
+        )
+        builder.call(function, [value, pointer, I32(alignment), mask])
+
+    def fused(builder):
+        """LLVM's fused multiplication and addition."""
+        kind = ir.FunctionType(floats.llvm, [floats.llvm] * 3)
+        return cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.{floats.suffix}")
+
     def transpose(builder, rows):
         """Transposed square of vectors, by butterflies."""
         rows = list(rows)
@@ -412,84 +429,108 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
             distance *= 2
         return rows
 
-    @intrinsic
-    def load_skewed(context, source, base, stride, column, bottom, rows, columns, out, at, step):
-        """Read a skewed square of a matrix and store it transposed.
+    def row_masks(builder, column, bottom, rows, columns):
+        """Per lane, which cells of its row lie within [0, rows) x [0, columns)."""
+        for lane in range(lanes):
+            limit = row_limits(builder, bottom, rows, columns, lane)
+            yield inside(builder, builder.add(column, I64(lane)), limit)
 
-        Lane r is row ``bottom - r``, whose first column is ``column + r`` and which starts at
-        source[base] for r = 0. Vector u, the lanes' u-th columns, goes to out[at + u * step].
-        Cells outside of [0, rows) x [0, columns) read as -inf and are not touched.
-        """
+    def row_pointers(builder, data, base, stride):
+        """Per lane, where its row of a skewed square starts."""
+        pointer, onward = builder.gep(data, [base]), builder.sub(I64(1), stride)
+        for _ in range(lanes):
+            yield pointer
+            pointer = builder.gep(pointer, [onward])
 
-        def generate(context, builder, signature, arguments):
-            data = context.make_array(source)(context, builder, arguments[0]).data
-            base_, stride_, column_, bottom_, rows_, columns_ = arguments[1:7]
-            vectors = []
-            for lane in range(lanes):
-                offset = builder.sub(base_, builder.mul(stride_, I64(lane)))
-                pointer = builder.gep(data, [builder.add(offset, I64(lane))])
-                limit = row_limits(builder, bottom_, rows_, columns_, lane)
-                mask = inside(builder, builder.add(column_, I64(lane)), limit)
-                vectors.append(masked_load(builder, pointer, mask, float("-inf")))
-            for u, vector in enumerate(transpose(builder, vectors)):
-                index = builder.add(arguments[8], builder.mul(arguments[9], I64(u)))
-                pointer = _pointer(context, builder, out, arguments[7], index, floats.llvm)
-                builder.store(vector, pointer).align = alignment
-            return context.get_dummy_value()
+    def load_from(builder, pointer):
+        value = builder.load(builder.bitcast(pointer, floats.llvm.as_pointer()))
+        value.align = alignment
+        return value
 
-        whole = types.intp
-        return (
-            types.none(source, whole, whole, whole, whole, whole, whole, out, whole, whole),
-            generate,
-        )
+    def store_to(builder, value, pointer):
+        target = builder.bitcast(pointer, floats.llvm.as_pointer())
+        builder.store(value, target).align = alignment
 
-    @intrinsic
-    def store_skewed(
-        context, source, at, step, target, values, base, stride, column, bottom, rows, columns
-    ):
-        """Store a transposed skewed square back: the reverse of `load_skewed`.
+    def skewed_loader(whole):
+        @intrinsic
+        def load_skewed(
+            context, source, base, stride, column, bottom, rows, columns, out, at, step
+        ):
+            """Read a skewed square of a matrix and store it transposed.
 
-        Returns the lanes' sums of what is stored times `values`, an array like the target; where
-        0 is stored the value does not count.
-        """
+            Lane r is row ``bottom - r``, whose first column is ``column + r`` and which starts at
+            source[base] for r = 0. Vector u, the lanes' u-th columns, goes to out[at + u * step].
+            Cells outside of [0, rows) x [0, columns) read as -inf and are not touched; there are
+            none where the square is `whole`.
+            """
 
-        def generate(context, builder, signature, arguments):
-            data = context.make_array(target)(context, builder, arguments[3]).data
-            weights = context.make_array(values)(context, builder, arguments[4]).data
-            base_, stride_, column_, bottom_, rows_, columns_ = arguments[5:]
-            zeros, total_ = floats.constant(0.0), floats.constant(0.0)
-            kind = ir.FunctionType(
-                ir.VoidType(),
-                [floats.llvm, ir.PointerType(), I32, ir.VectorType(I1, lanes)],
+            def generate(context, builder, signature, arguments):
+                data = context.make_array(source)(context, builder, arguments[0]).data
+                pointers = row_pointers(builder, data, *arguments[1:3])
+                if whole:
+                    vectors = [load_from(builder, pointer) for pointer in pointers]
+                else:
+                    masks = row_masks(builder, *arguments[3:7])
+                    vectors = [
+                        masked_load(builder, pointer, mask, float("-inf"))
+                        for pointer, mask in zip(pointers, masks, strict=True)
+                    ]
+                for u, vector in enumerate(transpose(builder, vectors)):
+                    index = builder.add(arguments[8], builder.mul(arguments[9], I64(u)))
+                    pointer = _pointer(context, builder, out, arguments[7], index, floats.llvm)
+                    store_to(builder, vector, pointer)
+                return context.get_dummy_value()
+
+            number = types.intp
+            return types.none(source, *[number] * 6, out, number, number), generate
+
+        return load_skewed
+
+    def skewed_storer(whole):
+        @intrinsic
+        def store_skewed(
+            context, source, at, step, target, values, base, stride, column, bottom, rows, columns
+        ):
+            """Store a transposed skewed square back: the reverse of `skewed_loader`'s.
+
+            Returns the lanes' sums of what is stored times `values`, an array like the target;
+            where 0 is stored a value of -inf does not count.
+            """
+
+            def generate(context, builder, signature, arguments):
+                data = context.make_array(target)(context, builder, arguments[3]).data
+                weights = context.make_array(values)(context, builder, arguments[4]).data
+                square = arguments[5:7]
+                vectors = []
+                for u in range(lanes):
+                    index = builder.add(arguments[1], builder.mul(arguments[2], I64(u)))
+                    pointer = _pointer(context, builder, source, arguments[0], index, floats.llvm)
+                    vectors.append(load_from(builder, pointer))
+                pointers = row_pointers(builder, data, *square)
+                read = row_pointers(builder, weights, *square)
+                masks = [None] * lanes if whole else row_masks(builder, *arguments[7:])
+                lowest, sums = floats.constant(-np.finfo(real).max), floats.constant(0.0)
+                parts = zip(transpose(builder, vectors), pointers, read, masks, strict=True)
+                for vector, pointer, values_, mask in parts:
+                    if whole:
+                        store_to(builder, vector, pointer)
+                        value = load_from(builder, values_)
+                    else:
+                        masked_store(builder, vector, pointer, mask)
+                        value = masked_load(builder, values_, mask, 0.0)
+                        vector = builder.select(mask, vector, floats.constant(0.0))
+                    finite = builder.fcmp_ordered(">", value, lowest)
+                    value = builder.select(finite, value, lowest)
+                    sums = builder.call(fused(builder), [vector, value, sums])
+                return sums
+
+            number = types.intp
+            return (
+                floats(source, number, number, target, values, *[number] * 6),
+                generate,
             )
-            masked = cgutils.get_or_insert_function(
-                builder.module, kind, f"llvm.masked.store.{floats.suffix}.p0"
-            )
-            vectors = []
-            for u in range(lanes):
-                index = builder.add(arguments[1], builder.mul(arguments[2], I64(u)))
-                pointer = _pointer(context, builder, source, arguments[0], index, floats.llvm)
-                value = builder.load(pointer)
-                value.align = alignment
-                vectors.append(value)
-            for lane, vector in enumerate(transpose(builder, vectors)):
-                offset = builder.sub(base_, builder.mul(stride_, I64(lane)))
-                offset = builder.add(offset, I64(lane))
-                limit = row_limits(builder, bottom_, rows_, columns_, lane)
-                mask = inside(builder, builder.add(column_, I64(lane)), limit)
-                pointer = builder.gep(data, [offset])
-                builder.call(masked, [vector, pointer, I32(alignment), mask])
-                value = masked_load(builder, builder.gep(weights, [offset]), mask, 0.0)
-                counts = builder.and_(mask, builder.fcmp_ordered("!=", vector, zeros))
-                product = builder.select(counts, builder.fmul(vector, value), zeros)
-                total_ = builder.fadd(total_, product)
-            return total_
 
-        whole = types.intp
-        return (
-            floats(source, whole, whole, target, values, whole, whole, whole, whole, whole, whole),
-            generate,
-        )
+        return store_skewed
 
     return SimpleNamespace(
         lanes=lanes,
@@ -521,8 +562,10 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         fill_first=lambda count: leaving(0, count),
         fill_last=lambda count: leaving(lanes - 1, count),
         total=total,
-        load_skewed=load_skewed,
-        store_skewed=store_skewed,
+        load_skewed=skewed_loader(False),
+        load_whole=skewed_loader(True),
+        store_skewed=skewed_storer(False),
+        store_whole=skewed_storer(True),
     )
 
 

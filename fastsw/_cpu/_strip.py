@@ -70,6 +70,8 @@ class Work(NamedTuple):
     lane_k: np.ndarray  # exponents of START and END, x W
     square: np.ndarray  # W x W posteriors
     entering: np.ndarray  # 4 x W: carried cells in the units of the lane that they enter
+    ended: np.ndarray  # 2 x W: what ended in each row of a strip, and its tangent
+    ended_k: np.ndarray  # W: exponents
 
 
 class Shared(NamedTuple):
@@ -108,8 +110,57 @@ def squares(bits, lanes):
     """Reading and writing squares of W x W cells, in parts of a native register's size."""
     part = min(lanes, native_lanes(bits))
     simd, variant, width = lanes_of(bits, part), Variant(bits, lanes), lanes
-    load_skewed, store_skewed = simd.load_skewed, simd.store_skewed
+    load_skewed, load_whole = simd.load_skewed, simd.load_whole
+    store_skewed, store_whole = simd.store_skewed, simd.store_whole
     store, load = simd.store, simd.load_f
+
+    @variant.inlined
+    def is_whole(pair, last, column):
+        """Whether all cells of a part lie within the matrix."""
+        return part - 1 <= last < pair.n and 0 <= column <= pair.m - 2 * part + 1
+
+    # A function for each, since optimised together they take turns at the registers.
+    @variant.helper
+    def load_edge(pair, source, base, column, last, out, to, step):
+        load_skewed(source, base, pair.stride, column, last, pair.n, pair.m, out, to, step)
+
+    @variant.helper
+    def load_inner(pair, source, base, column, last, out, to, step):
+        load_whole(source, base, pair.stride, column, last, pair.n, pair.m, out, to, step)
+
+    @variant.helper
+    def store_edge(pair, square, place, base, column, last, sums, at):
+        sum_ = store_skewed(
+            square,
+            place,
+            width,
+            pair.target,
+            pair.source,
+            base,
+            pair.stride,
+            column,
+            last,
+            pair.n,
+            pair.m,
+        )
+        store(sums, at, load(sums, at) + sum_)
+
+    @variant.helper
+    def store_inner(pair, square, place, base, column, last, sums, at):
+        sum_ = store_whole(
+            square,
+            place,
+            width,
+            pair.target,
+            pair.source,
+            base,
+            pair.stride,
+            column,
+            last,
+            pair.n,
+            pair.m,
+        )
+        store(sums, at, load(sums, at) + sum_)
 
     @variant.helper
     def load_square(pair, source, out, at, step, t0, bottom):
@@ -118,18 +169,11 @@ def squares(bits, lanes):
             last = bottom - lane - pair.origin
             for u in range(0, width, part):
                 column = t0 + u + lane - (width - 1) - pair.origin
-                load_skewed(
-                    source,
-                    pair.offset + last * pair.stride + column,
-                    pair.stride,
-                    column,
-                    last,
-                    pair.n,
-                    pair.m,
-                    out,
-                    at + u * step + lane,
-                    step,
-                )
+                base, to = pair.offset + last * pair.stride + column, at + u * step + lane
+                if is_whole(pair, last, column):
+                    load_inner(pair, source, base, column, last, out, to, step)
+                else:
+                    load_edge(pair, source, base, column, last, out, to, step)
 
     @variant.helper
     def store_square(pair, square, sums, at, t0, bottom):
@@ -138,20 +182,11 @@ def squares(bits, lanes):
             last = bottom - lane - pair.origin
             for u in range(0, width, part):
                 column = t0 + u + lane - (width - 1) - pair.origin
-                mean = store_skewed(
-                    square,
-                    u * width + lane,
-                    width,
-                    pair.target,
-                    pair.source,
-                    pair.offset + last * pair.stride + column,
-                    pair.stride,
-                    column,
-                    last,
-                    pair.n,
-                    pair.m,
-                )
-                store(sums, at + lane, load(sums, at + lane) + mean)
+                base, place = pair.offset + last * pair.stride + column, u * width + lane
+                if is_whole(pair, last, column):
+                    store_inner(pair, square, place, base, column, last, sums, at + lane)
+                else:
+                    store_edge(pair, square, place, base, column, last, sums, at + lane)
 
     return SimpleNamespace(load_square=load_square, store_square=store_square)
 
