@@ -72,6 +72,10 @@ from fastsw._cpu._strip import (
 )
 from fastsw._reference import FITTING
 
+# Rows of scratch after the entering cells: factors of what comes from the next lane, by step of
+# the group, and what the backward steps of a group share.
+FIRST_STEP, LATER_STEP, ENDED, ENDED_DOT, SHARE = range(4, 9)
+
 #: Steps of a group; fewer where a vector has fewer lanes.
 GROUP = 8
 
@@ -180,8 +184,6 @@ def walks(bits, lanes, by_column, second):
         )
         bottom = (s + 1) * width - 1
         start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
-        open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
-        open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
         open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
         extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
         open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
@@ -209,7 +211,10 @@ def walks(bits, lanes, by_column, second):
                 m, x, diagonal = m * change, x * change, diagonal * change
                 # What a lane takes from the next is in that one's units, at first in its old ones.
                 step_up = capped_power(neighbour_above(old_k, k) - k)
-                later_step_up = capped_power(neighbour_above(k, k) - k)
+                store(entering, FIRST_STEP * width, step_up)
+                step_up = capped_power(neighbour_above(k, k) - k)
+                store(entering, LATER_STEP * width, step_up)
+                step_at = FIRST_STEP * width
                 arrival = capped_power(came_k - last_everywhere(k, k))
                 store(entering, H * width, came_h * arrival)
                 store(entering, V * width, load_f(carry, above + V * length + first) * arrival)
@@ -229,11 +234,16 @@ def walks(bits, lanes, by_column, second):
                 for u in range(group):
                     t = first + u
                     w = load_f(floats, at + WEIGHT * width)
+                    # Read anew each time, which takes less than moving states out of registers.
+                    open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
+                    open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
+                    step_up = load_f(entering, step_at)
+                    step_at = LATER_STEP * width
                     up_h = from_above(h, entering, H * width + u) * step_up
                     y = from_above(v, entering, V * width + u) * step_up
                     if by_column:
                         base = pad + t - (width - 1)
-                        into_x = load_f(lane, OPEN_X * width)
+                        into_x = open_x
                         open_x = into_x * load_f(columns, OPEN * length + base)
                         extend_x = load_f(columns, EXTEND * length + base)
                     old_m, old_x = m, x
@@ -262,7 +272,7 @@ def walks(bits, lanes, by_column, second):
                         store(floats, at + Y_DOT * width, y_dot)
                         store_first(carry, below + H_DOT * length + t, h_dot)
                         store_first(carry, below + V_DOT * length + t, v_dot)
-                    diagonal, step_up = up_h, later_step_up
+                    diagonal = up_h
                     store(floats, at + M * width, m)
                     store(floats, at + X * width, x)
                     store(floats, at + Y * width, y)
@@ -282,6 +292,11 @@ def walks(bits, lanes, by_column, second):
         write_shared(shared.done, s, steps)
         return ended, ended_k, ended_dot
 
+    @variant.inlined
+    def add(sums, at, share, amount):
+        """Add a product to sums that are kept in memory."""
+        store(sums, at, fma(share, amount, load_f(sums, at)))
+
     @variant.helper
     def backward(pair, work, shared, s, strips, slot, steps, length, total, total_k, total_dot):
         """See `_cellwise.walks`."""
@@ -291,8 +306,6 @@ def walks(bits, lanes, by_column, second):
         bottom, first_sum = (s + 1) * width - 1, s * LANE_SUMS * width
         paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
         end, end_k = load_f(lane, END * width), load_i(lane_k, END * width)
-        open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
-        open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
         end_dot = load_f(lane, (DOT + END) * width)
         open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
         extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
@@ -302,8 +315,9 @@ def walks(bits, lanes, by_column, second):
         zeros = splat_f(zero)
         x, y, onto, diagonal, k = zeros, zeros, zeros, zeros, splat_i(nothing)
         x_dot, y_dot, onto_dot, diagonal_dot = zeros, zeros, zeros, zeros
-        paid_open_x, paid_extend_x, paid_open_y, paid_extend_y = zeros, zeros, zeros, zeros
-        store(sums, first_sum + MEAN * width, zeros)
+        paid_open_x, paid_extend_x = zeros, zeros
+        for field in range(LANE_SUMS):
+            store(sums, first_sum + field * width, zeros)
         at, at_k = (slot + steps - 1) * float_step, (slot + steps - group) // group * width
         for t0 in range(steps - width, -1, -width):
             if s + 1 < strips:
@@ -324,7 +338,9 @@ def walks(bits, lanes, by_column, second):
                 change = capped_power(old_k - k)
                 x, diagonal = x * change, diagonal * change
                 step_down = capped_power(neighbour_below(old_k, k) - k)
-                later_step_down = capped_power(neighbour_below(k, k) - k)
+                store(entering, FIRST_STEP * width, step_down)
+                step_down = capped_power(neighbour_below(k, k) - k)
+                store(entering, LATER_STEP * width, step_down)
                 arrival = capped_power(came_k - first_everywhere(k, k))
                 store(entering, BACK_Y * width, came_y * arrival)
                 store(entering, ONTO * width, came_onto * arrival)
@@ -334,19 +350,27 @@ def walks(bits, lanes, by_column, second):
                         arrived = load_f(back, field * length + came) * arrival
                         store(entering, field * width, arrived)
                 ending = capped_power(end_k - k)
-                ended, ended_dot = end * ending, end_dot * ending
-                share = per_total * capped_power(here_k + k - per_total_k)
+                store(entering, ENDED * width, end * ending)
+                store(entering, ENDED_DOT * width, end_dot * ending)
+                store(entering, SHARE * width, per_total * capped_power(here_k + k - per_total_k))
+                step_at = FIRST_STEP * width
                 fill_last(back_k, pad + first, k)
                 of_open_x, of_extend_x, of_open_y, of_extend_y = zeros, zeros, zeros, zeros
                 dot_open_x, dot_extend_x, dot_open_y, dot_extend_y = zeros, zeros, zeros, zeros
                 for u in range(group - 1, -1, -1):
                     t = first + u
                     place = width - group + u
+                    # Read anew each time, which takes less than moving states out of registers.
+                    step_down, ended = load_f(entering, step_at), load_f(entering, ENDED * width)
+                    open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
+                    share, open_x = load_f(entering, SHARE * width), load_f(lane, OPEN_X * width)
+                    extend_x = load_f(lane, EXTEND_X * width)
+                    step_at = LATER_STEP * width
                     down = from_below(y, entering, BACK_Y * width + place) * step_down
                     next_diagonal = from_below(onto, entering, ONTO * width + place) * step_down
                     if by_column:
                         base = pad + t + 1 - (width - 1)
-                        into_x = load_f(lane, OPEN_X * width)
+                        into_x = open_x
                         open_x = into_x * load_f(columns, OPEN * length + base)
                         extend_x = load_f(columns, EXTEND * length + base)
                         paid_open_x = shift_up(paid_open_x, zeros)
@@ -365,6 +389,7 @@ def walks(bits, lanes, by_column, second):
                         if by_column:
                             open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
                             extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
+                        ended_dot = load_f(entering, ENDED_DOT * width)
                         onward_dot = fma(open_y, down_dot, fma(open_y_dot, down, diagonal_dot))
                         new_m_dot = fma(open_x, x_dot, fma(open_x_dot, x, onward_dot + ended_dot))
                         here_m_dot = load_f(floats, at + M_DOT * width)
@@ -411,10 +436,13 @@ def walks(bits, lanes, by_column, second):
                         store_last(back, BACK_Y_DOT * length + pad + t, y_dot)
                         store_last(back, ONTO_DOT * length + pad + t, onto_dot)
                     x, y = fma(extend_x, x, onward), fma(extend_y, down, diagonal)
-                    diagonal, step_down = next_diagonal, later_step_down
+                    diagonal = next_diagonal
                     store_last(back, BACK_Y * length + pad + t, y)
                     store_last(back, ONTO * length + pad + t, onto)
                     at -= float_step
+                share = load_f(entering, SHARE * width)
+                open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
+                open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
                 if second:
                     of_open_y = fma(open_y, dot_open_y, open_y_dot * of_open_y)
                     of_extend_y = fma(extend_y, dot_extend_y, extend_y_dot * of_extend_y)
@@ -426,16 +454,12 @@ def walks(bits, lanes, by_column, second):
                         of_extend_x = fma(extend_x, dot_extend_x, extend_x_dot * of_extend_x)
                     else:
                         of_open_x, of_extend_x = open_x * of_open_x, extend_x * of_extend_x
-                    paid_open_x = fma(share, of_open_x, paid_open_x)
-                    paid_extend_x = fma(share, of_extend_x, paid_extend_x)
-                paid_open_y = fma(share, of_open_y, paid_open_y)
-                paid_extend_y = fma(share, of_extend_y, paid_extend_y)
+                    add(sums, first_sum + PAID_OPEN_X * width, share, of_open_x)
+                    add(sums, first_sum + PAID_EXTEND_X * width, share, of_extend_x)
+                add(sums, first_sum + PAID_OPEN_Y * width, share, of_open_y)
+                add(sums, first_sum + PAID_EXTEND_Y * width, share, of_extend_y)
                 at_k -= width
             store_square(pair, square, sums, first_sum + MEAN * width, t0, bottom)
             write_shared(shared.done, strips + s, steps - t0)
-        store(sums, first_sum + PAID_OPEN_X * width, paid_open_x)
-        store(sums, first_sum + PAID_EXTEND_X * width, paid_extend_x)
-        store(sums, first_sum + PAID_OPEN_Y * width, paid_open_y)
-        store(sums, first_sum + PAID_EXTEND_Y * width, paid_extend_y)
 
     return forward, backward

@@ -447,7 +447,7 @@ def thread_arrays(bits, lanes, graded, second, rows, columns):
         lane=aligned(LANE_FLOATS * lanes, kind.real),
         lane_k=aligned(2 * lanes, kind.whole),
         square=aligned(lanes * lanes, kind.real),
-        entering=aligned(4 * lanes, kind.real),
+        entering=aligned(9 * lanes, kind.real),
         ended=aligned(2 * lanes, kind.real),
         ended_k=aligned(lanes, kind.whole),
     )
