@@ -76,7 +76,7 @@ def arithmetic(bits, lanes):
         p = splat_f(leading)
         for d in range(degree):
             p = fma(p, f, splat_f(polynomial[d + 1]))
-        return where_greater(clamped, floor, grown(p, shifted), splat_f(zero))
+        return grown(p, shifted, clamped, floor)
 
     @variant.inlined
     def scaled_sum(a, ka, b, kb):

@@ -102,99 +102,109 @@ def walks(bits, lanes, by_column, second):
                     floats[(slot + u) * float_step + WEIGHT * width + width - 1] = one
                     integers[(slot + u) * integer_step + SHIFT * width + width - 1] = none
 
-    @variant.helper
-    def forward(pair, work, shared, s, slot, keep, row_in, row_out, steps, length, scale):
-        """Walk strip s, from the carried row `row_in` to `row_out`, behind the strip above.
+    def forward_walk(tables):
+        variant = Variant(bits, lanes, *form(by_column, second), "tables" if tables else "scores")
 
-        Tables are kept from `slot` on, or, without `keep`, only for the last W steps.
-        """
-        floats, integers, carry, carry_k = work.floats, work.integers, shared.carry, shared.carry_k
-        lane, lane_k, columns = work.lane, work.lane_k, shared.columns
-        bottom = (s + 1) * width - 1
-        start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
-        open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
-        open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
-        zeros, impossible = splat_f(zero), splat_i(nothing)
-        m, x, h, v, k = zeros, zeros, zeros, zeros, impossible
-        diagonal, diagonal_k = zeros, impossible
-        ended, ended_k = zeros, impossible
-        m_dot, x_dot, h_dot, v_dot = zeros, zeros, zeros, zeros
-        diagonal_dot, ended_dot = zeros, zeros
-        open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
-        extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
-        open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
-        extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
-        above, above_k = row_in * carried * length + pad, row_in * length + pad
-        below = row_out * carried * length + pad - (width - 1)
-        below_k = row_out * length + pad - (width - 1)
-        for t0 in range(0, steps, width):
-            if s > 0:
-                await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
-            block = slot + t0 if keep else slot
-            weigh(pair, work, block, t0, bottom, scale)
-            at, at_k = block * float_step, block * integer_step
-            for t in range(t0, t0 + width):
-                up_h = from_above(h, carry, above + t)
-                new_y = from_above(v, carry, above + V * length + t)
-                up_k = from_above(k, carry_k, above_k + t)
-                if by_column:
-                    into_x = load_f(lane, OPEN_X * width)
-                    open_x = into_x * load_f(columns, pad + t - (width - 1))
-                    extend_x = load_f(columns, length + pad + t - (width - 1))
-                weight_m = load_f(floats, at + WEIGHT * width)
-                before, before_k = scaled_sum(diagonal, diagonal_k, start, start_k)
-                new_m = weight_m * before
-                new_m_k = before_k + load_i(integers, at_k + SHIFT * width)
-                new_x = fma(extend_x, x, open_x * m)
-                if second:
-                    up_h_dot = from_above(h_dot, carry, above + H_DOT * length + t)
-                    new_y_dot = from_above(v_dot, carry, above + V_DOT * length + t)
+        @variant.helper
+        def forward(pair, work, shared, s, slot, row_in, row_out, steps, length, scale):
+            """Walk strip s, from the carried row `row_in` to `row_out`, behind the strip above.
+
+            Tables are kept from `slot` on, or, without `tables`, only for the last W steps.
+            """
+            floats, integers, carry, carry_k = (
+                work.floats,
+                work.integers,
+                shared.carry,
+                shared.carry_k,
+            )
+            lane, lane_k, columns = work.lane, work.lane_k, shared.columns
+            bottom = (s + 1) * width - 1
+            start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
+            open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
+            open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
+            zeros, impossible = splat_f(zero), splat_i(nothing)
+            m, x, h, v, k = zeros, zeros, zeros, zeros, impossible
+            diagonal, diagonal_k = zeros, impossible
+            ended, ended_k = zeros, impossible
+            m_dot, x_dot, h_dot, v_dot = zeros, zeros, zeros, zeros
+            diagonal_dot, ended_dot = zeros, zeros
+            open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
+            extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
+            open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
+            extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
+            above, above_k = row_in * carried * length + pad, row_in * length + pad
+            below = row_out * carried * length + pad - (width - 1)
+            below_k = row_out * length + pad - (width - 1)
+            for t0 in range(0, steps, width):
+                if s > 0:
+                    await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
+                block = slot + t0 if tables else slot
+                weigh(pair, work, block, t0, bottom, scale)
+                at, at_k = block * float_step, block * integer_step
+                for t in range(t0, t0 + width):
+                    up_h = from_above(h, carry, above + t)
+                    new_y = from_above(v, carry, above + V * length + t)
+                    up_k = from_above(k, carry_k, above_k + t)
                     if by_column:
-                        base = pad + t - (width - 1)
-                        open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
-                        extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
-                    slope = load_f(floats, at + SLOPE * width)
-                    into_m = weight_m * diagonal_dot * power(diagonal_k - before_k)
-                    new_m_dot = fma(new_m, slope, into_m)
-                    new_x_dot = fma(extend_x, x_dot, open_x * m_dot)
-                    new_x_dot = new_x_dot + fma(extend_x_dot, x, open_x_dot * m)
-                    diagonal_dot, old_k = up_h_dot, k
-                diagonal, diagonal_k = up_h, up_k
-                m, x, y, k = common(new_m, new_m_k, new_x, k, new_y, up_k)
-                outer = m + x
-                h, v = outer + y, fma(extend_y, y, open_y * outer)
-                if second:
-                    m_dot = new_m_dot * power(new_m_k - k)
-                    x_dot, y_dot = new_x_dot * power(old_k - k), new_y_dot * power(up_k - k)
-                    store(floats, at + M_DOT * width, m_dot)
-                    store(floats, at + X_DOT * width, x_dot)
-                    store(floats, at + Y_DOT * width, y_dot)
-                    outer_dot = m_dot + x_dot
-                    h_dot = outer_dot + y_dot
-                    v_dot = fma(extend_y, y_dot, open_y * outer_dot)
-                    v_dot = v_dot + fma(extend_y_dot, y, open_y_dot * outer)
-                    store_first(carry, below + H_DOT * length + t, h_dot)
-                    store_first(carry, below + V_DOT * length + t, v_dot)
-                store(floats, at + M * width, m)
-                store(floats, at + X * width, x)
-                store(floats, at + Y * width, y)
-                store(integers, at_k + SCALE * width, k)
-                store_first(carry, below + t, h)
-                store_first(carry, below + V * length + t, v)
-                store_first(carry_k, below_k + t, k)
-                if second:
-                    ended_dot, _ = scaled_sum(ended_dot, ended_k, m_dot, k)
-                ended, ended_k = scaled_sum(ended, ended_k, m, k)
-                at += float_step
-                at_k += integer_step
-            if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
-                write_shared(shared.done, s, t0 + width)
-        # What later steps of the next strip read beyond the last column.
-        for field in range(carried):
-            store(carry, below + field * length + steps, zeros)
-        store(carry_k, below_k + steps, impossible)
-        write_shared(shared.done, s, steps)
-        return ended, ended_k, ended_dot
+                        into_x = load_f(lane, OPEN_X * width)
+                        open_x = into_x * load_f(columns, pad + t - (width - 1))
+                        extend_x = load_f(columns, length + pad + t - (width - 1))
+                    weight_m = load_f(floats, at + WEIGHT * width)
+                    before, before_k = scaled_sum(diagonal, diagonal_k, start, start_k)
+                    new_m = weight_m * before
+                    new_m_k = before_k + load_i(integers, at_k + SHIFT * width)
+                    new_x = fma(extend_x, x, open_x * m)
+                    if second:
+                        up_h_dot = from_above(h_dot, carry, above + H_DOT * length + t)
+                        new_y_dot = from_above(v_dot, carry, above + V_DOT * length + t)
+                        if by_column:
+                            base = pad + t - (width - 1)
+                            open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
+                            extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
+                        slope = load_f(floats, at + SLOPE * width)
+                        into_m = weight_m * diagonal_dot * power(diagonal_k - before_k)
+                        new_m_dot = fma(new_m, slope, into_m)
+                        new_x_dot = fma(extend_x, x_dot, open_x * m_dot)
+                        new_x_dot = new_x_dot + fma(extend_x_dot, x, open_x_dot * m)
+                        diagonal_dot, old_k = up_h_dot, k
+                    diagonal, diagonal_k = up_h, up_k
+                    m, x, y, k = common(new_m, new_m_k, new_x, k, new_y, up_k)
+                    outer = m + x
+                    h, v = outer + y, fma(extend_y, y, open_y * outer)
+                    if second:
+                        m_dot = new_m_dot * power(new_m_k - k)
+                        x_dot, y_dot = new_x_dot * power(old_k - k), new_y_dot * power(up_k - k)
+                        store(floats, at + M_DOT * width, m_dot)
+                        store(floats, at + X_DOT * width, x_dot)
+                        store(floats, at + Y_DOT * width, y_dot)
+                        outer_dot = m_dot + x_dot
+                        h_dot = outer_dot + y_dot
+                        v_dot = fma(extend_y, y_dot, open_y * outer_dot)
+                        v_dot = v_dot + fma(extend_y_dot, y, open_y_dot * outer)
+                        store_first(carry, below + H_DOT * length + t, h_dot)
+                        store_first(carry, below + V_DOT * length + t, v_dot)
+                    store(floats, at + M * width, m)
+                    store(floats, at + X * width, x)
+                    store(floats, at + Y * width, y)
+                    store(integers, at_k + SCALE * width, k)
+                    store_first(carry, below + t, h)
+                    store_first(carry, below + V * length + t, v)
+                    store_first(carry_k, below_k + t, k)
+                    if second:
+                        ended_dot, _ = scaled_sum(ended_dot, ended_k, m_dot, k)
+                    ended, ended_k = scaled_sum(ended, ended_k, m, k)
+                    at += float_step
+                    at_k += integer_step
+                if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
+                    write_shared(shared.done, s, t0 + width)
+            # What later steps of the next strip read beyond the last column.
+            for field in range(carried):
+                store(carry, below + field * length + steps, zeros)
+            store(carry_k, below_k + steps, impossible)
+            write_shared(shared.done, s, steps)
+            return ended, ended_k, ended_dot
+
+        return forward
 
     @variant.helper
     def backward(pair, work, shared, s, strips, slot, steps, length, total, total_k, total_dot):
@@ -328,4 +338,4 @@ def walks(bits, lanes, by_column, second):
         store(sums, first_sum + PAID_OPEN_Y * width, paid_open_y)
         store(sums, first_sum + PAID_EXTEND_Y * width, paid_extend_y)
 
-    return forward, backward
+    return forward_walk(False), forward_walk(True), backward

@@ -172,125 +172,138 @@ def walks(bits, lanes, by_column, second):
                 if t0 + u == 0 or pair.mode == FITTING:
                     floats[(slot + u) * float_step + WEIGHT * width + width - 1] = one
 
-    @variant.helper
-    def forward(pair, work, shared, s, slot, keep, row_in, row_out, steps, length, scale):
-        """See `_cellwise.walks`."""
-        floats, scales, lane, lane_k = work.floats, work.integers, work.lane, work.lane_k
-        carry, carry_k, columns, entering = (
-            shared.carry,
-            shared.carry_k,
-            shared.columns,
-            work.entering,
-        )
-        bottom = (s + 1) * width - 1
-        start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
-        open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
-        extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
-        open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
-        extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
-        zeros = splat_f(zero)
-        m, x, h, v, diagonal, k = zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
-        ended, ended_k = zeros, splat_i(nothing)
-        m_dot, x_dot, h_dot, v_dot = zeros, zeros, zeros, zeros
-        diagonal_dot, ended_dot = zeros, zeros
-        above, above_k = row_in * carried * length + pad, row_in * length + pad
-        below = row_out * carried * length + pad - (width - 1)
-        below_k = row_out * length + pad - (width - 1)
-        for t0 in range(0, steps, width):
-            if s > 0:
-                await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
-            block = slot + t0 if keep else slot
-            weigh(pair, work, block, t0, bottom, scale)
-            at, at_k = block * float_step, block // group * width
-            for first in range(t0, t0 + width, group):
-                came_k = load_i(carry_k, above_k + first)
-                came_h = load_f(carry, above + H * length + first)
-                own = vmax(k + exponent(vmax(h, diagonal)), start_k + splat_i(bias))
-                old_k, k = k, window_above(own, came_k + exponent(came_h)) - splat_i(normal)
-                change = capped_power(old_k - k)
-                m, x, diagonal = m * change, x * change, diagonal * change
-                # What a lane takes from the next is in that one's units, at first in its old ones.
-                step_up = capped_power(neighbour_above(old_k, k) - k)
-                store(entering, FIRST_STEP * width, step_up)
-                step_up = capped_power(neighbour_above(k, k) - k)
-                store(entering, LATER_STEP * width, step_up)
-                step_at = FIRST_STEP * width
-                arrival = capped_power(came_k - last_everywhere(k, k))
-                store(entering, H * width, came_h * arrival)
-                store(entering, V * width, load_f(carry, above + V * length + first) * arrival)
-                if second:
-                    m_dot, x_dot, diagonal_dot = (
-                        m_dot * change,
-                        x_dot * change,
-                        diagonal_dot * change,
-                    )
-                    for field in range(H_DOT, V_DOT + 1):
-                        came = load_f(carry, above + field * length + first)
-                        store(entering, field * width, came * arrival)
-                started = start * capped_power(start_k - k)
-                store(scales, at_k, k)
-                fill_first(carry_k, below_k + first, k)
-                sum_m, sum_m_dot = zeros, zeros
-                for u in range(group):
-                    t = first + u
-                    w = load_f(floats, at + WEIGHT * width)
-                    # Read anew each time, which takes less than moving states out of registers.
-                    open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
-                    open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
-                    step_up = load_f(entering, step_at)
-                    step_at = LATER_STEP * width
-                    up_h = from_above(h, entering, H * width + u) * step_up
-                    y = from_above(v, entering, V * width + u) * step_up
-                    if by_column:
-                        base = pad + t - (width - 1)
-                        into_x = open_x
-                        open_x = into_x * load_f(columns, OPEN * length + base)
-                        extend_x = load_f(columns, EXTEND * length + base)
-                    old_m, old_x = m, x
-                    m = w * (diagonal + started)
-                    x = fma(extend_x, old_x, open_x * old_m)
-                    outer = m + x
-                    h, v = outer + y, fma(extend_y, y, open_y * outer)
-                    sum_m = sum_m + m
+    def forward_walk(tables):
+        variant = Variant(bits, lanes, *form(by_column, second), "tables" if tables else "scores")
+
+        @variant.helper
+        def forward(pair, work, shared, s, slot, row_in, row_out, steps, length, scale):
+            """See `_cellwise.walks`."""
+            floats, scales, lane, lane_k = work.floats, work.integers, work.lane, work.lane_k
+            carry, carry_k, columns, entering = (
+                shared.carry,
+                shared.carry_k,
+                shared.columns,
+                work.entering,
+            )
+            bottom = (s + 1) * width - 1
+            start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
+            open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
+            extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
+            open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
+            extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
+            zeros = splat_f(zero)
+            m, x, h, v, diagonal, k = zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
+            ended, ended_k = zeros, splat_i(nothing)
+            m_dot, x_dot, h_dot, v_dot = zeros, zeros, zeros, zeros
+            diagonal_dot, ended_dot = zeros, zeros
+            above, above_k = row_in * carried * length + pad, row_in * length + pad
+            below = row_out * carried * length + pad - (width - 1)
+            below_k = row_out * length + pad - (width - 1)
+            for t0 in range(0, steps, width):
+                if s > 0:
+                    await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
+                block = slot + t0 if tables else slot
+                weigh(pair, work, block, t0, bottom, scale)
+                at, at_k = block * float_step, block // group * width
+                for first in range(t0, t0 + width, group):
+                    came_k = load_i(carry_k, above_k + first)
+                    came_h = load_f(carry, above + H * length + first)
+                    own = vmax(k + exponent(vmax(h, diagonal)), start_k + splat_i(bias))
+                    old_k, k = k, window_above(own, came_k + exponent(came_h)) - splat_i(normal)
+                    change = capped_power(old_k - k)
+                    m, x, diagonal = m * change, x * change, diagonal * change
+                    # What a lane takes from the next is in that one's units, first the old ones.
+                    step_up = capped_power(neighbour_above(old_k, k) - k)
+                    store(entering, FIRST_STEP * width, step_up)
+                    step_up = capped_power(neighbour_above(k, k) - k)
+                    store(entering, LATER_STEP * width, step_up)
+                    step_at = FIRST_STEP * width
+                    arrival = capped_power(came_k - last_everywhere(k, k))
+                    store(entering, H * width, came_h * arrival)
+                    store(entering, V * width, load_f(carry, above + V * length + first) * arrival)
                     if second:
-                        up_h_dot = from_above(h_dot, entering, H_DOT * width + u) * step_up
-                        y_dot = from_above(v_dot, entering, V_DOT * width + u) * step_up
+                        m_dot, x_dot, diagonal_dot = (
+                            m_dot * change,
+                            x_dot * change,
+                            diagonal_dot * change,
+                        )
+                        for field in range(H_DOT, V_DOT + 1):
+                            came = load_f(carry, above + field * length + first)
+                            store(entering, field * width, came * arrival)
+                    started = start * capped_power(start_k - k)
+                    store(scales, at_k, k)
+                    fill_first(carry_k, below_k + first, k)
+                    sum_m, sum_m_dot = zeros, zeros
+                    for u in range(group):
+                        t = first + u
+                        w = load_f(floats, at + WEIGHT * width)
+                        # Read anew each time, which takes less than moving states out of registers.
+                        open_y, extend_y = (
+                            load_f(lane, OPEN_Y * width),
+                            load_f(lane, EXTEND_Y * width),
+                        )
+                        open_x, extend_x = (
+                            load_f(lane, OPEN_X * width),
+                            load_f(lane, EXTEND_X * width),
+                        )
+                        step_up = load_f(entering, step_at)
+                        step_at = LATER_STEP * width
+                        up_h = from_above(h, entering, H * width + u) * step_up
+                        y = from_above(v, entering, V * width + u) * step_up
                         if by_column:
-                            open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
-                            extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
-                        into_x_dot = fma(extend_x_dot, old_x, open_x_dot * old_m)
-                        x_dot = fma(extend_x, x_dot, fma(open_x, m_dot, into_x_dot))
-                        m_dot = fma(m, load_f(floats, at + SLOPE * width), w * diagonal_dot)
-                        outer_dot = m_dot + x_dot
-                        h_dot = outer_dot + y_dot
-                        v_dot = fma(extend_y_dot, y, open_y_dot * outer)
-                        v_dot = fma(extend_y, y_dot, fma(open_y, outer_dot, v_dot))
-                        diagonal_dot = up_h_dot
-                        sum_m_dot = sum_m_dot + m_dot
-                        store(floats, at + M_DOT * width, m_dot)
-                        store(floats, at + X_DOT * width, x_dot)
-                        store(floats, at + Y_DOT * width, y_dot)
-                        store_first(carry, below + H_DOT * length + t, h_dot)
-                        store_first(carry, below + V_DOT * length + t, v_dot)
-                    diagonal = up_h
-                    store(floats, at + M * width, m)
-                    store(floats, at + X * width, x)
-                    store(floats, at + Y * width, y)
-                    store_first(carry, below + H * length + t, h)
-                    store_first(carry, below + V * length + t, v)
-                    at += float_step
-                if second:
-                    ended_dot, _ = scaled_sum(ended_dot, ended_k, sum_m_dot, k)
-                ended, ended_k = scaled_sum(ended, ended_k, sum_m, k)
-                at_k += width
-            if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
-                write_shared(shared.done, s, t0 + width)
-        # What later steps of the next strip read beyond the last column.
-        for field in range(carried):
-            store(carry, below + field * length + steps, zeros)
-        store(carry_k, below_k + steps, splat_i(nothing))
-        write_shared(shared.done, s, steps)
-        return ended, ended_k, ended_dot
+                            base = pad + t - (width - 1)
+                            into_x = open_x
+                            open_x = into_x * load_f(columns, OPEN * length + base)
+                            extend_x = load_f(columns, EXTEND * length + base)
+                        old_m, old_x = m, x
+                        m = w * (diagonal + started)
+                        x = fma(extend_x, old_x, open_x * old_m)
+                        outer = m + x
+                        h, v = outer + y, fma(extend_y, y, open_y * outer)
+                        sum_m = sum_m + m
+                        if second:
+                            up_h_dot = from_above(h_dot, entering, H_DOT * width + u) * step_up
+                            y_dot = from_above(v_dot, entering, V_DOT * width + u) * step_up
+                            if by_column:
+                                open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
+                                extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
+                            into_x_dot = fma(extend_x_dot, old_x, open_x_dot * old_m)
+                            x_dot = fma(extend_x, x_dot, fma(open_x, m_dot, into_x_dot))
+                            m_dot = fma(m, load_f(floats, at + SLOPE * width), w * diagonal_dot)
+                            outer_dot = m_dot + x_dot
+                            h_dot = outer_dot + y_dot
+                            v_dot = fma(extend_y_dot, y, open_y_dot * outer)
+                            v_dot = fma(extend_y, y_dot, fma(open_y, outer_dot, v_dot))
+                            diagonal_dot = up_h_dot
+                            sum_m_dot = sum_m_dot + m_dot
+                            if tables:
+                                store(floats, at + M_DOT * width, m_dot)
+                                store(floats, at + X_DOT * width, x_dot)
+                                store(floats, at + Y_DOT * width, y_dot)
+                            store_first(carry, below + H_DOT * length + t, h_dot)
+                            store_first(carry, below + V_DOT * length + t, v_dot)
+                        diagonal = up_h
+                        if tables:
+                            store(floats, at + M * width, m)
+                            store(floats, at + X * width, x)
+                            store(floats, at + Y * width, y)
+                        store_first(carry, below + H * length + t, h)
+                        store_first(carry, below + V * length + t, v)
+                        at += float_step
+                    if second:
+                        ended_dot, _ = scaled_sum(ended_dot, ended_k, sum_m_dot, k)
+                    ended, ended_k = scaled_sum(ended, ended_k, sum_m, k)
+                    at_k += width
+                if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
+                    write_shared(shared.done, s, t0 + width)
+            # What later steps of the next strip read beyond the last column.
+            for field in range(carried):
+                store(carry, below + field * length + steps, zeros)
+            store(carry_k, below_k + steps, splat_i(nothing))
+            write_shared(shared.done, s, steps)
+            return ended, ended_k, ended_dot
+
+        return forward
 
     @variant.inlined
     def add(sums, at, share, amount):
@@ -462,4 +475,4 @@ def walks(bits, lanes, by_column, second):
             store_square(pair, square, sums, first_sum + MEAN * width, t0, bottom)
             write_shared(shared.done, strips + s, steps - t0)
 
-    return forward, backward
+    return forward_walk(False), forward_walk(True), backward

@@ -132,7 +132,7 @@ def total_of_rows(pair, rows, ends, ends_k):
 def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool):
     """The compiled entry point of one precision, width, form of penalties, order and walk."""
     walk = _grouped if grouped else _cellwise
-    forward, backward = walk.walks(bits, lanes, by_column, second)
+    score_strip, forward, backward = walk.walks(bits, lanes, by_column, second)
     kind = scalars(bits)
     variant = Variant(bits, lanes, *form(by_column, second), "grouped" if grouped else "cellwise")
     real, whole, nothing = kind.real, kind.whole, kind.nothing
@@ -209,10 +209,14 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
             bottom = (s + 1) * width - 1
             set_lanes(pair, work, shared.rows, bottom, factors)
             row_in, row_out = (s, s + 1) if graded else (0, 0)
-            slot = s * steps if keep_all else 0
-            value, k, dot = forward(
-                pair, work, shared, s, slot, keep_all, row_in, row_out, steps, length, scale
-            )
+            if keep_all:
+                value, k, dot = forward(
+                    pair, work, shared, s, s * steps, row_in, row_out, steps, length, scale
+                )
+            else:
+                value, k, dot = score_strip(
+                    pair, work, shared, s, 0, row_in, row_out, steps, length, scale
+                )
             store(ended, 0, value)
             store(ended, width, dot)
             store(ended_k, 0, k)
@@ -257,7 +261,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
             set_lanes(pair, work, shared.rows, (s + 1) * width - 1, factors)
             slot = s * steps if keep_all else 0
             if not keep_all:
-                forward(pair, work, shared, s, 0, not keep_all, s, s + 1, steps, length, scale)
+                forward(pair, work, shared, s, slot, s, s + 1, steps, length, scale)
             backward(
                 pair,
                 work,

@@ -1,23 +1,29 @@
 """Which kernel suits a pair: one pass over its values and a proof that nothing can be lost.
 
-The fast traversal `_linear` holds a cell's three states as floats that share an exponent. Let u be
-log2(e) / T. A state is lost once it is a factor 2**126 (float32; 2**1022 in float64) below the
-largest state of its cell. Whatever follows the lost state can also follow the largest one, at a
-cost of at most (open - extend) more: from M a gap is opened rather than extended; from Y, which
-cannot turn into X, the columns are skipped before the rows instead, at the same price as long as
-column penalties depend on the column only and row penalties on the row only. An alignment that
-ends in M ends at least as well at the pair before the gap, unless gaps pay: negative penalties can
-earn at most (N + M) times the smallest. So what is lost is at most
-2**(u * (2 * |open - extend| + earned) - 126) of the total, the difference summed over both
-directions, and the limits below leave 2**-46 (2**-122).
+`_cellwise` holds a cell's three states as floats that share an exponent. Let u be log2(e) / T. A
+state is lost once it is a factor 2**126 (float32; 2**1022 in float64) below the largest state of
+its cell. Whatever follows the lost state can also follow the largest one, at a cost of at most
+(open - extend) more: from M a gap is opened rather than extended; from Y, which cannot turn into X,
+the columns are skipped before the rows instead, at the same price as long as column penalties
+depend on the column only and row penalties on the row only. An alignment that ends in M ends at
+least as well at the pair before the gap, unless gaps pay: negative penalties can earn at most
+(N + M) times the smallest. So what is lost is at most 2**(u * (2 * |open - extend| + earned) - 126)
+of the total, the difference summed over both directions, and the limits below leave 2**-46
+(2**-122).
 
 Cells so low that an alignment through them cannot reach 2**-144 (2**-1009) of the total count as
 forbidden; the floor is found from the best that an alignment through such a cell can still get
 and the worst that is always available.
+
+`_grouped` is faster and holds less; its own proof is there. It takes no gaps that pay. A cell below
+2**-100 (2**-1000) counts as forbidden: the same alignment without that pair pays at most two more
+gaps, or twice the dearest extension; in local mode a single pair is no better than the best one,
+which is at least 2**-16.
 """
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,7 +36,26 @@ VOID, POISONED, HARD, GROUPED32, GROUPED64, CELLWISE32, CELLWISE64, LOG = range(
 
 LOG2E = 1.0 / math.log(2.0)
 
-HEAD32, HEAD64 = HEAD[32], HEAD[64]
+
+class Precision(NamedTuple):
+    """Kernels of a precision and their limits, in bits unless said otherwise."""
+
+    bits: int
+    grouped: int
+    cellwise: int
+    head: float  # `_grouped.HEAD`
+    range: float  # a weight below 2**-range counts as 0
+    room: float  # what growth, and what is behind, may take
+    spread: float
+    nats: float  # how far below the total a forbidden cell is
+    reach: float
+    total: float
+
+
+SINGLE = Precision(32, GROUPED32, CELLWISE32, HEAD[32], 100.0, 80.0, 80.0, 100.0, 2.0**22, 2.0**27)
+DOUBLE = Precision(
+    64, GROUPED64, CELLWISE64, HEAD[64], 1000.0, 900.0, 900.0, 700.0, 2.0**50, 2.0**58
+)
 
 #: Bound on the steps that a walk takes beyond the last column, where gaps go on earning.
 BEYOND = 128
@@ -51,43 +76,42 @@ def span(penalty, b, rows, columns):
 def route(top, low, spans, temperature, mode, n, m, single):
     """The kernel for a sound pair whose penalties do not vary from cell to cell, and the floor."""
     unit = LOG2E / temperature
-    largest, gain, gaps, spread = 0.0, 0.0, 0.0, 0.0
+    largest, gain, spread = 0.0, 0.0, 0.0
     for k in range(4):
         largest = max(largest, abs(spans[k][0]), abs(spans[k][1]))
         gain = max(gain, -spans[k][0])
     for k in (0, 2):
         opened, extended = spans[k], spans[k + 1]
         spread += 2.0 * max(opened[1] - extended[0], extended[1] - opened[0])
+    if gain == 0.0 and (mode != LOCAL or unit * top >= -16.0):
+        # What a group of steps can grow by, and what a lost state can be behind; in bits.
+        opened, extended = max(spans[0][1], spans[2][1]), max(spans[1][1], spans[3][1])
+        rise = unit * max(top, 0.0)
+        growth = (GROUP / 2 + 1) * rise + 1.6 * GROUP + 2.0
+        behind = GROUP * rise + unit * (2.0 * opened + 2.0 * GROUP * extended + spread)
+        dearest = 2.0 * unit * max(opened, extended)
+    else:
+        growth, behind, dearest = np.inf, np.inf, np.inf
     gaps = largest * (n + m)
     spread += gain * (n + m + BEYOND)
     worst = top if mode == LOCAL else -gaps
     best_rest = min(n, m) * max(top, 0.0) + gain * (n + m)
-    opened, extended = max(spans[0][1], spans[2][1]), max(spans[1][1], spans[3][1])
-    rise = unit * max(top, 0.0)
-    growth = (GROUP / 2 + 1) * rise + 1.6 * GROUP + 2.0
-    behind = GROUP * rise + unit * (2.0 * opened + 2.0 * GROUP * extended + spread)
-    for kernel_, head, range_, room in (
-        (GROUPED32, HEAD32, 100, 80),
-        (GROUPED64, HEAD64, 1000, 900),
-    ):
-        if kernel_ == GROUPED32 and not single:
+    for precision in (SINGLE, DOUBLE):
+        if precision.bits == 32 and not single:
             continue
-        fits = gain == 0.0 and head + growth <= room and behind <= room + head
-        fits = fits and 2.0 * unit * max(opened, extended) <= range_ - 46.0
-        if fits and (mode != LOCAL or unit * top >= -16.0):
-            return kernel_, -range_ / unit
-    for kernel_, bits, digits, whole in ((CELLWISE32, 80, 22, 27), (CELLWISE64, 900, 50, 58)):
-        if kernel_ == CELLWISE32 and not single:
-            continue
-        nats = 100.0 if kernel_ == CELLWISE32 else 700.0
-        floor = worst - best_rest - nats * temperature
+        fits = precision.head + growth <= precision.room
+        fits = fits and behind <= precision.room + precision.head
+        if fits and dearest <= precision.range - 46.0:
+            return precision.grouped, -precision.range / unit
+        floor = worst - best_rest - precision.nats * temperature
         reach = unit * max(abs(top) if top > -np.inf else 0.0, abs(max(low, floor)))
         if low == np.inf:
             reach = 0.0
         total = reach * (n + m) + unit * gaps
-        fits = unit * largest <= bits and unit * spread <= bits
-        if fits and reach < 2.0**digits and unit * abs(floor) < 2.0**whole and total < 2.0**whole:
-            return kernel_, floor
+        fits = unit * largest <= precision.spread and unit * spread <= precision.spread
+        fits = fits and reach < precision.reach and unit * abs(floor) < precision.total
+        if fits and total < precision.total:
+            return precision.cellwise, floor
     return LOG, 0.0
 
 

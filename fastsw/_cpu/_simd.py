@@ -291,15 +291,21 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         return floats(integers), generate
 
     @intrinsic
-    def grown(context, a, k):
-        """a * 2**k for floats k + `magic`, whose last bits hold k; a and the product are normal."""
+    def grown(context, a, k, s, floor):
+        """a * 2**k where s > floor, 0 elsewhere.
+
+        k are whole floats plus `magic`, so that their last bits hold them; a and the product are
+        normal numbers.
+        """
 
         def generate(context, builder, signature, arguments):
-            number, shift = (builder.bitcast(x, integers.llvm) for x in arguments)
+            number, shift = (builder.bitcast(x, integers.llvm) for x in arguments[:2])
             shifted = builder.shl(shift, integers.constant(mantissa))
-            return builder.bitcast(builder.add(number, shifted), floats.llvm)
+            above = builder.fcmp_ordered(">", *arguments[2:])
+            total_ = builder.select(above, builder.add(number, shifted), integers.constant(0))
+            return builder.bitcast(total_, floats.llvm)
 
-        return floats(floats, floats), generate
+        return floats(floats, floats, floats, floats), generate
 
     def shuffler(mask):
         @intrinsic
