@@ -39,8 +39,10 @@ class Video:
 def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     """Decode every frame of the best video stream of a file.
 
-    Frames are counted by decoding. Rotation written in the file and pixels that are not square
-    are applied. Metadata in another encoding than UTF-8 is tolerated.
+    Frames are counted by decoding, so a file that was cut short gives the frames it has. A file
+    with pictures that the decoder says it could only patch is refused. Rotation written in the
+    file and pixels that are not square are applied. Metadata in another encoding than UTF-8 is
+    tolerated.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     Raises
     ------
     VideoError
-        If the file is missing, is no video, holds no frame, or breaks while it is decoded.
+        If the file is missing, is no video, holds no frame, or has a damaged one.
     """
     if size is not None and size < 2:
         raise ValueError(f"`size` must be >= 2 pixels, got {size}")
@@ -74,6 +76,8 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
             aspect = float(stream.sample_aspect_ratio or 1)
             for frame in container.decode(stream):
                 assert isinstance(frame, av.VideoFrame)
+                if frame.is_corrupt:
+                    raise VideoError(f"{path}: frame {len(frames)} is damaged in the file")
                 first = frames[0] if frames else None
                 frames.append(upright_rgb(frame, aspect=aspect, size=size, first=first))
                 seconds.append(frame.time)
