@@ -90,6 +90,41 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     return Video(np.stack(frames), _increasing_times(path, seconds, rate))
 
 
+def resize(frames: np.ndarray, *, size: int) -> np.ndarray:
+    """Bring frames to the size of training, as `read_video` does while it decodes.
+
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (T, 3, H, W)
+        RGB.
+    size : int
+        Side in pixels (>= 2) of the square frames returned.
+
+    Returns
+    -------
+    ndarray of uint8, shape (T, 3, size, size)
+        `frames` itself if they are of that size.
+
+    Raises
+    ------
+    ValueError
+        If `size` is too small.
+    """
+    if size < 2:
+        raise ValueError(f"`size` must be >= 2 pixels, got {size}")
+    if frames.shape[2:] == (size, size):
+        return frames
+    pictures = np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
+    return np.stack(
+        [
+            upright_rgb(
+                av.VideoFrame.from_ndarray(picture, format="rgb24"), aspect=1, size=size, first=None
+            )
+            for picture in pictures
+        ]
+    )
+
+
 def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> None:
     """Write frames as H.264 in the container that the file's suffix names.
 

@@ -56,7 +56,7 @@ def test_backbone_and_source_must_fit_each_other(tmp_path):
         ["--data.source=features", f"--data.root={tmp_path}"],
         ["--model.encoder.backbone=none"],
     ):
-        with pytest.raises(SystemExit, match="`model.encoder.backbone` must be 'none'"):
+        with pytest.raises(SystemExit, match=r"`model.encoder.backbone` must be 'none'"):
             train.main(["--run", str(tmp_path / "run"), *options])
 
 
