@@ -1,4 +1,4 @@
-"""Align two videos: ``python -m lac.align RUN a.mp4 b.mp4 [-o side_by_side.mp4] [--plot align.png]``.
+"""Align two videos: ``python -m lac.align RUN a.mp4 b.mp4 [-o both.mp4] [--plot align.png]``.
 
 Says which part of the first matches which part of the second, with times. The alignment is local:
 what only one of them shows stays unmatched.
@@ -8,6 +8,7 @@ import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -80,9 +81,14 @@ def match(x: np.ndarray, y: np.ndarray, *, settings: LacLoss | None = None) -> M
     settings = settings or LacLoss()
     similarity = x @ y.T / settings.temperature
     similarity = (similarity - similarity.mean()).astype(np.float32)
-    gaps = {"gap_open": settings.gap_open.item(), "gap_extend": settings.gap_extend.item()}
-    posterior = fastsw.posterior(similarity, temperature=settings.alignment_temperature, **gaps)
-    best = fastsw.traceback(similarity, **gaps)
+    gap_open, gap_extend = settings.gap_open.item(), settings.gap_extend.item()
+    posterior = fastsw.posterior(
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=settings.alignment_temperature,
+    )
+    best = fastsw.traceback(similarity, gap_open=gap_open, gap_extend=gap_extend)
     assert isinstance(best, fastsw.Alignment)  # one pair in, one alignment out
     return Matching(similarity, posterior, best)
 
@@ -163,12 +169,15 @@ def _plot(
         matching.similarity, matching.posterior, matching.alignment, figure.subplots()
     )
     for axis, times in ((axes.yaxis, videos[0].times), (axes.xaxis, videos[1].times)):
-        axis.set_major_formatter(
-            lambda at, _, times=times: f"{np.interp(at, np.arange(len(times)), times):.2f}"
-        )
+        axis.set_major_formatter(partial(_tick, times))
     axes.set(ylabel=f"time in {files[0].name}", xlabel=f"time in {files[1].name}")
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=130)
+
+
+def _tick(times: np.ndarray, at: float, _: int) -> str:
+    """Return the time at a place between frames."""
+    return f"{np.interp(at, np.arange(len(times)), times):.2f}"
 
 
 def _write_pairs(file: Path, matching: Matching, videos: Sequence[Embedded], every: int) -> None:

@@ -90,6 +90,19 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     return Video(np.stack(frames), _increasing_times(path, seconds, rate))
 
 
+def claimed_frames(path: Path) -> int | None:
+    """Return how many frames a header claims, None if it claims none; only good for a warning."""
+    with av.open(path, metadata_errors="ignore") as container:
+        stream = container.streams.best("video")
+        if not isinstance(stream, av.VideoStream):
+            return None
+        if stream.frames:
+            return stream.frames
+        rate = stream.guessed_rate or stream.average_rate
+        seconds = container.duration / av.time_base if container.duration else None
+        return round(seconds * float(rate)) if seconds and rate else None
+
+
 def resize(frames: np.ndarray, *, size: int) -> np.ndarray:
     """Bring frames to the size of training, as `read_video` does while it decodes.
 

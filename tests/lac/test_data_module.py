@@ -131,8 +131,8 @@ def test_validation_batches_are_the_same_in_every_epoch(cache):
 def test_no_clip_is_decoded_twice(cache, tmp_path, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        "lac.data.module.read_video",
-        lambda path, size: decoded.append(path) or read_video(path, size=size),
+        "lac.data.module.read_frames",
+        lambda path, size: decoded.append(path) or read_video(path, size=size).frames,
     )
     root = open_data(cache).root
     for _ in range(2):
