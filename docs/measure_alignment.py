@@ -19,10 +19,17 @@ import lac
 from lac.align import match, settings_of
 from lac.data import read_video, resize
 from lac.encoder import Lite0Extractor
+from lac.losses import LacLoss
 
 LEAST = 0.5  # shortest crop as a share of the video
 
-Representation = Callable[[np.ndarray], np.ndarray]  # uint8 (T, 3, H, W) to unit vectors (T, D)
+
+class Representation(NamedTuple):
+    """What is computed once of every frame, and the unit vectors (T, D) of a crop of that."""
+
+    prepare: Callable[[np.ndarray], np.ndarray]
+    embed: Callable[[np.ndarray], np.ndarray]
+    settings: LacLoss | None = None
 
 
 class Errors(NamedTuple):
@@ -56,10 +63,39 @@ def errors(warped: np.ndarray, first: slice, second: slice) -> Errors:
     return Errors(np.abs(warped - truth)[partnered & np.isfinite(warped)], difference)
 
 
-def pooled(maps: torch.Tensor, side: int) -> np.ndarray:
-    """Average maps to side x side, take their mean over the crop off, and make unit vectors."""
-    x = F.adaptive_avg_pool2d(maps, side).flatten(1)
-    return F.normalize(x - x.mean(0), dim=1).numpy()
+def of_run(path: Path) -> Representation:
+    """Embed with a run, and align with the penalties that it learned."""
+    embedder = lac.load(path)
+    size = embedder.image_size
+    if size is None:
+        raise ValueError(f"`runs` must be on videos, got {path}")
+    return Representation(
+        lambda frames: resize(frames, size=size),
+        lambda frames: embedder(frames).numpy(),
+        settings_of(embedder),
+    )
+
+
+def raw() -> dict[str, Representation]:
+    """Return pixels and frozen features without training, less their mean over the crop."""
+    extractor = Lite0Extractor()
+
+    def pooled(maps: np.ndarray, side: int) -> np.ndarray:
+        return F.adaptive_avg_pool2d(torch.from_numpy(maps).float(), side).flatten(1).numpy()
+
+    def centred(x: np.ndarray) -> np.ndarray:
+        return F.normalize(torch.from_numpy(x - x.mean(0)), dim=1).numpy()
+
+    def pixels(frames: np.ndarray) -> np.ndarray:
+        return pooled(resize(frames, size=64), 8)
+
+    def lite0(frames: np.ndarray) -> np.ndarray:
+        return pooled(extractor(resize(frames, size=extractor.image_size)), 2)
+
+    return {
+        "raw pixels": Representation(pixels, centred),
+        "raw lite0": Representation(lite0, centred),
+    }
 
 
 def main() -> None:
@@ -69,37 +105,26 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="*")
     parser.add_argument("--only", nargs="+", help="names of the videos, all by default")
     parser.add_argument("--crops", type=int, default=20, help="of each two videos")
+    parser.add_argument("--every", type=int, default=1, help="take every so many frames")
     options = parser.parse_args()
     torch.set_num_threads(1)
     files = [
         f for f in sorted(options.videos.iterdir()) if not options.only or f.stem in options.only
     ]
-    videos = [read_video(file, size=256).frames for file in files]
-    extractor = Lite0Extractor()
-    learned = {str(run): lac.load(run) for run in options.runs}
-    representations: dict[str, tuple[Representation, lac.Embedder | None]] = {
-        name: (lambda frames, embed=embed: embed(frames).numpy(), embed)
-        for name, embed in learned.items()
-    }
-    representations["raw pixels, centred"] = (
-        lambda frames: pooled(torch.from_numpy(resize(frames, size=64)).float(), 8),
-        None,
-    )
-    representations["raw lite0, centred"] = (
-        lambda frames: pooled(
-            torch.from_numpy(extractor(resize(frames, size=extractor.image_size))).float(), 2
-        ),
-        None,
-    )
+    videos = [read_video(file, size=256).frames[:: options.every] for file in files]
+    representations = {run.name: of_run(run) for run in options.runs} | raw()
     found: dict[str, list[Errors]] = {name: [] for name in (*representations, "time only")}
+    prepared = {
+        name: [representation.prepare(video) for video in videos]
+        for name, representation in representations.items()
+    }
     rng = np.random.default_rng(0)
     for a, b in combinations(range(len(videos)), 2):
         for first, second in crops(len(videos[a]), options.crops, rng):
             rows, columns = first.stop - first.start, second.stop - second.start
-            for name, (embed, run) in representations.items():
-                x, y = embed(videos[a][first]), embed(videos[b][second])
-                matching = match(x, y, settings=settings_of(run) if run else None)
-                warped = matching.alignment.warp(np.arange(rows))
+            for name, (_, embed, settings) in representations.items():
+                x, y = embed(prepared[name][a][first]), embed(prepared[name][b][second])
+                warped = match(x, y, settings=settings).alignment.warp(np.arange(rows))
                 found[name].append(errors(warped, first, second))
             found["time only"].append(errors(np.linspace(0, columns - 1, rows), first, second))
     print("| | median error, matched frames | share matched | median error, all frames |")
@@ -107,8 +132,9 @@ def main() -> None:
     for name, measured in found.items():
         matched, every = (np.concatenate(part) for part in zip(*measured, strict=True))
         print(
-            f"| {name} | {np.median(matched):.1f} | {len(matched) / len(every):.2f}"
-            f" | {np.median(np.nan_to_num(every, nan=np.inf)):.1f} |"
+            f"| {name} | {np.median(matched) * options.every:.1f}"
+            f" | {len(matched) / len(every):.2f}"
+            f" | {np.median(np.nan_to_num(every, nan=np.inf)) * options.every:.1f} |"
         )
 
 
