@@ -1,8 +1,8 @@
 """A trained run as a module: frames in, embeddings out."""
 
+from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ class Embedder(nn.Module):
         Trained.
     image_size : int or None
         Side in pixels of the frames that the encoder was trained on, None if it takes features.
+    channels : int or None
+        Width of those features, None if it takes frames.
 
     Attributes
     ----------
@@ -31,18 +33,21 @@ class Embedder(nn.Module):
         As trained.
     loss : Loss
         As trained, with its temperatures and gap penalties.
-    image_size : int or None
+    image_size, channels : int or None
         See above.
     dimension : int
         Features of an embedding, D.
     """
 
-    def __init__(self, module: EmbeddingModule, *, image_size: int | None):
+    def __init__(
+        self, module: EmbeddingModule, *, image_size: int | None, channels: int | None = None
+    ):
         """Take over the parts of a trained module."""
         super().__init__()
         self.encoder = module.encoder
         self.loss = module.loss
         self.image_size = image_size
+        self.channels = channels
         self.dimension: int = module.encoder.dimension
         self.eval().requires_grad_(False)
 
@@ -90,8 +95,10 @@ class Embedder(nn.Module):
         if self.image_size is None:
             if frames.dtype.kind != "f":
                 raise TypeError(f"`frames` must be floats for this run, got {frames.dtype}")
-            if frames.ndim != 2 or len(frames) == 0:
-                raise ValueError(f"`frames` must be (T, C) for this run, got {frames.shape}")
+            if frames.ndim != 2 or frames.shape[1] != self.channels or len(frames) == 0:
+                raise ValueError(
+                    f"`frames` must be (T, {self.channels}) for this run, got {frames.shape}"
+                )
             return torch.tensor(frames, dtype=torch.float32)
         if frames.dtype != np.uint8:
             raise TypeError(f"`frames` must be uint8, got {frames.dtype}")
@@ -143,18 +150,19 @@ def load(
         raise FileNotFoundError(
             f"`checkpoint` must be one that {directory.path} has, got {checkpoint!r}"
         )
-    module, data = _configured(directory.config)
+    settings = yaml.safe_load(directory.config.read_text())
+    module = _configured(settings["model"])
     module.load_state_dict(torch.load(file, map_location="cpu", weights_only=True)["state_dict"])
+    if settings["data"]["source"] == "features":
+        channels = settings["model"]["encoder"]["init_args"]["channels"]
+        return Embedder(module, image_size=None, channels=channels).to(device)
     extractor = module.encoder.extractor
-    size = None if data["source"] == "features" else data["image_size"]
-    embedder = Embedder(module, image_size=extractor.image_size if extractor else size)
-    return embedder.to(device)
+    size = settings["data"]["image_size"] if extractor is None else extractor.image_size
+    return Embedder(module, image_size=size).to(device)
 
 
-def _configured(file: Path) -> tuple[EmbeddingModule, dict]:
-    """Build the module that a run's configuration describes; return the data's settings too."""
-    settings = yaml.safe_load(file.read_text())
+def _configured(settings: Mapping[str, Any]) -> EmbeddingModule:
+    """Build the module that a run's configuration describes."""
     parser = ArgumentParser()
     parser.add_class_arguments(EmbeddingModule, "model")
-    config = parser.parse_object({"model": settings["model"]})
-    return parser.instantiate_classes(config).model, settings["data"]
+    return parser.instantiate_classes(parser.parse_object({"model": settings})).model

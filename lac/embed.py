@@ -52,10 +52,10 @@ def embed_file(embedder: Embedder, path: Path, *, every: int = 1) -> Embedded:
     if embedder.image_size is None:
         content = read_features(path)
         seconds = np.arange(len(content), dtype=np.float64)
-        wanted = embedder.encoder.channels
-        if content.shape[1] != wanted:
+        if content.shape[1] != embedder.channels:
             raise ValueError(
-                f"{path}: features must be of width {wanted}, as the run's, got {content.shape[1]}"
+                f"{path}: features must be of width {embedder.channels}, as the run's,"
+                f" got {content.shape[1]}"
             )
     else:
         video = read_video(path, size=embedder.image_size)

@@ -42,8 +42,6 @@ class Encoder(nn.Module):
 
     Attributes
     ----------
-    channels : int
-        Features of a frame, or channels of its maps, that the head is given.
     extractor : Lite0Extractor or None
         The frozen part, if any: no submodule, so checkpoints do not hold it.
     """
@@ -85,7 +83,6 @@ class Encoder(nn.Module):
         else:
             raise ValueError(f"`backbone` must be 'small', 'lite0' or 'none', got {backbone!r}")
         assert channels is not None
-        self.channels = channels
         self.centre = centre
         self.dimension = dimension
         self.head: nn.Module
