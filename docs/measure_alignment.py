@@ -16,10 +16,10 @@ import torch
 from torch.nn import functional as F
 
 import lac
-from lac.align import match, settings_of
+from lac._matching import match
 from lac.data import read_video, resize
 from lac.encoder import Lite0Extractor
-from lac.losses import LacLoss
+from lac.losses import Loss
 
 LEAST = 0.5  # shortest crop as a share of the video
 
@@ -29,7 +29,7 @@ class Representation(NamedTuple):
 
     prepare: Callable[[np.ndarray], np.ndarray]
     embed: Callable[[np.ndarray], np.ndarray]
-    settings: LacLoss | None = None
+    loss: Loss | None = None
 
 
 class Errors(NamedTuple):
@@ -72,7 +72,7 @@ def of_run(path: Path) -> Representation:
     return Representation(
         lambda frames: resize(frames, size=size),
         lambda frames: embedder(frames).numpy(),
-        settings_of(embedder),
+        embedder.loss,
     )
 
 
@@ -122,9 +122,9 @@ def main() -> None:
     for a, b in combinations(range(len(videos)), 2):
         for first, second in crops(len(videos[a]), options.crops, rng):
             rows, columns = first.stop - first.start, second.stop - second.start
-            for name, (_, embed, settings) in representations.items():
+            for name, (_, embed, loss) in representations.items():
                 x, y = embed(prepared[name][a][first]), embed(prepared[name][b][second])
-                warped = match(x, y, settings=settings).alignment.warp(np.arange(rows))
+                warped = match(x, y, loss=loss).alignment.warp(np.arange(rows))
                 found[name].append(errors(warped, first, second))
             found["time only"].append(errors(np.linspace(0, columns - 1, rows), first, second))
     print("| | median error, matched frames | share matched | median error, all frames |")

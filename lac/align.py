@@ -7,7 +7,6 @@ what only one of them shows stays unmatched.
 import csv
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -21,81 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 import fastsw
-from lac._embedder import Embedder, load
+from lac._embedder import load
+from lac._matching import Matching, match
 from lac.data import read_video, write_video
 from lac.embed import Embedded, embed_file
-from lac.losses import LacLoss
 
 _SIDE = 256  # pixels of each video in the one side by side
-_BREAK = 5  # skipped frames that end a part and begin the next
-
-
-@dataclass(frozen=True, eq=False)
-class Matching:
-    """How the frames of two videos match.
-
-    Attributes
-    ----------
-    similarity : ndarray of float32, shape (T, U)
-        What was aligned: cosines over a temperature, minus their mean.
-    posterior : ndarray of float32, shape (T, U)
-        Probability that frame t of the first and u of the second are paired.
-    alignment : fastsw.Alignment
-        The best local alignment: pairs of frame numbers, `warp` and more.
-    """
-
-    similarity: np.ndarray
-    posterior: np.ndarray
-    alignment: fastsw.Alignment
-
-    @property
-    def parts(self) -> list[np.ndarray]:
-        """Pairs (K, 2) cut where five or more frames of a video are skipped."""
-        steps = np.diff(self.alignment.pairs, axis=0).max(1, initial=0)
-        return np.split(self.alignment.pairs, np.flatnonzero(steps > _BREAK) + 1)
-
-
-def match(x: np.ndarray, y: np.ndarray, *, settings: LacLoss | None = None) -> Matching:
-    """Align two sequences of embeddings locally.
-
-    The similarity is that of `LacLoss`, less its mean: what matches no better than an average
-    pair of frames should not lengthen the alignment.
-
-    Parameters
-    ----------
-    x, y : ndarray of float32, shapes (T, D) and (U, D)
-        Of unit length.
-    settings : LacLoss, optional
-        Whose temperatures and gap penalties are used. Default: those that `LacLoss` begins with.
-
-    Returns
-    -------
-    Matching
-
-    Examples
-    --------
-    >>> x = np.eye(6, dtype=np.float32)
-    >>> match(x[:4], x[2:]).alignment.pairs.tolist()
-    [[2, 0], [3, 1]]
-    """
-    settings = settings or LacLoss()
-    similarity = x @ y.T / settings.temperature
-    similarity = (similarity - similarity.mean()).astype(np.float32)
-    gap_open, gap_extend = settings.gap_open.item(), settings.gap_extend.item()
-    posterior = fastsw.posterior(
-        similarity,
-        gap_open=gap_open,
-        gap_extend=gap_extend,
-        temperature=settings.alignment_temperature,
-    )
-    best = fastsw.traceback(similarity, gap_open=gap_open, gap_extend=gap_extend)
-    assert isinstance(best, fastsw.Alignment)  # one pair in, one alignment out
-    return Matching(similarity, posterior, best)
-
-
-def settings_of(embedder: Embedder) -> LacLoss:
-    """Return the run's own scoring of alignments if it learned one, else `LacLoss`'s first."""
-    return embedder.loss if isinstance(embedder.loss, LacLoss) else LacLoss()
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -116,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> None:
             raise ValueError(f"`output` must be absent for a run on features, got {options.output}")
         files = options.a, options.b
         a, b = (embed_file(embedder, file, every=options.every) for file in files)
-        matching = match(a.embeddings, b.embeddings, settings=settings_of(embedder))
+        matching = match(a.embeddings, b.embeddings, loss=embedder.loss)
         _report(matching, files, (a, b), unit="" if embedder.image_size is None else " s")
         if options.plot:
             _plot(options.plot, matching, files, (a, b))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+import fastsw
 import lac
 from lac import align, embed, train
+from lac._matching import match
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule, Rendered, read_video, write_video
 from lac.evaluation._crops import Crop
@@ -27,7 +29,8 @@ def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("use")
     drawn = [f"--data.rendered.{name}={getattr(DRAWN, name)}" for name in ("train", "val", "size")]
     given = ["--run", str(path / "run"), "--data.cache", str(path / "cache")]
-    train.main([*given, *TINY, *drawn, "--data.image_size=32"])
+    longer = ["--trainer.max_epochs=4", "--data.pairs_per_clip=15", "--model.learning_rate=0.01"]
+    train.main([*given, *TINY, *drawn, *longer, "--data.image_size=32"])
     return path / "run"
 
 
@@ -61,7 +64,7 @@ def test_a_loaded_run_embeds_as_evaluation_does(run):
     assert found.shape == (len(frames), 8) and found.dtype == torch.float32
     torch.testing.assert_close(found.norm(dim=1), torch.ones(len(frames)))
     assert torch.equal(found, embedder(torch.from_numpy(frames)))
-    assert torch.equal(found, lac.load(run, checkpoint="best")(frames))  # of one epoch
+    assert lac.load(run, checkpoint="best")(frames).shape == found.shape
     assert not any(parameter.requires_grad for parameter in embedder.parameters())
 
 
@@ -138,13 +141,38 @@ def test_a_bad_video_stops_embedding_or_is_left_out(run, tmp_path, capsys):
 
 def test_the_part_that_both_show_is_found():
     frames = np.eye(80, dtype=np.float32)
-    x, other = frames[:60], frames[60:]
+    frames[:15] += frames[79]  # what only the first shows differs most from
+    frames[30:40] += frames[79]
+    frames[60:78] -= frames[79]  # what only the second shows
+    frames /= np.linalg.norm(frames, axis=1, keepdims=True)
+    x, other = frames[:55], frames[60:78]
     y = np.concatenate([other[:12], x[15:30], x[40:55], other[12:]])
-    found = align.match(x, y)
+    found = match(x, y)
     first, second = found.parts
     np.testing.assert_array_equal(first, np.stack([np.arange(15, 30), np.arange(12, 27)], 1))
     np.testing.assert_array_equal(second, np.stack([np.arange(40, 55), np.arange(27, 42)], 1))
     assert found.posterior[tuple(first.T)].min() > 0.9
+    assert found.alignment.score == pytest.approx(30, abs=0.1)  # pairs expected to be right
+
+
+def test_weak_similarities_are_matched_by_all_paths_not_by_the_best():
+    """Noise makes a path beside the diagonal the best; most of the probability is on it."""
+    rng = np.random.default_rng(0)
+    frames = np.arange(60)
+    turn = np.linspace(0, 2, 60)[:, None] * np.array([1.0, 1.7])
+    signal = np.concatenate([np.full((60, 1), 12), np.sin(turn), np.cos(turn)], axis=1)
+    errors = []
+    for _ in range(5):
+        x, y = (signal + 0.6 * rng.normal(size=(60, 5)) for _ in range(2))
+        x, y = (z / np.linalg.norm(z, axis=1, keepdims=True) for z in (x, y))
+        found = match(x.astype(np.float32), y.astype(np.float32))
+        assert len(found.alignment) > 30
+        best = fastsw.traceback(found.similarity, gap_open=1.0, gap_extend=0.1)
+        errors.append(
+            [np.nanmedian(abs(path.warp(frames) - frames)) for path in (found.alignment, best)]
+        )
+    matched, best_alone = np.mean(errors, axis=0)
+    assert matched < 0.5 < 1 < best_alone
 
 
 def test_two_cuts_of_one_clip_align_with_times_plot_and_video(run, tmp_path, capsys):
