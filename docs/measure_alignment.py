@@ -33,10 +33,11 @@ class Representation(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """Absolute errors in frames, of frames whose partner is in the other crop."""
+    """What an alignment gave for each frame of the first crop."""
 
-    matched: np.ndarray  # where the alignment gives a partner
-    all: np.ndarray  # with the ends of the alignment carried on at equal pace
+    matched: np.ndarray  # absolute errors in frames, of frames with a partner that were matched
+    all: np.ndarray  # of all frames with a partner, the ends carried on at equal pace
+    alone: np.ndarray  # whether a frame was matched, of those whose partner is in no crop
 
 
 def crops(length: int, count: int, rng: np.random.Generator) -> Iterator[tuple[slice, slice]]:
@@ -60,7 +61,10 @@ def errors(warped: np.ndarray, first: slice, second: slice) -> Errors:
         carried[high + 1 :] = warped[high] + (rows[high + 1 :] - high)
     partnered = (truth >= 0) & (truth < second.stop - second.start)
     difference = np.abs(carried - truth)[partnered]
-    return Errors(np.abs(warped - truth)[partnered & np.isfinite(warped)], difference)
+    matched = np.isfinite(warped)
+    return Errors(
+        np.abs(warped - truth)[partnered & matched], difference, matched[~partnered].astype(float)
+    )
 
 
 def of_run(path: Path) -> Representation:
@@ -127,13 +131,13 @@ def main() -> None:
                 warped = match(x, y, loss=loss).alignment.warp(np.arange(rows))
                 found[name].append(errors(warped, first, second))
             found["time only"].append(errors(np.linspace(0, columns - 1, rows), first, second))
-    print("| | median error, matched frames | share matched | median error, all frames |")
-    print("|---|---|---|---|")
+    print("| | matched: median error, frames | share matched | of those without partner | all |")
+    print("|---|---|---|---|---|")
     for name, measured in found.items():
-        matched, every = (np.concatenate(part) for part in zip(*measured, strict=True))
+        matched, every, alone = (np.concatenate(part) for part in zip(*measured, strict=True))
         print(
             f"| {name} | {np.median(matched) * options.every:.1f}"
-            f" | {len(matched) / len(every):.2f}"
+            f" | {len(matched) / len(every):.2f} | {alone.mean():.2f}"
             f" | {np.median(np.nan_to_num(every, nan=np.inf)) * options.every:.1f} |"
         )
 
