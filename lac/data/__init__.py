@@ -1,11 +1,13 @@
 """Where clips come from, how two views of a clip are drawn, and how they are batched."""
 
 from lac.data._clips import Clip, Collection
-from lac.data._video import Video, VideoError, read_video, write_video
+from lac.data._video import Video, VideoError, read_video, resize, write_video
 from lac.data.augment import Augmentation
+from lac.data.features import read_features
 from lac.data.folder import read_folder
 from lac.data.module import ClipDataModule, FrozenExtractor
 from lac.data.rendered import Rendered, render
+from lac.data.sources import read_source
 from lac.data.views import TwoViews
 
 __all__ = [
@@ -18,8 +20,11 @@ __all__ = [
     "TwoViews",
     "Video",
     "VideoError",
+    "read_features",
     "read_folder",
+    "read_source",
     "read_video",
     "render",
+    "resize",
     "write_video",
 ]

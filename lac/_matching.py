@@ -1,0 +1,94 @@
+"""How the frames of two videos match: the most accurate path through the posterior."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import fastsw
+from lac.losses import LacLoss, Loss
+
+_BREAK = 5  # skipped frames that end a part and begin the next
+
+
+@dataclass(frozen=True, eq=False)
+class Matching:
+    """How the frames of two videos match.
+
+    Attributes
+    ----------
+    similarity : ndarray of float32, shape (T, U)
+        What was aligned: cosines over a temperature, minus their mean.
+    posterior : ndarray of float32, shape (T, U)
+        Probability that frame t of the first and u of the second are paired.
+    alignment : fastsw.Alignment
+        Pairs of frame numbers; its score is the number of them expected to be right.
+    """
+
+    similarity: np.ndarray
+    posterior: np.ndarray
+    alignment: fastsw.Alignment
+
+    @property
+    def parts(self) -> list[np.ndarray]:
+        """Pairs (K, 2) cut where more than five frames of a video are skipped."""
+        steps = np.diff(self.alignment.pairs, axis=0).max(1, initial=0)
+        return np.split(self.alignment.pairs, np.flatnonzero(steps > _BREAK) + 1)
+
+
+def match(x: np.ndarray, y: np.ndarray, *, loss: Loss | None = None) -> Matching:
+    """Align two sequences of embeddings locally.
+
+    The similarity is that of `LacLoss`, less its mean: what matches no better than an average
+    pair of frames should not lengthen an alignment. Of the frames that are more likely paired
+    than not, those are matched that make the expected number of right pairs largest (maximum
+    expected accuracy [1]_). Where similarities differ little, many paths score nearly alike and
+    the best of them may be far from most.
+
+    Parameters
+    ----------
+    x, y : ndarray of float32, shapes (T, D) and (U, D)
+        Of unit length.
+    loss : Loss, optional
+        If it is a `LacLoss`, its temperatures and gap penalties are used, else those that
+        `LacLoss` begins with.
+
+    Returns
+    -------
+    Matching
+
+    References
+    ----------
+    .. [1] Do, Mahabhashyam, Brudno, Batzoglou, "ProbCons: Probabilistic consistency-based
+       multiple sequence alignment", Genome Research 2005.
+
+    Examples
+    --------
+    >>> x = np.eye(6, dtype=np.float32)
+    >>> match(x[:4], x[2:]).alignment.pairs.tolist()
+    [[2, 0], [3, 1]]
+    """
+    settings = loss if isinstance(loss, LacLoss) else LacLoss()
+    similarity = x @ y.T / settings.temperature
+    similarity = (similarity - similarity.mean()).astype(np.float32)
+    posterior = fastsw.posterior(
+        similarity,
+        gap_open=settings.gap_open.item(),
+        gap_extend=settings.gap_extend.item(),
+        temperature=settings.alignment_temperature,
+    )
+    return Matching(similarity, posterior, _most_accurate(posterior))
+
+
+def _most_accurate(posterior: np.ndarray) -> fastsw.Alignment:
+    """Return the path of the largest sum of the posterior, over frames that are likely paired."""
+    rows, columns = posterior.sum(1) > 0.5, posterior.sum(0) > 0.5
+    if not (rows.any() and columns.any()):
+        return fastsw.Alignment(0.0, np.empty((0, 2), np.int64))
+    # A likely paired frame has a partner of more than 0.5 / its frames: what is half of that and
+    # less can be no more than a pair that costs nothing.
+    gain = posterior - 0.25 / max(posterior.shape)
+    gain[~rows] = -np.inf
+    gain[:, ~columns] = -np.inf
+    best = fastsw.traceback(gain, gap_open=0.0, gap_extend=0.0)
+    assert isinstance(best, fastsw.Alignment)  # one pair in, one alignment out
+    return fastsw.Alignment(float(posterior[tuple(best.pairs.T)].sum()), best.pairs)
