@@ -159,7 +159,7 @@ class LacLoss(Loss):
 
     def _gaps(self, embeddings: torch.Tensor) -> tuple[Penalty, Penalty]:
         """Return the penalties of opening and extending a gap between two views."""
-        raw = self.raw_gap_open, self.raw_gap_extend
+        raw: tuple[torch.Tensor, torch.Tensor] = (self.raw_gap_open, self.raw_gap_extend)
         if self.predict is not None:
             rows, columns = self.predict(embeddings).unbind(1)  # (B, T, 2) each
             opening, extending = (
