@@ -21,7 +21,7 @@ class GtaLoss(Loss):
         Of the softmax that makes costs of similarities, > 0.
     smoothness : float
         gamma of the smooth minimum, > 0.
-    weight : float
+    alignment_weight : float
         Of the two alignment costs, per frame, >= 0.
     label_smoothing : float
         Of the cycle's cross-entropy, in [0, 1).
@@ -44,9 +44,9 @@ class GtaLoss(Loss):
 
     The cost of the whole alignment is the last R. A = softmax_i(-R(X, Y)) and
     B = softmax_j(-R(Y, X)) lead from X to Y and back; the loss is the cross-entropy of softmax
-    over rows of A B to the identity, plus `weight` times both costs per frame. Departures: costs
+    over rows of A B to the identity, plus `alignment_weight` times both costs per frame. Departures: costs
     are divided by the frames of the clip whose frames the softmax runs over; the authors take
-    0.1 of them whole at 20 frames, so weight 2 is theirs. That A B, whose columns are
+    0.1 of them whole at 20 frames, so 2 is theirs. That A B, whose columns are
     probabilities already, goes through another softmax is the authors' code.
 
     References
@@ -60,20 +60,20 @@ class GtaLoss(Loss):
         *,
         temperature: float = 0.1,
         smoothness: float = 0.1,
-        weight: float = 2.0,
+        alignment_weight: float = 2.0,
         label_smoothing: float = 0.1,
         pairs: Pairs = "clips",
     ):
         """Check and keep the settings."""
         super().__init__()
         require_positive(temperature=temperature, smoothness=smoothness)
-        require_not_negative(weight=weight)
+        require_not_negative(alignment_weight=alignment_weight)
         require_one_of(get_args(Pairs), pairs=pairs)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"`label_smoothing` must be in [0, 1), got {label_smoothing}")
         self.temperature = temperature
         self.smoothness = smoothness
-        self.weight = weight
+        self.alignment_weight = alignment_weight
         self.label_smoothing = label_smoothing
         self.pairs: Pairs = pairs
 
@@ -87,7 +87,7 @@ class GtaLoss(Loss):
         alignment = (cost + cost_back).mean()
         cycle = self._cycle(forth @ back, first.mask)
         return {
-            "loss": cycle + self.weight * alignment,
+            "loss": cycle + self.alignment_weight * alignment,
             "alignment": alignment.detach(),
             "cycle": cycle.detach(),
         }

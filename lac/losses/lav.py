@@ -15,9 +15,9 @@ class LavLoss(Loss):
 
     Parameters
     ----------
-    temperature : float
-        Of the soft-DTW, > 0, in squared distances of embeddings.
-    weight : float
+    smoothness : float
+        gamma, the temperature of the soft-DTW, > 0, in squared distances of embeddings.
+    contrast_weight : float
         Of the regularisation, >= 0.
     margin : float
         Squared distance beyond which far frames of a clip push each other no more, > 0.
@@ -37,7 +37,7 @@ class LavLoss(Loss):
     The final loss of [1]_, I being its contrastive-IDM. D are squared distances of embeddings,
     y_ij = 1 where abs(t_i - t_j) > window, else 0, and W_ij = 1 + (t_i - t_j)^2::
 
-        softDTW(D(X, Y)) + weight (I(X) + I(Y))
+        softDTW(D(X, Y)) + contrast_weight (I(X) + I(Y))
         I(X) = sum_ij y_ij W_ij max(0, margin - D_ij(X)) + (1 - y_ij) D_ij(X)
 
     Departures: soft-DTW is divided by the frames of the longer clip, I averages over cells; the
@@ -52,19 +52,19 @@ class LavLoss(Loss):
     def __init__(
         self,
         *,
-        temperature: float = 0.1,
-        weight: float = 10.0,
+        smoothness: float = 0.1,
+        contrast_weight: float = 10.0,
         margin: float = 2.0,
         window: float = 10.0,
         pairs: Pairs = "clips",
     ):
         """Check and keep the settings."""
         super().__init__()
-        require_positive(temperature=temperature, margin=margin, window=window)
-        require_not_negative(weight=weight)
+        require_positive(smoothness=smoothness, margin=margin, window=window)
+        require_not_negative(contrast_weight=contrast_weight)
         require_one_of(get_args(Pairs), pairs=pairs)
-        self.temperature = temperature
-        self.weight = weight
+        self.smoothness = smoothness
+        self.contrast_weight = contrast_weight
         self.margin = margin
         self.window = window
         self.pairs: Pairs = pairs
@@ -76,11 +76,11 @@ class LavLoss(Loss):
         first, second = choose_pairs(embeddings, times, mask, self.pairs)
         lengths = torch.stack([first.mask.sum(1), second.mask.sum(1)], 1)
         cost = squared_distances(first.embeddings, second.embeddings)
-        warped = fastsw.soft_dtw(cost, temperature=self.temperature, lengths=lengths)
+        warped = fastsw.soft_dtw(cost, temperature=self.smoothness, lengths=lengths)
         alignment = (warped / lengths.amax(1)).mean()
         contrast = self._contrast(first) + self._contrast(second)
         return {
-            "loss": alignment + self.weight * contrast,
+            "loss": alignment + self.contrast_weight * contrast,
             "alignment": alignment.detach(),
             "contrast": contrast.detach(),
         }

@@ -14,9 +14,8 @@ class SclLoss(Loss):
     ----------
     temperature : float
         Of the similarity, > 0.
-    sigma : float
-        Standard deviation of the Gaussian on the difference of frame times, in frames, > 0. The
-        paper's variance is 10.
+    variance : float
+        Of the Gaussian on the difference of frame times, in squared frames, > 0.
 
     Raises
     ------
@@ -36,16 +35,16 @@ class SclLoss(Loss):
        Contrastive Learning", CVPR 2022.
     """
 
-    def __init__(self, *, temperature: float = 0.1, sigma: float = 10**0.5):
+    def __init__(self, *, temperature: float = 0.1, variance: float = 10.0):
         """Check and keep the settings."""
         super().__init__()
-        require_positive(temperature=temperature, sigma=sigma)
+        require_positive(temperature=temperature, variance=variance)
         self.temperature = temperature
-        self.sigma = sigma
+        self.variance = variance
 
     def forward(
         self, embeddings: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Return `loss`."""
-        settings = {"temperature": self.temperature, "sigma": self.sigma}
+        settings = {"temperature": self.temperature, "sigma": self.variance**0.5}
         return {"loss": contrastive_loss(embeddings, times, mask, **settings)}

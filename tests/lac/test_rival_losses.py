@@ -124,7 +124,7 @@ def test_lav_is_soft_dtw_of_the_pair_and_contrast_within_each():
                     far = apart > 2.0
                     cell = weight * max(0.0, 1.5 - distance) if far else distance
                     total += 3.0 * cell / 16
-    loss = LavLoss(temperature=0.5, weight=3.0, margin=1.5, window=2.0)
+    loss = LavLoss(smoothness=0.5, contrast_weight=3.0, margin=1.5, window=2.0)
     assert loss(embeddings, times, mask)["loss"].item() == pytest.approx(total / 2, rel=1e-9)
 
 
@@ -169,7 +169,7 @@ def test_gta_is_its_two_alignments_and_the_cycle():
             log_p = np.log(softmax(returned[:, k]))
             total -= (0.9 * log_p[k] + 0.1 * log_p.mean()) / 4
         values.append(total)
-    loss = GtaLoss(temperature=0.5, smoothness=0.2, weight=1.5)
+    loss = GtaLoss(temperature=0.5, smoothness=0.2, alignment_weight=1.5)
     assert loss(embeddings, times, mask)["loss"].item() == pytest.approx(np.mean(values), rel=1e-9)
 
 
@@ -220,7 +220,7 @@ def test_minimising_tells_the_frames_of_a_clip_apart_in_order(name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SclLoss(sigma=0.0), "`sigma` must be > 0"),
+        (lambda: SclLoss(variance=0.0), "`variance` must be > 0"),
         (lambda: TccLoss(cycle="both"), "`cycle` must be one of"),
         (lambda: TccLoss(variance_weight=-1.0), "`variance_weight` must be >= 0"),
         (lambda: TcnLoss(window=math.inf), "`window` must be > 0 and finite"),

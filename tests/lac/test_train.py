@@ -1,5 +1,6 @@
 """The command line: a run is complete, survives a kill, and refuses what it cannot do."""
 
+import inspect
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import lac.losses
 from lac import evaluate, train
+from lac._configuration import RunCLI
 from lac.data import read_video
 
 TINY = [
@@ -176,6 +179,14 @@ def test_presets_are_found_wherever_lac_is_installed(preset, tmp_path, monkeypat
         train.main(["--config", preset, "--data.root", str(tmp_path), "--print_config"])
     assert end.value.code == 0
     assert "image_size" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["SclLoss", "TccLoss", "TcnLoss", "LavLoss", "GtaLoss"])
+def test_a_loss_chosen_by_name_has_its_own_defaults(name, tmp_path):
+    """Settings of one class go over to another that has the same names: names must tell."""
+    cli = RunCLI(["--config=rendered", f"--run={tmp_path}", f"--model.loss=lac.losses.{name}"])
+    own = inspect.signature(getattr(lac.losses, name)).parameters
+    assert cli.config.model.loss.init_args.as_dict() == {k: p.default for k, p in own.items()}
 
 
 def test_evaluate_refuses_what_is_no_run(tmp_path):
