@@ -182,8 +182,8 @@ def _find_preset(name: str) -> str:
 
 def _refuse_changes(run: RunDirectory, settings: Mapping[str, Any]) -> None:
     """Raise if a run would go on with other settings than it was started with."""
-    before = dict(_flat(yaml.safe_load(run.config.read_text())))
-    now = dict(_flat(settings))
+    before = dict(flat_settings(yaml.safe_load(run.config.read_text())))
+    now = dict(flat_settings(settings))
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise ValueError(
@@ -192,10 +192,10 @@ def _refuse_changes(run: RunDirectory, settings: Mapping[str, Any]) -> None:
             )
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield dotted names and values of nested settings."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat_settings(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -3,7 +3,7 @@
 from lac.evaluation._crops import DEFAULT_PROTOCOL, Crop, Protocol, draw_crops
 from lac.evaluation._figures import draw_figures
 from lac.evaluation._measure import measure
-from lac.evaluation._report import print_report
+from lac.evaluation._report import print_report, short_name
 
 __all__ = [
     "DEFAULT_PROTOCOL",
@@ -13,4 +13,5 @@ __all__ = [
     "draw_figures",
     "measure",
     "print_report",
+    "short_name",
 ]

@@ -14,6 +14,12 @@ _TITLES = {
 }
 
 
+def short_name(metric: str) -> str:
+    """Return a metric's name for the head of a column."""
+    title, _, at = metric.partition("@")
+    return _TITLES[title] + (f"@{at}" if at else "")
+
+
 def print_report(report: dict[str, Any], console: Console) -> None:
     """Print what `measure` returned: one row a representation, one column a metric."""
     protocol = report["protocol"]
@@ -27,8 +33,7 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     names = list(next(iter(rows.values())))
     table.add_column("", no_wrap=True)
     for name in names:
-        title, _, at = name.partition("@")
-        table.add_column(_TITLES[title] + (f"@{at}" if at else ""), justify="right")
+        table.add_column(short_name(name), justify="right")
     best = {name: max(row[name] for row in rows.values()) for name in names}
     for label, row in rows.items():
         cells = [

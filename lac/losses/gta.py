@@ -44,9 +44,9 @@ class GtaLoss(Loss):
 
     The cost of the whole alignment is the last R. A = softmax_i(-R(X, Y)) and
     B = softmax_j(-R(Y, X)) lead from X to Y and back; the loss is the cross-entropy of softmax
-    over rows of A B to the identity, plus `alignment_weight` times both costs per frame. Departures: costs
-    are divided by the frames of the clip whose frames the softmax runs over; the authors take
-    0.1 of them whole at 20 frames, so 2 is theirs. That A B, whose columns are
+    over rows of A B to the identity, plus `alignment_weight` times both costs per frame.
+    Departures: costs are divided by the frames of the clip that the softmax runs over; the
+    authors take 0.1 of them whole at 20 frames, so 2 is theirs. That A B, whose columns are
     probabilities already, goes through another softmax is the authors' code.
 
     References
