@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from lac._run import AtomicCheckpointIO, RunDirectory, next_run
 from lac._training import EmbeddingModule
-from lac.data import ClipDataModule
+from lac.data import ClipDataModule, read_features, read_source
 
 _PRESETS = files("lac") / "configs"
 
@@ -94,7 +94,12 @@ class RunCLI(LightningCLI):
         """Build what a run was started with, on other clips if `root` is given."""
         if not run.config.exists():
             raise FileNotFoundError(f"`run` must be a run directory of lac.train, got {run.path}")
-        other = [] if root is None else ["--data.source", "folder", "--data.root", str(root)]
+        other = [] if root is None else ["--data.root", str(root)]
+        if (
+            root is not None
+            and yaml.safe_load(run.config.read_text())["data"]["source"] == "rendered"
+        ):
+            other += ["--data.source", "folder"]
         return cls(["--config", str(run.config), *other])
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -112,6 +117,7 @@ class RunCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Settle the run directory, and compare with the settings it was started with."""
+        self._fit_encoder_to_features()
         config = self.config.clone()
         if config.data.root is not None:
             config.data.root = Path(config.data.root).resolve()
@@ -122,6 +128,19 @@ class RunCLI(LightningCLI):
             self.run = RunDirectory(next_run(Path("runs"), self.config.data.source))
         elif self._started:
             _refuse_changes(self.run, yaml.safe_load(self.settings))
+
+    def _fit_encoder_to_features(self) -> None:
+        """For clips that are features: take the width of the encoder's input from them."""
+        data, encoder = self.config.data, self.config.model.encoder.init_args
+        given = data.source == "features"
+        if given != (encoder.backbone == "none"):
+            raise ValueError(
+                "`model.encoder.backbone` must be 'none' for `data.source` 'features' and for no"
+                f" other, got {encoder.backbone!r} for {data.source!r}"
+            )
+        if given and encoder.channels is None and data.root is not None:
+            first = read_source("features", Path(data.root)).clips[0]
+            encoder.channels = read_features(first.path).shape[1]
 
     def instantiate_classes(self) -> None:
         """Build everything, and hand a frozen backbone to the data."""

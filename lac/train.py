@@ -41,6 +41,8 @@ def main(args: Sequence[str] | None = None) -> None:
 def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dict[str, Any]:
     """Train from the run's last checkpoint on, or from the start; evaluate; keep the metrics."""
     run.write_text(run.config, cli.settings)
+    for reason in cli.datamodule.left_out.values():
+        console.print(f"Leaving out {reason}", markup=False)
     resumed = run.last.exists()
     console.print(f"{'Resuming' if resumed else 'Starting'} {run.path}")
     # Sums are added in the order of the threads, so their number belongs to the configuration.
@@ -61,6 +63,7 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
         report = evaluate(run, cli.model, cli.datamodule, split=split)
         if split == "train":
             report["note"] = "fewer than two validation clips: measured on the training clips"
+    report["left_out"] = cli.datamodule.left_out
     run.write_report(run.metrics, report)
     return report
 
@@ -71,6 +74,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
         print_report(report, console)
     if "note" in report:
         console.print(report["note"])
+    for reason in report.get("left_out", {}).values():
+        console.print(f"Left out: {reason}", markup=False)
 
 
 if __name__ == "__main__":

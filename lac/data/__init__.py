@@ -3,9 +3,11 @@
 from lac.data._clips import Clip, Collection
 from lac.data._video import Video, VideoError, read_video, write_video
 from lac.data.augment import Augmentation
+from lac.data.features import read_features
 from lac.data.folder import read_folder
 from lac.data.module import ClipDataModule, FrozenExtractor
 from lac.data.rendered import Rendered, render
+from lac.data.sources import read_source
 from lac.data.views import TwoViews
 
 __all__ = [
@@ -18,7 +20,9 @@ __all__ = [
     "TwoViews",
     "Video",
     "VideoError",
+    "read_features",
     "read_folder",
+    "read_source",
     "read_video",
     "render",
     "write_video",

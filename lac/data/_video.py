@@ -75,7 +75,7 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
             for frame in container.decode(stream):
                 assert isinstance(frame, av.VideoFrame)
                 first = frames[0] if frames else None
-                frames.append(_upright_rgb(frame, aspect=aspect, size=size, first=first))
+                frames.append(upright_rgb(frame, aspect=aspect, size=size, first=first))
                 seconds.append(frame.time)
             rate = stream.guessed_rate or stream.average_rate
     except av.FFmpegError as error:
@@ -128,7 +128,7 @@ def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> N
         container.mux(stream.encode())
 
 
-def _upright_rgb(
+def upright_rgb(
     frame: av.VideoFrame, *, aspect: float, size: int | None, first: np.ndarray | None
 ) -> np.ndarray:
     """Return one frame as (3, H, W), its pixels made square, turned upright, resized, cropped."""

@@ -43,7 +43,7 @@ class ArrayCache:
         Parameters
         ----------
         source : Path
-            File whose content is part of the key.
+            File, or folder of files, whose content is part of the key.
         recipe : str
             Everything else that the array depends on.
         compute : callable
@@ -62,6 +62,9 @@ class ArrayCache:
 
     def _digest(self, source: Path) -> str:
         """Return the SHA-256 of a file, read again only when its size or time has changed."""
+        if source.is_dir():
+            parts = [f"{path.name} {self._digest(path)}" for path in sorted(source.iterdir())]
+            return hashlib.sha256("\n".join(parts).encode()).hexdigest()
         status = source.stat()
         key = (source, status.st_size, status.st_mtime_ns)
         if key not in self._digests:

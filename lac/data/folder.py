@@ -1,27 +1,11 @@
-"""The folder source: `clips/` with video files, and an optional `labels.json` beside it.
+"""The folder source: `clips/` with video files, and an optional `labels.json` beside it."""
 
-`labels.json` is an object; every key is optional::
-
-    {"phase_names": ["reach", "lift"],
-     "split": {"train": ["a"], "val": ["b"]},
-     "clips": {"a": {"phase": [0, 0, 1]}, "b": {"phase": ["reach", "lift", "lift"]}}}
-
-Clips go by their file name without suffix. A phase is an index into `phase_names` or a name.
-"""
-
-import json
-import warnings
-from collections import Counter
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from lac.data._clips import SPLITS, Clip, Collection
+from lac.data._clips import Collection
+from lac.data._labels import read_labelled
 from lac.data._video import SUFFIXES
-
-HELD_OUT = 5  # without a split, one clip in five is held out, from five clips on
 
 
 def read_folder(root: str | PathLike) -> Collection:
@@ -30,8 +14,9 @@ def read_folder(root: str | PathLike) -> Collection:
     Parameters
     ----------
     root : str or path
-        Folder with `clips/` and optionally `labels.json`. Without a split in the labels one clip
-        in five is `"val"`, chosen by a fixed seed, if there are at least five.
+        Folder with `clips/` and optionally `labels.json`, whose form `lac.data._labels` tells.
+        Without a split in the labels one clip in five is `"val"`, chosen by a fixed seed, if
+        there are at least five.
 
     Returns
     -------
@@ -43,7 +28,7 @@ def read_folder(root: str | PathLike) -> Collection:
     FileNotFoundError
         If `root` or its `clips/` is missing.
     ValueError
-        If there is no clip, or `labels.json` is not of the form above or does not fit the clips.
+        If there is no clip, or `labels.json` is wrong or does not fit the clips.
 
     Warns
     -----
@@ -51,120 +36,33 @@ def read_folder(root: str | PathLike) -> Collection:
         If the split leaves clips out.
     """
     root = Path(root)
-    files = _video_files(root)
-    labels_file = root / "labels.json"
-    try:
-        labels = _Labels(json.loads(labels_file.read_bytes()) if labels_file.exists() else {})
-        split = labels.split(files)
-        phases = labels.phases(files)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{labels_file} is not valid JSON: {error}") from error
-    except _LabelsError as error:
-        raise ValueError(f"{labels_file}: {error}") from None
-    left_out = [name for name in files if name not in split]
-    if left_out:
-        warnings.warn(
-            f"{labels_file}: `split` leaves out {len(left_out)} clips: {', '.join(left_out)}",
-            stacklevel=2,
-        )
-    clips = (Clip(name, files[name], split[name], phases.get(name)) for name in sorted(split))
-    return Collection(tuple(clips), labels.phase_names if phases else None)
+    paths = files_by_name(root, "clips", SUFFIXES, kind="videos")
+    return read_labelled(root / "labels.json", paths, content="frames")
 
 
-def _video_files(root: Path) -> dict[str, Path]:
-    """Map clip names to their files, in the order of names."""
-    folder = root / "clips"
-    if not folder.is_dir():
-        raise FileNotFoundError(f"`root` must be a folder that holds clips/, got {root}")
+def files_by_name(
+    root: Path, folder: str, suffixes: tuple[str, ...], *, kind: str
+) -> dict[str, Path]:
+    """Map names without suffix to the files of a folder in `root`, in the order of names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is missing.
+    ValueError
+        If it holds no file of a suffix in `suffixes`, or two of one name.
+    """
+    if not (root / folder).is_dir():
+        raise FileNotFoundError(f"`root` must be a folder that holds {folder}/, got {root}")
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+    for path in sorted((root / folder).iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
             continue
         if path.stem in files:
             raise ValueError(f"two clips of one name: {files[path.stem]} and {path.name}")
         files[path.stem] = path
     if not files:
-        raise ValueError(f"`root` must hold videos in clips/ ({', '.join(SUFFIXES)}), got {folder}")
-    return files
-
-
-class _LabelsError(ValueError):
-    """What is wrong with `labels.json`; the caller adds the file."""
-
-
-class _Labels:
-    """The content of `labels.json`, checked key by key."""
-
-    def __init__(self, content: object):
-        self._content = _typed(content, dict, "the whole file")
-        names = _typed(self._content.get("phase_names", []), list, "`phase_names`")
-        self.phase_names = tuple(_typed(name, str, "`phase_names`: a name") for name in names)
-        if repeated := _repeated(self.phase_names):
-            raise _LabelsError(f"`phase_names` must differ from each other, got {repeated!r} twice")
-
-    def split(self, files: dict[str, Path]) -> dict[str, str]:
-        """Map clip names to their split, drawing one where the file gives none."""
-        if "split" not in self._content:
-            order = np.random.default_rng(0).permutation(len(files))
-            held_out = set(order[: len(files) // HELD_OUT].tolist())
-            return {name: "val" if i in held_out else "train" for i, name in enumerate(files)}
-        split: dict[str, str] = {}
-        for key, names in _typed(self._content["split"], dict, "`split`").items():
-            if key not in SPLITS:
-                raise _LabelsError(f"`split` may have the keys {', '.join(SPLITS)}, got {key!r}")
-            for name in _typed(names, list, f"`split.{key}`"):
-                _typed(name, str, f"`split.{key}`: a clip")
-                _known(name, files, f"`split.{key}`")
-                if name in split:
-                    raise _LabelsError(
-                        f"`split` must name a clip once, got {name!r} in {split[name]} and {key}"
-                    )
-                split[name] = key
-        return split
-
-    def phases(self, files: dict[str, Path]) -> dict[str, np.ndarray]:
-        """Map the names of labelled clips to phase indices (T,)."""
-        phases = {}
-        for name, entry in _typed(self._content.get("clips", {}), dict, "`clips`").items():
-            _known(name, files, "`clips`")
-            entry = _typed(entry, dict, f"`clips.{name}`")
-            if "phase" in entry:
-                where = f"clips.{name}.phase"
-                values = _typed(entry["phase"], list, f"`{where}`")
-                phases[name] = np.array(
-                    [self._phase(value, f"`{where}[{t}]`") for t, value in enumerate(values)],
-                    dtype=np.int64,
-                )
-        return phases
-
-    def _phase(self, value: object, where: str) -> int:
-        """Return the index of a phase that may be given by name."""
-        if isinstance(value, str) and value in self.phase_names:
-            return self.phase_names.index(value)
-        if type(value) is int and 0 <= value < len(self.phase_names):
-            return value
-        if not self.phase_names:
-            raise _LabelsError(f"{where} needs `phase_names`, got none")
-        raise _LabelsError(
-            f"{where} must be one of `phase_names` or its index, 0 to"
-            f" {len(self.phase_names) - 1}, got {value!r}"
+        raise ValueError(
+            f"`root` must hold {kind} in {folder}/ ({', '.join(suffixes)}), got {root / folder}"
         )
-
-
-def _typed(value: Any, kind: type, where: str) -> Any:
-    """Return a JSON value of the kind wanted."""
-    if not isinstance(value, kind):
-        names: dict[type, str] = {dict: "an object", list: "a list", str: "a string"}
-        raise _LabelsError(f"{where} must be {names[kind]}, got {str(value)[:40]!r}")
-    return value
-
-
-def _known(name: str, files: dict[str, Path], where: str) -> None:
-    """Refuse the name of a clip that is not there."""
-    if name not in files:
-        raise _LabelsError(f"{where} names clip {name!r}, which is not in clips/")
-
-
-def _repeated(names: tuple[str, ...]) -> str | None:
-    """Return a name that is there twice."""
-    return next((name for name, count in Counter(names).items() if count > 1), None)
+    return files

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -10,13 +11,16 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from lac.data._clips import Clip, Collection
+from lac.data._clips import Clip, Collection, Content
+from lac.data._pictures import read_pictures
 from lac.data._progress import progress
-from lac.data._video import DECODING, read_video
+from lac.data._video import DECODING, VideoError, read_video
 from lac.data.augment import AUGMENTING, Augmentation
 from lac.data.cache import ArrayCache, default_directory
+from lac.data.features import read_features
 from lac.data.folder import read_folder
 from lac.data.rendered import Rendered, render
+from lac.data.sources import LAYOUTS, Source, read_source
 from lac.data.views import TwoViews
 
 
@@ -42,17 +46,20 @@ class ClipDataModule(lightning.LightningDataModule):
     """Two-view batches of the clips of a source.
 
     A training batch is a dict of tensors: `frames` (B, 2, T, 3, H, W) float32 in [0, 1], or
-    `features` (B, 2, T, C[, h, w]) float32 with an extractor; `times` (B, 2, T) float32, in
-    frames of the clip; `mask` (B, 2, T) bool, true where a frame is there; `clip` (B,) int64,
-    index into the split. What a batch holds depends on `seed`, the epoch and its place alone,
-    not on workers nor on the state of any generator.
+    `features` (B, 2, T, C[, h, w]) float32 with an extractor or from source `"features"`;
+    `times` (B, 2, T) float32, in frames of the clip; `mask` (B, 2, T) bool, true where a frame
+    is there; `clip` (B,) int64, index into the split. What a batch holds depends on `seed`, the
+    epoch and its place alone, not on workers nor on the state of any generator.
 
     Parameters
     ----------
-    source : {"rendered", "folder"}
-        Clips drawn by `lac.data.rendered`, or the user's own.
+    source : {"rendered", "folder", "features", "pouring", "penn_action", "penn_action_raw", "grid"}
+        Clips drawn by `lac.data.rendered`, or a folder in one of the layouts of
+        `lac.data.sources`; `python -m lac.data check DIR` tells which.
     root : Path, optional
         Folder of the clips. For `"rendered"` it is where they are drawn, by default the cache.
+    action : str, optional
+        The one action whose clips are read, for the sources that have several; all if null.
     frames : int
         Frames of a view, >= 2.
     batch_size : int
@@ -67,6 +74,9 @@ class ClipDataModule(lightning.LightningDataModule):
         Changes of the training views; none if null.
     feature_copies : int
         Augmented copies of each training clip whose features are cached, beside the plain one.
+    on_error : {"refuse", "skip"}
+        What to do about a clip that cannot be read, is too short, or is labelled for another
+        length: refuse to begin, or go on without it and list it in `left_out`.
     workers : int
         Processes that prepare batches; 0 prepares them in the training process.
     seed : int
@@ -82,6 +92,8 @@ class ClipDataModule(lightning.LightningDataModule):
         Set it before `setup` to train on cached features.
     collection : Collection
         The clips, after `setup`.
+    left_out : dict of str to str
+        After `setup`, the files that were skipped and why; empty unless `on_error` is `"skip"`.
     """
 
     collection: Collection
@@ -89,8 +101,9 @@ class ClipDataModule(lightning.LightningDataModule):
     def __init__(
         self,
         *,
-        source: Literal["rendered", "folder"] = "rendered",
+        source: Source = "rendered",
         root: Path | None = None,
+        action: str | None = None,
         frames: int = 32,
         batch_size: int = 8,
         image_size: int = 64,
@@ -98,6 +111,7 @@ class ClipDataModule(lightning.LightningDataModule):
         pairs_per_clip: int = 1,
         augmentation: Augmentation | None = Augmentation(),  # noqa: B008
         feature_copies: int = 4,
+        on_error: Literal["refuse", "skip"] = "refuse",
         workers: int = 0,
         seed: int = 0,
         rendered: Rendered = Rendered(),  # noqa: B008
@@ -115,11 +129,16 @@ class ClipDataModule(lightning.LightningDataModule):
         ):
             if value < least:
                 raise ValueError(f"`{name}` must be >= {least}, got {value}")
-        if source not in ("rendered", "folder"):
-            raise ValueError(f"`source` must be 'rendered' or 'folder', got {source!r}")
-        if source == "folder" and root is None:
-            raise ValueError("`root` must name a folder when `source` is 'folder', got None")
+        if source not in ("rendered", *LAYOUTS):
+            names = ", ".join(("rendered", *LAYOUTS))
+            raise ValueError(f"`source` must be one of {names}, got {source!r}")
+        if source != "rendered" and root is None:
+            raise ValueError(f"`root` must name a folder when `source` is {source!r}, got None")
+        if on_error not in ("refuse", "skip"):
+            raise ValueError(f"`on_error` must be 'refuse' or 'skip', got {on_error!r}")
         self.source = source
+        self.action = action
+        self.on_error = on_error
         self.views = TwoViews(frames=frames, min_crop=min_crop)
         self.batch_size = batch_size
         self.image_size = image_size
@@ -132,7 +151,15 @@ class ClipDataModule(lightning.LightningDataModule):
         self.cache = ArrayCache(Path(cache) if cache else default_directory())
         self.root = Path(root) if root else self.cache.directory / "rendered" / rendered.folder_name
         self.extractor: FrozenExtractor | None = None
+        self._arrays: dict[Path, np.ndarray] = {}
+        self.left_out: dict[str, str] = {}
         self._ready = False
+
+    @property
+    def content(self) -> Content:
+        """Tell what batches hold: `"frames"`, or `"features"` given or extracted."""
+        given = self.source == "features" or self.extractor is not None
+        return "features" if given else "frames"
 
     def prepare_data(self) -> None:
         """Draw, decode and extract whatever is not cached, on one process."""
@@ -144,34 +171,52 @@ class ClipDataModule(lightning.LightningDataModule):
         Raises
         ------
         FileNotFoundError
-            If the folder or its `clips/` is missing.
+            If the folder is missing, or a part of it.
         ValueError
-            If the folder or its labels are not as `read_folder` wants them, a video cannot be
-            decoded or has fewer than two frames, a clip has more or fewer labels than frames, or
-            no clip is there to train on.
+            If the folder or its labels are not as the source's are, or no clip is there to train
+            on. Unless such clips are skipped: if a file cannot be read or has fewer than two
+            frames, or a clip has more or fewer labels than frames.
         """
-        if self.source == "rendered" and not self._ready:
-            render(self.root, self.rendered)
-        collection = self.collection if self._ready else read_folder(self.root)
+        collection = self.collection if self._ready else self._read_source()
         if not collection.select("train") and stage in (None, "fit"):
             raise ValueError(f"`root` must hold a training clip, got none in {self.root}")
         if self._ready:
             return
+        good = []
         for clip in progress(collection.clips, "Reading clips"):
-            if self.extractor is None:
-                length = len(self._decoded(clip, self.image_size))
+            try:
+                _check_length(clip, self._prepare(clip))
+            except (ValueError, OSError) as error:
+                if self.on_error == "refuse":
+                    raise
+                reason = str(error)
+                named = str(clip.path) in reason
+                self.left_out[str(clip.path)] = reason if named else f"{clip.path}: {reason}"
             else:
-                length = len(self._copies(clip)[0])
-            _check_length(clip, length)
+                good.append(clip)
+        collection = replace(collection, clips=tuple(good))
+        if self.left_out and stage in (None, "fit") and not collection.select("train"):
+            raise ValueError(
+                f"`root` must hold a training clip that can be used, got none in {self.root}: "
+                + "; ".join(self.left_out.values())
+            )
         self.collection = collection
         self._ready = True
+
+    def length(self, clip: Clip) -> int:
+        """Return the number of frames of a clip."""
+        if self.source == "features":
+            return len(self._given(clip))
+        return len(self._decoded(clip, self._size))
 
     def load(self, clip: Clip) -> np.ndarray:
         """Return the frames of a clip, uint8, shape (T, 3, H, W), H = W = `image_size`."""
         return np.array(self._decoded(clip, self.image_size))
 
     def features(self, clip: Clip) -> np.ndarray:
-        """Return the extractor's features of the plain clip, shape (T, C) or (T, C, h, w)."""
+        """Return the features of the plain clip, given or extracted, (T, C) or (T, C, h, w)."""
+        if self.source == "features":
+            return np.array(self._given(clip))
         return np.array(self._feature(clip, copy=0))
 
     def train_dataloader(self) -> DataLoader:
@@ -182,14 +227,51 @@ class ClipDataModule(lightning.LightningDataModule):
         """Return batches of two plain views, the same in every epoch."""
         return self._loader("val", shuffle=False) if self.collection.select("val") else []
 
+    @property
+    def _size(self) -> int:
+        """Side of the frames that are decoded."""
+        return self.image_size if self.extractor is None else self.extractor.image_size
+
+    def _read_source(self) -> Collection:
+        """Return the clips there are, drawn first where that is the source."""
+        if self.source == "rendered":
+            render(self.root, self.rendered)
+            return read_folder(self.root)
+        return read_source(self.source, self.root, action=self.action)
+
+    def _prepare(self, clip: Clip) -> int:
+        """Decode and extract what a clip needs, unless it is cached; return its length."""
+        if self.content == "features":
+            return len(self._copies(clip)[0])
+        return self.length(clip)
+
     def _decoded(self, clip: Clip, size: int) -> np.ndarray:
         """Return the frames of a clip at a size, decoded once."""
-        return self.cache.get(
-            clip.path, f"frames {DECODING} {size}", lambda: read_video(clip.path, size=size).frames
-        )
+        if self.source == "features":
+            raise RuntimeError(f"clips of features have no frames, asked for those of {clip.name}")
+
+        def compute() -> np.ndarray:
+            if clip.path.is_dir():
+                return read_pictures(clip.path, size=size)
+            return read_video(clip.path, size=size).frames
+
+        try:
+            return self.cache.get(clip.path, f"frames {DECODING} {size}", compute)
+        except FileNotFoundError as error:
+            if clip.path.exists():
+                raise
+            raise VideoError(f"{clip.path}: no such file") from error
+
+    def _given(self, clip: Clip) -> np.ndarray:
+        """Return the features of source `"features"`, read once."""
+        if clip.path not in self._arrays:
+            self._arrays[clip.path] = read_features(clip.path)
+        return self._arrays[clip.path]
 
     def _copies(self, clip: Clip) -> list[np.ndarray]:
         """Return features of the plain clip and, in training, of its augmented copies."""
+        if self.source == "features":
+            return [self._given(clip)]
         augmented = clip.split == "train" and self.augmentation is not None
         count = self.feature_copies if augmented else 0
         return [self._feature(clip, copy=copy) for copy in range(1 + count)]
@@ -270,8 +352,8 @@ class _TwoViewDataset(Dataset):
         self.seed = data.seed
         self.augmentation = data.augmentation if split == "train" else None
         self.size = data.image_size
-        self.kind = "frames" if data.extractor is None else "features"
-        if data.extractor is None:
+        self.content = data.content
+        if data.content == "frames":
             self.arrays = [[data._decoded(clip, self.size)] for clip in self.clips]
         else:
             self.arrays = [data._copies(clip) for clip in self.clips]
@@ -295,11 +377,11 @@ class _TwoViewDataset(Dataset):
             content.append(
                 torch.cat([values, values.new_zeros(padded - len(chosen), *values.shape[1:])])
             )
-        return {self.kind: torch.stack(content), "times": times, "mask": mask, "clip": clip}
+        return {self.content: torch.stack(content), "times": times, "mask": mask, "clip": clip}
 
     def _content(self, values: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         """Return features as they are, frames as floats, augmented in training."""
-        if self.kind == "features":
+        if self.content == "features":
             return torch.from_numpy(values.astype(np.float32))
         frames = torch.from_numpy(values).float() / 255
         if self.augmentation is None:

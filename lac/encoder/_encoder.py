@@ -6,11 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lac.encoder.given import given_features_head
 from lac.encoder.lite0 import Lite0Extractor
 from lac.encoder.small import SmallBackbone
 from lac.encoder.transformer import Position, TemporalTransformer
 
-Backbone = Literal["small", "lite0"]
+Backbone = Literal["small", "lite0", "none"]
 
 
 class Encoder(nn.Module):
@@ -18,9 +19,12 @@ class Encoder(nn.Module):
 
     Parameters
     ----------
-    backbone : {"small", "lite0"}
+    backbone : {"small", "lite0", "none"}
         `"small"`: a network trained from scratch on frames. `"lite0"`: a frozen ImageNet
         network; the encoder then takes its cached features (`extractor` computes them).
+        `"none"`: features come from elsewhere and go straight to the temporal transformer.
+    channels : int, optional
+        Features of a frame of source `"features"`, for backbone `"none"` alone.
     spatial : int
         Channels of the convolutional head on the backbone's maps.
     width : int
@@ -46,6 +50,7 @@ class Encoder(nn.Module):
         self,
         *,
         backbone: Backbone = "small",
+        channels: int | None = None,
         spatial: int = 32,
         width: int = 128,
         layers: int = 3,
@@ -61,27 +66,38 @@ class Encoder(nn.Module):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
         self.extractor: Lite0Extractor | None = None
-        channels: int
+        if (backbone == "none") != (channels is not None) or (channels or 1) < 1:
+            raise ValueError(
+                f"`channels` must be >= 1 for `backbone` 'none', null for others, got {channels}"
+                f" for {backbone!r}"
+            )
         self.backbone: nn.Module = nn.Identity()
-        if backbone == "lite0":
+        if backbone == "none":
+            pass
+        elif backbone == "lite0":
             self.extractor = Lite0Extractor()
             channels = self.extractor.channels
         elif backbone == "small":
             small = SmallBackbone()
             self.backbone, channels = small, small.channels
         else:
-            raise ValueError(f"`backbone` must be 'small' or 'lite0', got {backbone!r}")
+            raise ValueError(f"`backbone` must be 'small', 'lite0' or 'none', got {backbone!r}")
+        assert channels is not None
         self.centre = centre
         self.dimension = dimension
-        self.head = nn.Sequential(
-            nn.Conv2d(channels, spatial, 3, padding=1, bias=False),
-            nn.BatchNorm2d(spatial),
-            nn.ReLU(inplace=True),
-            nn.AdaptiveAvgPool2d(4),
-            nn.Flatten(),
-            nn.Dropout(dropout),
-            nn.Linear(16 * spatial, width),
-        )
+        self.head: nn.Module
+        if backbone == "none":
+            self.head = given_features_head(channels, width, dropout=dropout)
+        else:
+            self.head = nn.Sequential(
+                nn.Conv2d(channels, spatial, 3, padding=1, bias=False),
+                nn.BatchNorm2d(spatial),
+                nn.ReLU(inplace=True),
+                nn.AdaptiveAvgPool2d(4),
+                nn.Flatten(),
+                nn.Dropout(dropout),
+                nn.Linear(16 * spatial, width),
+            )
         self.transformer = TemporalTransformer(
             width=width, layers=layers, heads=heads, dropout=dropout, position=position
         )
@@ -94,8 +110,8 @@ class Encoder(nn.Module):
 
         Parameters
         ----------
-        content : Tensor of float32, shape (B, T, 3, H, W) or (B, T, C, h, w)
-            Frames in [0, 1], or features of the frozen backbone.
+        content : Tensor of float32, shape (B, T, 3, H, W), (B, T, C, h, w) or (B, T, C)
+            Frames in [0, 1], features of the frozen backbone, or given features.
         times : Tensor of float32, shape (B, T)
             Times in frames of the clip.
         mask : Tensor of bool, shape (B, T)

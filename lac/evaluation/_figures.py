@@ -38,11 +38,11 @@ def draw_figures(
     Returns
     -------
     list of Path
-        `similarity.png`, `posterior.png` and `aligned.mp4`: the first clip, and the second
-        warped onto its time.
+        `similarity.png`, `posterior.png` and, unless clips are features, `aligned.mp4`: the
+        first clip, and the second warped onto its time.
     """
     clips = data.collection.select(split)[:2]
-    lengths = [len(data.load(clip)) for clip in clips]
+    lengths = [data.length(clip) for clip in clips]
     x, y = (
         torch.from_numpy(embed(encoder, content(data, Crop(clip, 0, length, length, first=True))))
         for clip, length in zip(clips, lengths, strict=True)
@@ -64,6 +64,8 @@ def draw_figures(
     files = [directory / name for name in ("similarity.png", "posterior.png", "aligned.mp4")]
     _matrix_figure(files[0], similarity.numpy(), best, clips, "similarity", "viridis")
     _matrix_figure(files[1], posterior.numpy(), best, clips, "probability of a pair", "magma")
+    if data.source == "features":
+        return files[:2]
     _aligned_video(files[2], [data.load(clip) for clip in clips], best)
     return files
 

@@ -75,7 +75,7 @@ def measure(
 
 
 def _crops(data: ClipDataModule, clips: Sequence[Clip], protocol: Protocol) -> list[Crop]:
-    return draw_crops(clips, [len(data.load(clip)) for clip in clips], protocol)
+    return draw_crops(clips, [data.length(clip) for clip in clips], protocol)
 
 
 def _skipped(train: Sequence[Crop], test: Sequence[Crop]) -> dict[str, str]:

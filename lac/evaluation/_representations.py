@@ -16,8 +16,8 @@ Representation = Callable[[Crop], np.ndarray]
 
 
 def content(data: ClipDataModule, crop: Crop) -> torch.Tensor:
-    """Return what the encoder reads of a crop: frames in [0, 1], or frozen features."""
-    if data.extractor is None:
+    """Return what the encoder reads of a crop: frames in [0, 1], or features."""
+    if data.content == "frames":
         return torch.from_numpy(data.load(crop.clip)[crop.start : crop.stop]).float() / 255
     return torch.from_numpy(data.features(crop.clip)[crop.start : crop.stop]).float()
 
@@ -35,14 +35,15 @@ def embed(encoder: Encoder, frames: torch.Tensor) -> np.ndarray:
 def representations(data: ClipDataModule, encoder: Encoder) -> dict[str, Representation]:
     """Return the learned embedding and its baselines by name."""
     named: dict[str, Representation] = {"learned": lambda crop: embed(encoder, content(data, crop))}
-    if data.extractor is None:
+    if data.content == "frames":
         backbone = _untrained_backbone()
         raw: dict[str, Representation] = {
             "raw pixels": lambda crop: _pooled(content(data, crop), 8),
             "raw backbone": lambda crop: _pooled(_apply(backbone, content(data, crop)), 2),
         }
     else:
-        raw = {"raw backbone": lambda crop: _pooled(content(data, crop), 2)}
+        name = "raw backbone" if data.extractor else "raw features"
+        raw = {name: lambda crop: _pooled(content(data, crop), 2)}
     named.update(raw)
     named.update({f"{name}, centred": _centred(function) for name, function in raw.items()})
     named["time only"] = lambda crop: np.linspace(0, 1, crop.stop - crop.start)[:, None]
@@ -51,8 +52,10 @@ def representations(data: ClipDataModule, encoder: Encoder) -> dict[str, Represe
 
 def describe(data: ClipDataModule) -> dict[str, Any]:
     """Say what the baselines are, for the record."""
-    if data.extractor is None:
+    if data.content == "frames":
         raw = "pixels averaged to 8 x 8; maps of the untrained backbone averaged to 2 x 2"
+    elif data.extractor is None:
+        raw = "features as they are given"
     else:
         raw = f"maps of {data.extractor.name} averaged to 2 x 2"
     return {

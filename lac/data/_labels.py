@@ -1,0 +1,129 @@
+"""`labels.json`, the split and the phases beside the files of a folder; every key is optional::
+
+    {"phase_names": ["reach", "lift"],
+     "split": {"train": ["a"], "val": ["b"]},
+     "clips": {"a": {"phase": [0, 0, 1]}, "b": {"phase": ["reach", "lift", "lift"]}}}
+
+Clips go by their file name without suffix. A phase is an index into `phase_names` or a name.
+"""
+
+import json
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lac.data._clips import SPLITS, Clip, Collection, Content, hold_out
+
+
+def read_labelled(file: Path, paths: dict[str, Path], *, content: Content) -> Collection:
+    """Return the clips at `paths`, by name, with what `labels.json` says of them.
+
+    Raises
+    ------
+    ValueError
+        If the file is not of the form above or does not fit the clips.
+
+    Warns
+    -----
+    UserWarning
+        If the split leaves clips out.
+    """
+    try:
+        labels = _Labels(json.loads(file.read_bytes()) if file.exists() else {})
+        split = labels.split(paths)
+        phases = labels.phases(paths)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is not valid JSON: {error}") from error
+    except _LabelsError as error:
+        raise ValueError(f"{file}: {error}") from None
+    left_out = [name for name in paths if name not in split]
+    if left_out:
+        warnings.warn(
+            f"{file}: `split` leaves out {len(left_out)} clips: {', '.join(left_out)}",
+            stacklevel=3,
+        )
+    clips = (Clip(name, paths[name], split[name], phases.get(name)) for name in sorted(split))
+    return Collection(tuple(clips), labels.phase_names if phases else None, content)
+
+
+class _LabelsError(ValueError):
+    """What is wrong with `labels.json`; the caller adds the file."""
+
+
+class _Labels:
+    """The content of `labels.json`, checked key by key."""
+
+    def __init__(self, content: object):
+        self._content = _typed(content, dict, "the whole file")
+        names = _typed(self._content.get("phase_names", []), list, "`phase_names`")
+        self.phase_names = tuple(_typed(name, str, "`phase_names`: a name") for name in names)
+        if repeated := _repeated(self.phase_names):
+            raise _LabelsError(f"`phase_names` must differ from each other, got {repeated!r} twice")
+
+    def split(self, files: dict[str, Path]) -> dict[str, str]:
+        """Map clip names to their split, drawing one where the file gives none."""
+        if "split" not in self._content:
+            return hold_out(list(files))
+        split: dict[str, str] = {}
+        for key, names in _typed(self._content["split"], dict, "`split`").items():
+            if key not in SPLITS:
+                raise _LabelsError(f"`split` may have the keys {', '.join(SPLITS)}, got {key!r}")
+            for name in _typed(names, list, f"`split.{key}`"):
+                _typed(name, str, f"`split.{key}`: a clip")
+                self._known(name, files, f"`split.{key}`")
+                if name in split:
+                    raise _LabelsError(
+                        f"`split` must name a clip once, got {name!r} in {split[name]} and {key}"
+                    )
+                split[name] = key
+        return split
+
+    def phases(self, files: dict[str, Path]) -> dict[str, np.ndarray]:
+        """Map the names of labelled clips to phase indices (T,)."""
+        phases = {}
+        for name, entry in _typed(self._content.get("clips", {}), dict, "`clips`").items():
+            self._known(name, files, "`clips`")
+            entry = _typed(entry, dict, f"`clips.{name}`")
+            if "phase" in entry:
+                where = f"clips.{name}.phase"
+                values = _typed(entry["phase"], list, f"`{where}`")
+                phases[name] = np.array(
+                    [self._phase(value, f"`{where}[{t}]`") for t, value in enumerate(values)],
+                    dtype=np.int64,
+                )
+        return phases
+
+    def _phase(self, value: object, where: str) -> int:
+        """Return the index of a phase that may be given by name."""
+        if isinstance(value, str) and value in self.phase_names:
+            return self.phase_names.index(value)
+        if type(value) is int and 0 <= value < len(self.phase_names):
+            return value
+        if not self.phase_names:
+            raise _LabelsError(f"{where} needs `phase_names`, got none")
+        raise _LabelsError(
+            f"{where} must be one of `phase_names` or its index, 0 to"
+            f" {len(self.phase_names) - 1}, got {value!r}"
+        )
+
+    def _known(self, name: str, files: dict[str, Path], where: str) -> None:
+        """Refuse the name of a clip that is not there."""
+        if name not in files:
+            beside = next(iter(files.values())).parent.name
+            raise _LabelsError(f"{where} names clip {name!r}, which is not in {beside}/")
+
+
+def _typed(value: Any, kind: type, where: str) -> Any:
+    """Return a JSON value of the kind wanted."""
+    if not isinstance(value, kind):
+        names: dict[type, str] = {dict: "an object", list: "a list", str: "a string"}
+        raise _LabelsError(f"{where} must be {names[kind]}, got {str(value)[:40]!r}")
+    return value
+
+
+def _repeated(names: tuple[str, ...]) -> str | None:
+    """Return a name that is there twice."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
