@@ -16,8 +16,9 @@ class EmbeddingModule(lightning.LightningModule):
     """Train an encoder by a loss on two views.
 
     AdamW with a linear warm-up and a cosine to zero. Weight decay is for matrices and kernels of
-    the encoder alone. What a step draws at random (dropout) depends on the trainer's seed and the
-    step's number alone, so a resumed run goes on as it would have.
+    the encoder alone. What is drawn for a batch at random (dropout) depends on the trainer's seed,
+    the batch's number and the process alone, so a resumed run goes on as it would have. The loss
+    is computed in float32 whatever the precision of the encoder.
 
     Parameters
     ----------
@@ -81,12 +82,20 @@ class EmbeddingModule(lightning.LightningModule):
         self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Make what the step draws a function of the run's seed and the step's number."""
-        torch.manual_seed((self._seed * 1_000_003 + self.global_step) % 2**63)
+        """Make what is drawn for the batch a function of the seed, its number and the process."""
+        number = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        drawn = self._seed * 1_000_003 + number + self.global_rank * 998_244_353
+        torch.manual_seed(drawn % 2**63)
+
+    def _terms(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the terms of the loss of a batch."""
+        embeddings = self(batch)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return self.loss(embeddings.float(), batch["times"], batch["mask"])
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log its terms."""
-        terms = self.loss(self(batch), batch["times"], batch["mask"])
+        terms = self._terms(batch)
         size = len(batch["clip"])
         self.log("train/loss", terms["loss"], prog_bar=True, batch_size=size)
         self.log_dict(
@@ -97,16 +106,15 @@ class EmbeddingModule(lightning.LightningModule):
 
     def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
         """Log the terms of the loss on plain views of validation clips."""
-        terms = self.loss(self(batch), batch["times"], batch["mask"])
-        self.log("val/loss", terms["loss"], prog_bar=True, batch_size=len(batch["clip"]))
-        self.log_dict(
-            {
-                f"val/{name}": value
-                for name, value in terms.items()
-                if not name.startswith("gap") and name != "loss"
-            },
-            batch_size=len(batch["clip"]),
-        )
+        terms = self._terms(batch)
+        size, many = len(batch["clip"]), self.trainer.world_size > 1
+        self.log("val/loss", terms["loss"], prog_bar=True, batch_size=size, sync_dist=many)
+        shown = {
+            f"val/{name}": value
+            for name, value in terms.items()
+            if not name.startswith("gap") and name != "loss"
+        }
+        self.log_dict(shown, batch_size=size, sync_dist=many)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW in three groups, and the schedule by step."""
@@ -115,7 +123,7 @@ class EmbeddingModule(lightning.LightningModule):
             {"params": [p for p in named if p.ndim > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in named if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        learned = list(self.loss.parameters())
+        learned = [p for p in self.loss.parameters() if p.requires_grad]
         if learned:
             groups.append({"params": learned, "weight_decay": 0.0, "lr": self.loss_learning_rate})
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)

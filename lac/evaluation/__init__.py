@@ -1,7 +1,7 @@
 """Evaluation of frame embeddings on cropped clips, always beside baselines."""
 
 from lac.evaluation._crops import DEFAULT_PROTOCOL, Crop, Protocol, draw_crops
-from lac.evaluation._figures import draw_figures
+from lac.evaluation._figures import draw_figures, make_figures
 from lac.evaluation._measure import measure
 from lac.evaluation._report import print_report, short_name
 
@@ -11,6 +11,7 @@ __all__ = [
     "Protocol",
     "draw_crops",
     "draw_figures",
+    "make_figures",
     "measure",
     "print_report",
     "short_name",

@@ -159,4 +159,4 @@ def posterior_divergence(
         log_p = weights.log_softmax(axis)
         gap = log_p.exp() * (log_p - (posterior + _LEAST).log())
         terms.append(gap.masked_fill(~valid, 0.0).sum(axis)[partnered])
-    return torch.cat(terms).mean() if any(len(t) for t in terms) else similarity.sum() * 0.0
+    return torch.cat(terms).mean() if any(len(t) for t in terms) else posterior.sum() * 0.0

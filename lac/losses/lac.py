@@ -113,6 +113,7 @@ class LacLoss(Loss):
         if penalties == "embedding":
             self.predict = nn.Linear(dimension, 2, bias=False)
             nn.init.zeros_(self.predict.weight)
+        self.requires_grad_(alignment != "none")  # without the term, nothing trains penalties
 
     @property
     def gap_open(self) -> torch.Tensor:

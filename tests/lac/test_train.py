@@ -78,7 +78,7 @@ def test_a_run_leaves_everything_behind(finished):
     assert metrics["split"] == "val"
     assert {"learned", "time only"} <= metrics["metrics"].keys()
     assert {p.name for p in (run / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
-    assert (run / "csv" / "version_0" / "metrics.csv").exists()
+    assert (run / "csv" / "metrics.csv").exists()
     assert list((run / "tensorboard").glob("events*"))
     assert (run / "figures" / "posterior.png").exists()
     video = read_video(run / "figures" / "aligned.mp4")
@@ -87,7 +87,7 @@ def test_a_run_leaves_everything_behind(finished):
 
 def test_training_lowers_the_loss_and_learns_the_penalties_without_decay(finished):
     run, _ = finished
-    header, *rows = (run / "csv" / "version_0" / "metrics.csv").read_text().splitlines()
+    header, *rows = (run / "csv" / "metrics.csv").read_text().splitlines()
     column = header.split(",").index("train/loss")
     losses = [float(row.split(",")[column]) for row in rows if row.split(",")[column]]
     assert sum(losses[-3:]) < sum(losses[:3])
