@@ -186,16 +186,19 @@ class RunCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def _callbacks(self) -> list[Callback]:
-        """Return the callbacks that the settings ask for, the user's own first."""
+        """Return the callbacks that the settings ask for, the user's own first.
+
+        Checkpoints hold what callbacks keep, so that must be plain numbers.
+        """
         settings = self.config_init
         callbacks: list[Callback] = list(settings.trainer.callbacks or [])
         callbacks.append(RichProgressBar(leave=True))
         if settings.ema is not None:
-            callbacks.append(EMAWeightAveraging(decay=settings.ema))
+            callbacks.append(EMAWeightAveraging(decay=float(settings.ema)))
         if settings.figures_every:
             callbacks.append(FigureLogger(every=settings.figures_every))
         if settings.patience is not None:
-            callbacks.append(EarlyStopping("val/loss", patience=settings.patience))
+            callbacks.append(EarlyStopping("val/loss", patience=int(settings.patience)))
         return callbacks
 
     def add_checkpoints(self) -> None:

@@ -96,25 +96,27 @@ class EmbeddingModule(lightning.LightningModule):
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log its terms."""
         terms = self._terms(batch)
-        size = len(batch["clip"])
-        self.log("train/loss", terms["loss"], prog_bar=True, batch_size=size)
-        self.log_dict(
-            {f"train/{name}": value for name, value in terms.items() if name != "loss"},
-            batch_size=size,
-        )
+        self._log_terms("train", terms, batch)
         return terms["loss"]
 
     def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
         """Log the terms of the loss on plain views of validation clips."""
         terms = self._terms(batch)
-        size, many = len(batch["clip"]), self.trainer.world_size > 1
-        self.log("val/loss", terms["loss"], prog_bar=True, batch_size=size, sync_dist=many)
-        shown = {
-            f"val/{name}": value
-            for name, value in terms.items()
-            if not name.startswith("gap") and name != "loss"
-        }
-        self.log_dict(shown, batch_size=size, sync_dist=many)
+        shown = {name: value for name, value in terms.items() if not name.startswith("gap")}
+        self._log_terms("val", shown, batch)
+
+    def _log_terms(
+        self, stage: str, terms: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]
+    ) -> None:
+        """Log terms, their means over processes if there are several."""
+        for name, value in terms.items():
+            self.log(
+                f"{stage}/{name}",
+                value,
+                prog_bar=name == "loss",
+                batch_size=len(batch["clip"]),
+                sync_dist=self.trainer.world_size > 1,
+            )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW in three groups, and the schedule by step."""

@@ -2,65 +2,25 @@
 
 import inspect
 import json
-import os
+import math
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
+from runs import finish, load, logged, start
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lac.losses
 from lac import evaluate, train
 from lac._configuration import RunCLI
 from lac.data import read_video
 
-TINY = [
-    "--data.rendered.train=5",
-    "--data.rendered.val=2",
-    "--data.rendered.size=32",
-    "--data.image_size=32",
-    "--data.frames=12",
-    "--data.batch_size=2",
-    "--model.encoder.width=16",
-    "--model.encoder.spatial=4",
-    "--model.encoder.dimension=8",
-    "--model.encoder.layers=1",
-    "--model.learning_rate=0.01",
-]
-
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     """One cache for all runs."""
     return tmp_path_factory.mktemp("cache")
-
-
-def start(run, cache, *options):
-    """Start a run in a process of its own."""
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "lac.train", "--run", str(run), f"--data.cache={cache}"),
-            *(*TINY, "--trainer.max_epochs=6", *options),
-        ],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process):
-    """Wait for a run and return what it printed."""
-    output, _ = process.communicate(timeout=150)
-    assert process.returncode == 0, output
-    return output
-
-
-def load(run):
-    return torch.load(Path(run) / "checkpoints" / "last.ckpt", weights_only=True)
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +40,20 @@ def test_a_run_leaves_everything_behind(finished):
     assert {p.name for p in (run / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
     assert (run / "csv" / "metrics.csv").exists()
     assert list((run / "tensorboard").glob("events*"))
-    assert (run / "figures" / "posterior.png").exists()
-    video = read_video(run / "figures" / "aligned.mp4")
-    assert video.frames.shape[3] == 2 * video.frames.shape[2]
+    figures = {p.name for p in (run / "figures").iterdir() if p.suffix == ".png"}
+    assert figures == {"similarity.png", "posterior.png", "embedding.png"}
+    assert "parameters" in output
+    assert metrics["training"]["steps"] == load(run)["global_step"]
+    tensorboard = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert {"similarity", "posterior", "embedding"} <= set(tensorboard.Tags()["images"])
+    for name, clips in (("aligned", 2), ("retrieval", 2)):  # of two validation clips
+        video = read_video(run / "figures" / f"{name}.mp4")
+        assert video.frames.shape[3] == clips * video.frames.shape[2]
 
 
 def test_training_lowers_the_loss_and_learns_the_penalties_without_decay(finished):
     run, _ = finished
-    header, *rows = (run / "csv" / "metrics.csv").read_text().splitlines()
-    column = header.split(",").index("train/loss")
-    losses = [float(row.split(",")[column]) for row in rows if row.split(",")[column]]
+    losses = logged(run, "train/loss")
     assert sum(losses[-3:]) < sum(losses[:3])
     state = load(run)
     penalties = state["state_dict"]["loss.raw_gap_open"], state["state_dict"]["loss.raw_gap_extend"]
@@ -122,6 +86,8 @@ def test_a_killed_run_goes_on_to_bit_identical_weights(finished, cache, tmp_path
         assert torch.equal(resumed["state_dict"][name], weight), name
     metrics = [json.loads((r / "metrics.json").read_text())["metrics"] for r in (run, finished[0])]
     assert metrics[0] == metrics[1]
+    for name in ("step", "train/loss", "val/loss"):
+        assert logged(run, name) == logged(finished[0], name)  # one file, no step twice
 
 
 def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
@@ -181,6 +147,37 @@ def test_presets_are_found_wherever_lac_is_installed(preset, tmp_path, monkeypat
     assert "image_size" in capsys.readouterr().out
 
 
+def test_an_average_of_weights_is_what_is_kept_and_early_stopping_ends_and_resumes(cache, tmp_path):
+    run = tmp_path / "run"
+    options = ["--ema=0.5", "--patience=1", "--model.learning_rate=3", "--trainer.max_epochs=30"]
+    output = finish(start(run, cache, *options, "--trainer.precision=bf16-mixed"))
+    assert "stopped early" in output
+    assert "Evaluating the best checkpoint" in output
+    state = load(run)
+    assert state["epoch"] < 29
+    for name in ("encoder.embed.weight", "loss.raw_gap_open"):
+        assert not torch.equal(state["state_dict"][name], state["current_model_state"][name])
+        assert state["state_dict"][name].dtype == torch.float32
+    assert all(map(math.isfinite, logged(run, "train/loss")))
+    first = json.loads((run / "metrics.json").read_text())
+    assert first["checkpoint"] == "best"
+
+    (run / "metrics.json").unlink()  # as a kill between training and the end would leave it
+    finish(start(run, cache, *options, "--trainer.precision=bf16-mixed"))
+    again = json.loads((run / "metrics.json").read_text())
+    assert again["metrics"] == first["metrics"]
+    assert load(run)["global_step"] == state["global_step"]
+
+
+def test_lower_precision_trains_about_the_same(finished, cache, tmp_path):
+    finish(start(tmp_path, cache, "--trainer.precision=bf16-mixed"))
+    losses = logged(tmp_path, "train/loss")
+    assert losses != logged(finished[0], "train/loss")
+    # bfloat16 keeps 8 bits, a relative error of 0.4 % in every layer.
+    assert losses[0] == pytest.approx(logged(finished[0], "train/loss")[0], rel=0.02)
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
 @pytest.mark.parametrize("name", ["SclLoss", "TccLoss", "TcnLoss", "LavLoss", "GtaLoss"])
 def test_a_loss_chosen_by_name_has_its_own_defaults(name, tmp_path):
     """Settings of one class go over to another that has the same names: names must tell."""
