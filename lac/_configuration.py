@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
@@ -119,6 +119,12 @@ class RunCLI(LightningCLI):
             type=PositiveInt,
             default=1,
             help="threads of torch on the CPU; more help large models on idle cores alone",
+        )
+        parser.add_argument(
+            "--protocol",
+            type=Literal["ours", "carl", "tcc"],
+            default="ours",
+            help="how the run is evaluated at its end",
         )
         parser.add_argument(
             "--patience",

@@ -15,7 +15,7 @@ from lac._configuration import RunCLI, quiet_lightning
 from lac._fit import print_summary, train
 from lac._run import RunDirectory
 from lac.evaluate import evaluate
-from lac.evaluation import print_report
+from lac.evaluation import PROTOCOLS, print_report
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -63,7 +63,14 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
     else:
         checkpoint = "last" if cli.config.patience is None else "best"
         console.print(f"Evaluating the {checkpoint} checkpoint beside its baselines")
-        report = evaluate(run, cli.model, cli.datamodule, split=split, checkpoint=checkpoint)
+        report = evaluate(
+            run,
+            cli.model,
+            cli.datamodule,
+            split=split,
+            checkpoint=checkpoint,
+            protocol=PROTOCOLS[cli.config.protocol],
+        )
         if split == "train":
             report["note"] = "fewer than two validation clips: measured on the training clips"
     report["training"] = summary

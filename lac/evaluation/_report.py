@@ -12,6 +12,11 @@ _TITLES = {
     "kendall_tau": "tau",
     "precision": "p",
 }
+_CLASSIFIERS = {
+    "logistic": "logistic regression",
+    "logistic_plain": "logistic regression on plain features",
+    "svm": "an SVM",
+}
 
 
 def short_name(metric: str) -> str:
@@ -24,8 +29,8 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     """Print what `measure` returned: one row a representation, one column a metric."""
     protocol = report["protocol"]
     table = Table(
-        title=f"{report['split']} clips, {protocol['crops']} random crops of each,"
-        f" at least {protocol['min_crop']:.0%} long",
+        title=f"{report['split']} clips by protocol {protocol['name']}: {protocol['crops']}"
+        f" random crops of each, at least {protocol['min_crop']:.0%} long",
         box=SIMPLE_HEAD,
         padding=0,  # with it the table keeps within 80 columns
     )
@@ -43,8 +48,9 @@ def print_report(report: dict[str, Any], console: Console) -> None:
         table.add_row(label, *cells, end_section=label == "learned")
     console.print(table)
     console.print(
-        "acc@f: phase accuracy of a linear classifier given the share f of training clips; R²:"
-        " phase progression; tau: Kendall's; p@K: precision of the K nearest frames.",
+        f"acc@f: phase accuracy by {_CLASSIFIERS[protocol['classifier']]} given the share f of"
+        " training clips; R²: phase progression; tau: Kendall's, every"
+        f" {protocol['tau_stride']} frames; p@K: precision of the K nearest frames.",
         style="dim",
     )
     for name, reason in report["skipped"].items():

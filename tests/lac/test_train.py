@@ -103,9 +103,13 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
 def test_a_run_is_evaluated_again_and_on_other_clips(finished, cache, capsys, tmp_path):
     run, _ = finished
     evaluate.main([str(run), "--split", "train", "--checkpoint", "best", "--protocol.crops", "1"])
-    assert "train clips, 1 random crops" in capsys.readouterr().out
+    assert "train clips by protocol custom: 1 random crops" in capsys.readouterr().out
     recorded = json.loads((run / "evaluation.json").read_text())
     assert (recorded["split"], recorded["protocol"]["crops"]) == ("train", 1)
+    assert recorded["protocol"]["name"] == "custom"
+    evaluate.main([str(run), "--protocol", "carl"])
+    assert "by protocol carl" in capsys.readouterr().out
+    assert json.loads((run / "evaluation.json").read_text())["protocol"]["name"] == "carl"
     (drawn,) = (cache / "rendered").iterdir()
     other = tmp_path / "other"
     other.mkdir()
