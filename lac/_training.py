@@ -30,6 +30,8 @@ class EmbeddingModule(lightning.LightningModule):
         At the end of the warm-up, > 0.
     loss_learning_rate : float
         The same for the parameters of the loss, > 0.
+    backbone_learning_rate : float, optional
+        The same for the encoder's backbone, > 0, for one that comes trained; null: as the rest.
     weight_decay : float
         >= 0.
     warmup : float
@@ -48,6 +50,7 @@ class EmbeddingModule(lightning.LightningModule):
         loss: Loss = lazy_instance(LacLoss),  # noqa: B008
         learning_rate: float = 1e-3,
         loss_learning_rate: float = 1e-2,
+        backbone_learning_rate: float | None = None,
         weight_decay: float = 1e-2,
         warmup: float = 0.05,
     ):
@@ -56,8 +59,9 @@ class EmbeddingModule(lightning.LightningModule):
         for name, value in (
             ("learning_rate", learning_rate),
             ("loss_learning_rate", loss_learning_rate),
+            ("backbone_learning_rate", backbone_learning_rate),
         ):
-            if not (value > 0 and math.isfinite(value)):
+            if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"`{name}` must be > 0 and finite, got {value}")
         if not (weight_decay >= 0 and math.isfinite(weight_decay)):
             raise ValueError(f"`weight_decay` must be >= 0 and finite, got {weight_decay}")
@@ -67,6 +71,7 @@ class EmbeddingModule(lightning.LightningModule):
         self.loss = loss
         self.learning_rate = learning_rate
         self.loss_learning_rate = loss_learning_rate
+        self.backbone_learning_rate = backbone_learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
         self._seed = 0
@@ -119,12 +124,23 @@ class EmbeddingModule(lightning.LightningModule):
             )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW in three groups, and the schedule by step."""
-        named = [p for p in self.encoder.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in named if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in named if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        """Return AdamW in groups, and the schedule by step."""
+        named = [(n, p) for n, p in self.encoder.named_parameters() if p.requires_grad]
+        own_rate = self.backbone_learning_rate
+        parts = [(named, self.learning_rate)]
+        if own_rate is not None:
+            parts = [
+                ([(n, p) for n, p in named if not n.startswith("backbone.")], self.learning_rate),
+                ([(n, p) for n, p in named if n.startswith("backbone.")], own_rate),
+            ]
+        groups: list[dict[str, Any]] = []
+        for part, rate in parts:
+            matrices = [p for _, p in part if p.ndim > 1]
+            vectors = [p for _, p in part if p.ndim <= 1]
+            groups += [
+                {"params": matrices, "weight_decay": self.weight_decay, "lr": rate},
+                {"params": vectors, "weight_decay": 0.0, "lr": rate},
+            ]
         learned = [p for p in self.loss.parameters() if p.requires_grad]
         if learned:
             groups.append({"params": learned, "weight_decay": 0.0, "lr": self.loss_learning_rate})

@@ -29,6 +29,10 @@ def main(args: Sequence[str] | None = None) -> None:
         report = run.read_metrics()
         if report is None:
             cli.datamodule.setup("fit")
+            if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
+                raise ValueError(
+                    f"`patience` must be null without validation clips, got {cli.config.patience}"
+                )
     except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
         sys.exit(f"error: {error}")
     if report is not None:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 ALIASES = {"resnet50": "microsoft/resnet-50"}
 _IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
 _CHUNK = 32  # frames in one pass: bounds memory
-_POOL = 8  # side of cached maps, at most
+_POOL = 4  # side of cached maps, at most: 32 KiB a frame for 1024 channels
 
 
 def load_pretrained(name: str) -> tuple[nn.Module, Mapping[str, Any]]:
@@ -172,7 +172,7 @@ class PretrainedExtractor:
         self._backbone = backbone.eval()
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """Return features, float16 (T, C, h, w) with h, w <= 8, of uint8 frames (T, 3, H, W)."""
+        """Return features, float16 (T, C, h, w) with h, w <= 4, of uint8 frames (T, 3, H, W)."""
         return np.concatenate(
             [self._features(frames[t : t + _CHUNK]) for t in range(0, len(frames), _CHUNK)]
         )

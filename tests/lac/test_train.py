@@ -3,18 +3,22 @@
 import inspect
 import json
 import math
+import pickle
+import shutil
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
-from runs import finish, load, logged, start
+from runs import TINY, finish, load, logged, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lac.losses
 from lac import evaluate, train
 from lac._configuration import RunCLI
-from lac.data import read_video
+from lac._training import EmbeddingModule
+from lac.data import ClipDataModule, Rendered, read_video
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +139,14 @@ def test_bad_input_is_one_error_before_training(options, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_patience_needs_validation_clips(cache, tmp_path):
+    options = [*TINY, "--patience=2", "--data.rendered.val=0", f"--data.cache={cache}"]
+    with pytest.raises(SystemExit) as refusal:
+        train.main(["--run", str(tmp_path / "run"), *options])
+    assert "`patience` must be null without validation clips" in str(refusal.value)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_does_not_go_on_with_other_settings(finished):
     run, _ = finished
     with pytest.raises(SystemExit) as refusal:
@@ -142,7 +154,7 @@ def test_a_run_does_not_go_on_with_other_settings(finished):
     assert "`model.weight_decay` must be as the run" in str(refusal.value)
 
 
-@pytest.mark.parametrize("preset", ["rendered", "lac/configs/grid.yaml"])
+@pytest.mark.parametrize("preset", ["rendered", "lac/configs/grid.yaml", "pouring", "penn_action"])
 def test_presets_are_found_wherever_lac_is_installed(preset, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
@@ -181,6 +193,19 @@ def test_lower_precision_trains_about_the_same(finished, cache, tmp_path):
     assert losses[0] == pytest.approx(logged(finished[0], "train/loss")[0], rel=0.02)
 
 
+def test_a_backbone_may_learn_slower_than_the_rest():
+    module = EmbeddingModule(backbone_learning_rate=1e-5, warmup=0.0)
+    module.trainer = SimpleNamespace(estimated_stepping_batches=10)
+    optimizer = module.configure_optimizers()["optimizer"]
+    slow = {id(p) for p in module.encoder.backbone.parameters()}
+    for group in optimizer.param_groups:
+        backbone = {id(p) in slow for p in group["params"]}
+        assert len(backbone) == 1
+        assert (group["lr"] == 1e-5) is backbone.pop()
+    counted = sum(len(group["params"]) for group in optimizer.param_groups)
+    assert counted == len(list(module.parameters()))
+
+
 @pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
 @pytest.mark.parametrize("name", ["SclLoss", "TccLoss", "TcnLoss", "LavLoss", "GtaLoss"])
 def test_a_loss_chosen_by_name_has_its_own_defaults(name, tmp_path):
@@ -188,6 +213,23 @@ def test_a_loss_chosen_by_name_has_its_own_defaults(name, tmp_path):
     cli = RunCLI(["--config=rendered", f"--run={tmp_path}", f"--model.loss=lac.losses.{name}"])
     own = inspect.signature(getattr(lac.losses, name)).parameters
     assert cli.config.model.loss.init_args.as_dict() == {k: p.default for k, p in own.items()}
+
+
+def test_the_pouring_preset_runs_on_its_layout(cache, tmp_path):
+    data = ClipDataModule(rendered=Rendered(train=3, val=2, size=32), cache=cache)
+    data.setup()
+    (tmp_path / "videos").mkdir()
+    for split in ("train", "val"):
+        entries = []
+        for clip in data.collection.select(split):
+            shutil.copy(clip.path, tmp_path / "videos")
+            entries.append(
+                {"name": clip.name, "seq_len": len(clip.phase), "frame_label": clip.phase}
+            )
+        (tmp_path / f"{split}.pkl").write_bytes(pickle.dumps(entries))
+    small = ["--model.encoder.backbone=small", "--model.encoder.stage=-1", "--data.frames=12"]
+    options = ["--config=pouring", f"--data.root={tmp_path}", *small, "--trainer.max_epochs=1"]
+    assert "by protocol carl" in finish(start(tmp_path / "run", cache, *options))
 
 
 def test_evaluate_refuses_what_is_no_run(tmp_path):
