@@ -128,7 +128,8 @@ def _names(groups: Sequence[tuple]) -> list[str]:
         for key in sorted(own.keys() | set().union(*settings)):
             peers = same_loss if key.startswith(_LOSS) else settings
             if key in own and len({other.get(key) for other in peers}) > 1:
-                words.append(f"{key.rpartition('.')[2]}={own[key]}")
+                word = own[key].isidentifier()  # a choice by name tells what it chooses
+                words.append(own[key] if word else f"{key.rpartition('.')[2]}={own[key]}")
         names.append(" ".join(word for word in words if word) or "learned")
     return names
 

@@ -29,17 +29,23 @@ def write_run(path, *, seed=0, loss="LacLoss", settings=None, accuracy=0.5, **re
 
 def test_runs_that_differ_by_seed_share_a_row_with_mean_and_spread(tmp_path, capsys):
     runs = [
-        write_run(tmp_path / "a0", seed=0, settings={"alignment": "score"}, accuracy=0.6),
-        write_run(tmp_path / "a1", seed=1, settings={"alignment": "score"}, accuracy=0.8),
-        write_run(tmp_path / "b0", seed=0, settings={"alignment": "none"}, accuracy=0.65),
+        write_run(
+            tmp_path / "a0", seed=0, settings={"alignment": "score", "weight": 0.2}, accuracy=0.6
+        ),
+        write_run(
+            tmp_path / "a1", seed=1, settings={"alignment": "score", "weight": 0.2}, accuracy=0.8
+        ),
+        write_run(
+            tmp_path / "b0", seed=0, settings={"alignment": "none", "weight": 0.1}, accuracy=0.65
+        ),
         write_run(tmp_path / "c0", seed=0, loss="SclLoss", accuracy=0.9),
     ]
     compare.main([*runs, "-o", str(tmp_path / "out")])
     rows = (tmp_path / "out" / "comparison.md").read_text().splitlines()[4:]
     assert rows == [
         "| Scl | 1 | **0.900** | **0.900** |",
-        "| Lac alignment=score | 2 | 0.700 (0.141) | **0.900** |",
-        "| Lac alignment=none | 1 | 0.650 | **0.900** |",
+        "| Lac score weight=0.2 | 2 | 0.700 (0.141) | **0.900** |",
+        "| Lac none weight=0.1 | 1 | 0.650 | **0.900** |",
         "| time only |  | 0.550 | 0.999 |",
     ]
     assert "Scl" in capsys.readouterr().out
