@@ -43,13 +43,18 @@ def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics"
     ------
     FileNotFoundError
         If the run is not finished, or has not been evaluated.
+    ValueError
+        If there was nothing to measure.
     """
     run = RunDirectory(path)
     file = run.metrics if report == "metrics" else run.evaluation
     if not (run.config.exists() and file.exists()):
         raise FileNotFoundError(f"`runs` must be finished runs with {file.name}, got {path}")
     settings = yaml.safe_load(run.config.read_text())
-    return Run(path, dict(flat_settings(settings)), json.loads(file.read_text()))
+    measured = json.loads(file.read_text())
+    if not measured["metrics"]:
+        raise ValueError(f"`runs` must have been measured, got {path}: {measured['note']}")
+    return Run(path, dict(flat_settings(settings)), measured)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -12,8 +12,14 @@ from matplotlib.figure import Figure
 from lac.evaluation._report import short_name
 
 Values = dict[str, list[float]]  # of every run, by metric
-_FREE = {"seed_everything", "threads", "data.cache", "data.workers"}  # free within a group
-_DATA = ("data.source", "data.root", "data.rendered.")
+_FREE = {
+    "seed_everything",
+    "threads",
+    "figures_every",
+    "data.cache",
+    "data.workers",
+}  # free within a group
+_DATA = ("data.source", "data.root", "data.action", "data.rendered.")
 _LOSS = "model.loss."
 
 

@@ -82,9 +82,14 @@ class GtaLoss(Loss):
     ) -> dict[str, torch.Tensor]:
         """Return `loss` and its terms `alignment` and `cycle`."""
         first, second = choose_pairs(embeddings, times, mask, self.pairs)
-        cost, forth = self._align(first, second)
-        cost_back, back = self._align(second, first)
-        alignment = (cost + cost_back).mean()
+        # Both directions in one batch: the diagonals of the tables are walked once.
+        here, there = (
+            Sequences(*(torch.cat(sides) for sides in zip(*pair, strict=True)))
+            for pair in ((first, second), (second, first))
+        )
+        cost, leads = self._align(here, there)
+        forth, back = leads.chunk(2)
+        alignment = 2 * cost.mean()
         cycle = self._cycle(forth @ back, first.mask)
         return {
             "loss": cycle + self.alignment_weight * alignment,

@@ -69,10 +69,12 @@ def test_runs_measured_otherwise_or_twice_or_not_at_all_are_refused(tmp_path):
     one = write_run(tmp_path / "one")
     other = write_run(tmp_path / "other", seed=1, protocol={"crops": 1, "min_crop": 1.0})
     again = write_run(tmp_path / "again")
+    alone = write_run(tmp_path / "alone", metrics={}, note="one clip alone")
     for runs, message in (
         ([one, other], "`runs` on the same clips must have the same protocol"),
         ([one, again], "`runs` must differ in settings or seed"),
         ([one, str(tmp_path / "none")], "`runs` must be finished runs"),
+        ([one, alone], "`runs` must have been measured"),
     ):
         with pytest.raises(SystemExit) as refusal:
             compare.main([*runs, "-o", str(tmp_path / "out")])
