@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lac.evaluation._report import short_name
+from lac.evaluation._report import seen_as, short_name
 
 Values = dict[str, list[float]]  # of every run, by metric
 _FREE = {
@@ -117,10 +117,7 @@ def _title(run: Run) -> str:
     place = "" if source == "rendered" or root is None else f" {Path(root).name}"
     protocol = run.report["protocol"]
     name = f"protocol {protocol['name']}, " if "name" in protocol else ""
-    return (
-        f"{source}{place}: {run.report['split']} clips, {name}{protocol['crops']} crops of"
-        f" at least {protocol['min_crop']:.0%}"
-    )
+    return f"{source}{place}: {run.report['split']} clips, {name}{seen_as(protocol)}"
 
 
 def _names(groups: Sequence[tuple]) -> list[str]:

@@ -1,5 +1,6 @@
 """Print metrics as a table."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -25,12 +26,18 @@ def short_name(metric: str) -> str:
     return _TITLES[title] + (f"@{at}" if at else "")
 
 
+def seen_as(protocol: Mapping[str, Any]) -> str:
+    """Say how much of a clip is seen by a protocol."""
+    if protocol["min_crop"] == 1:
+        return "whole"
+    return f"{protocol['crops']} random crops of each, at least {protocol['min_crop']:.0%} long"
+
+
 def print_report(report: dict[str, Any], console: Console) -> None:
     """Print what `measure` returned: one row a representation, one column a metric."""
     protocol = report["protocol"]
     table = Table(
-        title=f"{report['split']} clips by protocol {protocol['name']}: {protocol['crops']}"
-        f" random crops of each, at least {protocol['min_crop']:.0%} long",
+        title=f"{report['split']} clips by protocol {protocol['name']}: {seen_as(protocol)}",
         box=SIMPLE_HEAD,
         padding=0,  # with it the table keeps within 80 columns
     )
@@ -49,8 +56,8 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(
         f"acc@f: phase accuracy by {_CLASSIFIERS[protocol['classifier']]} given the share f of"
-        " training clips; R²: phase progression; tau: Kendall's, every"
-        f" {protocol['tau_stride']} frames; p@K: precision of the K nearest frames.",
+        " training clips; R²: phase progression; tau: Kendall's, at stride"
+        f" {protocol['tau_stride']}; p@K: precision of the K nearest frames.",
         style="dim",
     )
     for name, reason in report["skipped"].items():
