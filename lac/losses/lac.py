@@ -162,6 +162,11 @@ class LacLoss(Loss):
         """Return the penalties of opening and extending a gap between two views."""
         raw: tuple[torch.Tensor, torch.Tensor] = (self.raw_gap_open, self.raw_gap_extend)
         if self.predict is not None:
+            if embeddings.shape[-1] != self.predict.in_features:
+                raise ValueError(
+                    f"`dimension` must be that of embeddings, {embeddings.shape[-1]},"
+                    f" got {self.predict.in_features}"
+                )
             rows, columns = self.predict(embeddings).unbind(1)  # (B, T, 2) each
             opening, extending = (
                 (F.softplus(value + columns[..., k]), F.softplus(value + rows[..., k]))

@@ -193,8 +193,10 @@ def test_other_penalties_start_as_scalars_and_learn(penalties, alignment):
     assert learned.grad.abs().sum() > 0
 
 
-def test_a_table_smaller_than_the_views_is_refused_by_name():
+def test_penalties_of_another_size_than_the_views_are_refused_by_name():
     embeddings, times, mask = two_views()
+    with pytest.raises(ValueError, match="`dimension` must be that of embeddings"):
+        LacLoss(penalties="embedding")(embeddings.float(), times.float(), mask)
     with pytest.raises(ValueError, match="`frames` of the table must be at least"):
         LacLoss(penalties="table", frames=5)(embeddings.float(), times.float(), mask)
 
