@@ -24,6 +24,7 @@ from lac._logging import FigureLogger, RunCSVLogger
 from lac._run import AtomicCheckpointIO, RunDirectory, next_run
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule, read_features, read_source
+from lac.data.sources import recognise
 
 _PRESETS = files("lac") / "configs"
 
@@ -101,12 +102,9 @@ class RunCLI(LightningCLI):
         """Build what a run was started with, on other clips if `root` is given."""
         if not run.config.exists():
             raise FileNotFoundError(f"`run` must be a run directory of lac.train, got {run.path}")
-        other = [] if root is None else ["--data.root", str(root)]
-        if (
-            root is not None
-            and yaml.safe_load(run.config.read_text())["data"]["source"] == "rendered"
-        ):
-            other += ["--data.source", "folder"]
+        other = []
+        if root is not None:
+            other = ["--data.source", recognise(root) or "folder", "--data.root", str(root)]
         return cls(["--config", str(run.config), *other])
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

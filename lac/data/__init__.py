@@ -1,7 +1,7 @@
 """Where clips come from, how two views of a clip are drawn, and how they are batched."""
 
 from lac.data._clips import Clip, Collection
-from lac.data._video import Video, VideoError, read_video, write_video
+from lac.data._video import Video, VideoError, read_video, resize, write_video
 from lac.data.augment import Augmentation
 from lac.data.features import read_features
 from lac.data.folder import read_folder
@@ -25,5 +25,6 @@ __all__ = [
     "read_source",
     "read_video",
     "render",
+    "resize",
     "write_video",
 ]

@@ -39,8 +39,10 @@ class Video:
 def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     """Decode every frame of the best video stream of a file.
 
-    Frames are counted by decoding. Rotation written in the file and pixels that are not square
-    are applied. Metadata in another encoding than UTF-8 is tolerated.
+    Frames are counted by decoding, so a file that was cut short gives the frames it has. A file
+    with pictures that the decoder says it could only patch is refused. Rotation written in the
+    file and pixels that are not square are applied. Metadata in another encoding than UTF-8 is
+    tolerated.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     Raises
     ------
     VideoError
-        If the file is missing, is no video, holds no frame, or breaks while it is decoded.
+        If the file is missing, is no video, holds no frame, or has a damaged one.
     """
     if size is not None and size < 2:
         raise ValueError(f"`size` must be >= 2 pixels, got {size}")
@@ -74,6 +76,8 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
             aspect = float(stream.sample_aspect_ratio or 1)
             for frame in container.decode(stream):
                 assert isinstance(frame, av.VideoFrame)
+                if frame.is_corrupt:
+                    raise VideoError(f"{path}: frame {len(frames)} is damaged in the file")
                 first = frames[0] if frames else None
                 frames.append(upright_rgb(frame, aspect=aspect, size=size, first=first))
                 seconds.append(frame.time)
@@ -84,6 +88,54 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     if not frames:
         raise VideoError(f"{path}: no frame could be decoded (empty video)")
     return Video(np.stack(frames), _increasing_times(path, seconds, rate))
+
+
+def claimed_frames(path: Path) -> int | None:
+    """Return how many frames a header claims, None if it claims none; only good for a warning."""
+    with av.open(path, metadata_errors="ignore") as container:
+        stream = container.streams.best("video")
+        if not isinstance(stream, av.VideoStream):
+            return None
+        if stream.frames:
+            return stream.frames
+        rate = stream.guessed_rate or stream.average_rate
+        seconds = container.duration / av.time_base if container.duration else None
+        return round(seconds * float(rate)) if seconds and rate else None
+
+
+def resize(frames: np.ndarray, *, size: int) -> np.ndarray:
+    """Bring frames to the size of training, as `read_video` does while it decodes.
+
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (T, 3, H, W)
+        RGB.
+    size : int
+        Side in pixels (>= 2) of the square frames returned.
+
+    Returns
+    -------
+    ndarray of uint8, shape (T, 3, size, size)
+        `frames` itself if they are of that size.
+
+    Raises
+    ------
+    ValueError
+        If `size` is too small.
+    """
+    if size < 2:
+        raise ValueError(f"`size` must be >= 2 pixels, got {size}")
+    if frames.shape[2:] == (size, size):
+        return frames
+    pictures = np.ascontiguousarray(frames.transpose(0, 2, 3, 1))
+    return np.stack(
+        [
+            upright_rgb(
+                av.VideoFrame.from_ndarray(picture, format="rgb24"), aspect=1, size=size, first=None
+            )
+            for picture in pictures
+        ]
+    )
 
 
 def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> None:

@@ -13,9 +13,9 @@ from torch import distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lac.data._clips import Clip, Collection, Content
-from lac.data._pictures import read_pictures
+from lac.data._content import check_length, read_frames
 from lac.data._progress import progress
-from lac.data._video import DECODING, VideoError, read_video
+from lac.data._video import DECODING, VideoError
 from lac.data.augment import AUGMENTING, Augmentation
 from lac.data.cache import ArrayCache, default_directory
 from lac.data.features import read_features
@@ -186,7 +186,7 @@ class ClipDataModule(lightning.LightningDataModule):
         good = []
         for clip in progress(collection.clips, "Reading clips"):
             try:
-                _check_length(clip, self._prepare(clip))
+                check_length(clip, self._prepare(clip))
             except (ValueError, OSError) as error:
                 if self.on_error == "refuse":
                     raise
@@ -251,17 +251,11 @@ class ClipDataModule(lightning.LightningDataModule):
         if self.source == "features":
             raise RuntimeError(f"clips of features have no frames, asked for those of {clip.name}")
 
-        def compute() -> np.ndarray:
-            if clip.path.is_dir():
-                return read_pictures(clip.path, size=size)
-            return read_video(clip.path, size=size).frames
-
-        try:
-            return self.cache.get(clip.path, f"frames {DECODING} {size}", compute)
-        except FileNotFoundError as error:
-            if clip.path.exists():
-                raise
-            raise VideoError(f"{clip.path}: no such file") from error
+        if not clip.path.exists():  # before its content is asked for as a key
+            raise VideoError(f"{clip.path}: no such file")
+        return self.cache.get(
+            clip.path, f"frames {DECODING} {size}", lambda: read_frames(clip.path, size=size)
+        )
 
     def _given(self, clip: Clip) -> np.ndarray:
         """Return the features of source `"features"`, read once."""
@@ -307,17 +301,6 @@ class ClipDataModule(lightning.LightningDataModule):
             sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-        )
-
-
-def _check_length(clip: Clip, length: int) -> None:
-    """Refuse a clip that is too short or labelled for another length."""
-    if length < 2:
-        raise ValueError(f"{clip.path}: a clip must have at least 2 frames, got {length}")
-    if clip.phase is not None and len(clip.phase) != length:
-        raise ValueError(
-            f"{clip.path}: `phase` must have one label per decoded frame,"
-            f" got {len(clip.phase)} labels for {length} frames"
         )
 
 

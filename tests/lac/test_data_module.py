@@ -131,8 +131,8 @@ def test_validation_batches_are_the_same_in_every_epoch(cache):
 def test_no_clip_is_decoded_twice(cache, tmp_path, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        "lac.data.module.read_video",
-        lambda path, size: decoded.append(path) or read_video(path, size=size),
+        "lac.data.module.read_frames",
+        lambda path, size: decoded.append(path) or read_video(path, size=size).frames,
     )
     root = open_data(cache).root
     for _ in range(2):
@@ -231,6 +231,25 @@ def test_a_broken_video_among_good_ones_is_named(tmp_path):
         open_data(tmp_path / "cache", source="folder", root=root)
 
 
+def test_bad_files_among_good_ones_are_left_out_on_request(tmp_path):
+    labels = {"phase_names": ["x"], "clips": {"d": {"phase": [0] * 3}}}
+    root = clips_of(tmp_path / "data", {"a": 4, "c": 1, "d": 4, "e": 5}, labels)
+    (root / "clips" / "b.mp4").write_bytes(b"broken")
+    data = open_data(tmp_path / "cache", source="folder", root=root, on_error="skip")
+    assert [clip.name for clip in data.collection.clips] == ["a", "e"]
+    reasons = dict(
+        zip("bcd", ("decoding failed", "at least 2 frames", "one label per"), strict=True)
+    )
+    assert data.left_out.keys() == {str(root / "clips" / f"{name}.mp4") for name in reasons}
+    for name, reason in reasons.items():
+        assert reason in data.left_out[str(root / "clips" / f"{name}.mp4")]
+    assert sum(len(batch["clip"]) for batch in epoch(data, 0)) == 2
+    for name in "ae":
+        (root / "clips" / f"{name}.mp4").write_bytes(b"broken too")
+    with pytest.raises(ValueError, match="a training clip that can be used, got none"):
+        open_data(tmp_path / "cache", source="folder", root=root, on_error="skip")
+
+
 def test_training_needs_a_training_clip_and_evaluation_does_not(tmp_path):
     root = clips_of(tmp_path / "data", {"a": 4}, {"split": {"val": ["a"]}})
     data = ClipDataModule(source="folder", root=root, cache=tmp_path / "cache")
@@ -247,6 +266,7 @@ def test_training_needs_a_training_clip_and_evaluation_does_not(tmp_path):
     [
         ({"source": "folder"}, "`root` must name a folder when `source` is 'folder', got None"),
         ({"source": "web"}, "`source` must be one of rendered, folder, .*, got 'web'"),
+        ({"on_error": "hope"}, "`on_error` must be 'refuse' or 'skip', got 'hope'"),
         ({"batch_size": 0}, "`batch_size` must be >= 1, got 0"),
         ({"image_size": 4}, "`image_size` must be >= 8, got 4"),
         ({"pairs_per_clip": 0}, "`pairs_per_clip` must be >= 1, got 0"),

@@ -6,42 +6,15 @@ import json
 import pickle
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
-from scipy.io import savemat
+from layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
 
-from lac.data import ClipDataModule, read_features, read_source, read_video, write_video
-from lac.data.pickled import ACTIONS
+from lac.data import ClipDataModule, read_features, read_source, read_video
 from lac.data.sources import LAYOUTS, recognise
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-
-
-def noise(length, *, side=16):
-    return np.random.default_rng(length).integers(0, 256, (length, 3, side, side), np.uint8)
-
-
-def entry(root, number, name, labels, **changes):
-    """Write a video, and return its record as CARL's converter makes it."""
-    (root / "videos").mkdir(parents=True, exist_ok=True)
-    write_video(root / "videos" / f"{name}.mp4", noise(len(labels)), fps=25)
-    return {
-        "id": number,
-        "video_file": f"videos/{name}.mp4",
-        "frame_label": torch.tensor(labels),
-        "seq_len": len(labels),
-        "name": name,
-    } | changes
-
-
-def dump(root, protocol=4, **splits):
-    root.mkdir(exist_ok=True)
-    for split, content in splits.items():
-        with (root / f"{split}.pkl").open("wb") as stream:
-            pickle.dump(content, stream, protocol=protocol)
-    return root
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -65,21 +38,6 @@ def test_pouring_is_read_as_distributed(tmp_path, protocol, kind):
     assert data.collection.phase_names == ("phase 0", "phase 1", "phase 2")
     assert all(c.phase.tolist() == labels[c.name] and c.phase.dtype == np.int64 for c in clips)
     assert all(len(data.load(c)) == len(labels[c.name]) for c in clips)
-
-
-def penn_action(root):
-    """Write two actions of Penn Action in CARL's layout."""
-
-    def part(prefix, *actions):
-        entries = [
-            entry(root, i, f"{prefix}{i}_{action}", [0, 1, 1])
-            | {"action_label": ACTIONS.index(action)}
-            for i, action in enumerate(actions)
-        ]
-        places = [[i for i, a in enumerate(actions) if a == action] for action in ACTIONS]
-        return entries, places
-
-    return dump(root, train=part("000", "squat", "bowl", "squat"), val=part("001", "bowl"))
 
 
 def test_penn_action_is_read_as_distributed_whole_or_one_action(tmp_path):
@@ -195,26 +153,6 @@ def test_pickles_of_another_form_are_refused(tmp_path, content, message):
         read_source("pouring", tmp_path)
 
 
-def penn_action_raw(root):
-    """Write two clips as the authors of Penn Action do."""
-    (root / "labels").mkdir(parents=True)
-    for name, action, train, count in (("0001", "squat", 1, 3), ("0002", "bowl", -1, 4)):
-        folder = root / "frames" / name
-        folder.mkdir(parents=True)
-        for number, image in enumerate(noise(count, side=32), 1):
-            with av.open(folder / f"{number:06d}.jpg", "w", format="image2") as container:
-                stream = container.add_stream("mjpeg", options={"update": "1"})
-                stream.height, stream.width, stream.pix_fmt = 32, 32, "yuvj420p"
-                picture = np.ascontiguousarray(image.transpose(1, 2, 0))
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-                container.mux(stream.encode())
-        savemat(
-            root / "labels" / f"{name}.mat",
-            {"action": action, "train": train, "nframes": count, "pose": "left"},
-        )
-    return root
-
-
 def test_raw_penn_action_is_read_from_pictures_and_labels(tmp_path):
     root = penn_action_raw(tmp_path / "data")
     assert recognise(root) == "penn_action_raw"
@@ -267,15 +205,6 @@ def test_grid_speakers_and_pauses_are_told_apart(tmp_path):
     (tmp_path / "s2" / "align" / "a.align").unlink()
     with pytest.raises(ValueError, match=r"an .align file for every .mpg, got none for .*s2/a.mpg"):
         read_source("grid", tmp_path)
-
-
-def features_folder(root, arrays, labels=None):
-    (root / "features").mkdir(parents=True)
-    for name, array in arrays.items():
-        np.save(root / "features" / f"{name}.npy", array)
-    if labels is not None:
-        (root / "labels.json").write_text(json.dumps(labels))
-    return root
 
 
 def test_features_reach_the_batch_unchanged(tmp_path):

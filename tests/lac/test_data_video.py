@@ -1,5 +1,6 @@
 """Decoding: frames are counted by decoding, shown upright, and a bad file is named."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -127,6 +128,69 @@ def test_frames_and_sizes_that_cannot_be_are_refused(tmp_path, bands):
             write_video(tmp_path / "a.mp4", wrong)
     with pytest.raises(ValueError, match="`size` must be >= 2 pixels, got 1"):
         read_video(tmp_path / "a.mp4", size=1)
+
+
+def encode(path, frames, times, **metadata):
+    """Write frames at given times, in ticks of 1/90000 s."""
+    with av.open(path, "w") as container:
+        container.metadata.update(metadata)
+        stream = container.add_stream("libx264", rate=25, options={"g": "4"})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[2:], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 90000)
+        for image, time in zip(frames, times, strict=True):
+            picture = np.ascontiguousarray(image.transpose(1, 2, 0))
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = int(time), Fraction(1, 90000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_variable_frame_rate_gives_the_true_times(tmp_path, bands, suffix):
+    gaps = np.array([1, 1, 5, 1, 2, 2, 30, 1, 1, 3, 1])
+    times = np.concatenate([[0], np.cumsum(gaps)]) / 30
+    encode(tmp_path / f"a.{suffix}", bands, np.rint(times * 90000))
+    video = read_video(tmp_path / f"a.{suffix}")
+    assert len(video.frames) == 12
+    np.testing.assert_allclose(video.times, times, atol=1e-3)  # Matroska counts milliseconds
+
+
+def test_metadata_in_another_encoding_does_no_harm(tmp_path, bands):
+    path = tmp_path / "a.mkv"
+    encode(path, bands, np.arange(12) * 3600, title="marmalade")
+    assert b"marmalade" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"marmalade", b"marmel\xe4de"[:9]))
+    assert len(read_video(path).frames) == 12
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_a_damaged_file_is_refused_by_name_or_gives_the_frames_it_has(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    frames = np.kron(rng.integers(0, 256, (24, 3, 4, 6)), np.ones((8, 8))).astype(np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    encode(path, frames, np.arange(24) * 3600)
+    whole, intact = path.read_bytes(), read_video(path).frames
+    refused = 0
+    for _ in range(30):
+        broken = bytearray(whole)
+        for at in rng.integers(len(whole) // 4, len(whole), 6):
+            broken[at] ^= int(rng.integers(1, 256))
+        path.write_bytes(broken)
+        try:
+            assert len(read_video(path).frames) <= 24
+        except VideoError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused >= 15
+    kept = []
+    for share in (0.3, 0.6, 0.9):
+        path.write_bytes(whole[: int(share * len(whole))])
+        try:
+            kept.append(read_video(path).frames)
+        except VideoError as error:
+            assert str(path) in str(error)
+    for part in kept:  # what a file that was cut short gives is right but for the frame at the cut
+        assert (part != intact[: len(part)]).any((1, 2, 3)).sum() <= 1
 
 
 def test_a_lying_header_and_foreign_metadata_do_no_harm():

@@ -1,0 +1,168 @@
+"""A trained run as a module: frames in, embeddings out."""
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from torch import nn
+
+from lac._run import RunDirectory
+from lac._training import EmbeddingModule
+from lac.data import resize
+
+
+class Embedder(nn.Module):
+    """Embed the frames of a whole video; `lac.load` makes it.
+
+    Parameters
+    ----------
+    module : EmbeddingModule
+        Trained.
+    image_size : int or None
+        Side in pixels of the frames that the encoder was trained on, None if it takes features.
+    channels : int or None
+        Width of those features, None if it takes frames.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        As trained.
+    loss : Loss
+        As trained, with its temperatures and gap penalties.
+    image_size, channels : int or None
+        See above.
+    dimension : int
+        Features of an embedding, D.
+    """
+
+    def __init__(
+        self, module: EmbeddingModule, *, image_size: int | None, channels: int | None = None
+    ):
+        """Take over the parts of a trained module."""
+        super().__init__()
+        self.encoder = module.encoder
+        self.loss = module.loss
+        self.image_size = image_size
+        self.channels = channels
+        self.dimension: int = module.encoder.dimension
+        self.eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def forward(
+        self, frames: np.ndarray | torch.Tensor, times: np.ndarray | None = None
+    ) -> torch.Tensor:
+        """Return the embeddings of all frames of one video.
+
+        Parameters
+        ----------
+        frames : ndarray or Tensor of uint8, shape (T, 3, H, W)
+            RGB. The short side is resized to the size of training and the centre is cut out, as
+            in training. For runs on features: floats of shape (T, C).
+        times : ndarray of float, shape (T,), optional
+            Place of each frame in the video, increasing, in frames as in training; 0, 1, 2, ...
+            if absent. With every third frame of a video give 0, 3, 6, ...
+
+        Returns
+        -------
+        Tensor of float32, shape (T, D), on the module's device
+            Of unit length.
+
+        Raises
+        ------
+        TypeError
+            If `frames` is not uint8 (for runs on features: not of floats).
+        ValueError
+            If a shape is another, or `times` do not increase.
+        """
+        array = frames.numpy(force=True) if isinstance(frames, torch.Tensor) else frames
+        content = self._content(array)
+        device = next(self.encoder.parameters()).device
+        when = np.arange(len(array)) if times is None else np.asarray(times, dtype=np.float64)
+        if when.shape != (len(array),) or (np.diff(when) <= 0).any():
+            raise ValueError(
+                f"`times` must increase, one a frame ({len(array)}), got shape {when.shape}"
+            )
+        place = torch.from_numpy(when).float().to(device)[None]
+        mask = torch.ones(1, len(array), dtype=torch.bool, device=device)
+        return self.encoder(content.to(device)[None], place, mask)[0].float()
+
+    def _content(self, frames: np.ndarray) -> torch.Tensor:
+        """Return what the encoder takes: frames in [0, 1], or features."""
+        if self.image_size is None:
+            if frames.dtype.kind != "f":
+                raise TypeError(f"`frames` must be floats for this run, got {frames.dtype}")
+            if frames.ndim != 2 or frames.shape[1] != self.channels or len(frames) == 0:
+                raise ValueError(
+                    f"`frames` must be (T, {self.channels}) for this run, got {frames.shape}"
+                )
+            return torch.tensor(frames, dtype=torch.float32)
+        if frames.dtype != np.uint8:
+            raise TypeError(f"`frames` must be uint8, got {frames.dtype}")
+        if frames.ndim != 4 or frames.shape[1] != 3 or 0 in frames.shape:
+            raise ValueError(f"`frames` must be (T, 3, H, W), got {frames.shape}")
+        small = resize(frames, size=self.image_size)
+        if self.encoder.extractor is not None:
+            return torch.from_numpy(self.encoder.extractor(small)).float()
+        return torch.tensor(small).float() / 255
+
+
+def load(
+    run: str | PathLike, *, checkpoint: Literal["last", "best"] = "last", device: str = "cpu"
+) -> Embedder:
+    """Load a run of `lac.train` to embed videos with it.
+
+    Parameters
+    ----------
+    run : str or path
+        Run directory. Its clips are not needed.
+    checkpoint : {"last", "best"}
+        Which weights. They are read as plain tensors (`weights_only`): no code in them is run.
+    device : str
+        Where the module computes.
+
+    Returns
+    -------
+    Embedder
+        In evaluation mode.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `run` is no run directory or has no such checkpoint.
+
+    Examples
+    --------
+    ::
+
+        import lac
+        embed = lac.load("runs/rendered-1")
+        z = embed(lac.data.read_video("a.mp4").frames)  # (T, D)
+    """
+    directory = RunDirectory(run)
+    if not directory.config.exists():
+        raise FileNotFoundError(f"`run` must be a run directory of lac.train, got {directory.path}")
+    file = directory.last if checkpoint == "last" else directory.best
+    if not file.exists():
+        raise FileNotFoundError(
+            f"`checkpoint` must be one that {directory.path} has, got {checkpoint!r}"
+        )
+    settings = yaml.safe_load(directory.config.read_text())
+    module = _configured(settings["model"])
+    module.load_state_dict(torch.load(file, map_location="cpu", weights_only=True)["state_dict"])
+    if settings["data"]["source"] == "features":
+        channels = settings["model"]["encoder"]["init_args"]["channels"]
+        return Embedder(module, image_size=None, channels=channels).to(device)
+    extractor = module.encoder.extractor
+    size = settings["data"]["image_size"] if extractor is None else extractor.image_size
+    return Embedder(module, image_size=size).to(device)
+
+
+def _configured(settings: Mapping[str, Any]) -> EmbeddingModule:
+    """Build the module that a run's configuration describes."""
+    parser = ArgumentParser()
+    parser.add_class_arguments(EmbeddingModule, "model")
+    return parser.instantiate_classes(parser.parse_object({"model": settings})).model

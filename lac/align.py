@@ -1,0 +1,213 @@
+"""Align two videos: ``python -m lac.align RUN a.mp4 b.mp4 [-o both.mp4] [--plot align.png]``.
+
+Says which part of the first matches which part of the second, with times. The alignment is local:
+what only one of them shows stays unmatched.
+"""
+
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import PositiveInt
+from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+import fastsw
+from lac._embedder import Embedder, load
+from lac.data import read_video, write_video
+from lac.embed import Embedded, embed_file
+from lac.losses import LacLoss
+
+_SIDE = 256  # pixels of each video in the one side by side
+_BREAK = 5  # skipped frames that end a part and begin the next
+
+
+@dataclass(frozen=True, eq=False)
+class Matching:
+    """How the frames of two videos match.
+
+    Attributes
+    ----------
+    similarity : ndarray of float32, shape (T, U)
+        What was aligned: cosines over a temperature, minus their mean.
+    posterior : ndarray of float32, shape (T, U)
+        Probability that frame t of the first and u of the second are paired.
+    alignment : fastsw.Alignment
+        The best local alignment: pairs of frame numbers, `warp` and more.
+    """
+
+    similarity: np.ndarray
+    posterior: np.ndarray
+    alignment: fastsw.Alignment
+
+    @property
+    def parts(self) -> list[np.ndarray]:
+        """Pairs (K, 2) cut where five or more frames of a video are skipped."""
+        steps = np.diff(self.alignment.pairs, axis=0).max(1, initial=0)
+        return np.split(self.alignment.pairs, np.flatnonzero(steps > _BREAK) + 1)
+
+
+def match(x: np.ndarray, y: np.ndarray, *, settings: LacLoss | None = None) -> Matching:
+    """Align two sequences of embeddings locally.
+
+    The similarity is that of `LacLoss`, less its mean: what matches no better than an average
+    pair of frames should not lengthen the alignment.
+
+    Parameters
+    ----------
+    x, y : ndarray of float32, shapes (T, D) and (U, D)
+        Of unit length.
+    settings : LacLoss, optional
+        Whose temperatures and gap penalties are used. Default: those that `LacLoss` begins with.
+
+    Returns
+    -------
+    Matching
+
+    Examples
+    --------
+    >>> x = np.eye(6, dtype=np.float32)
+    >>> match(x[:4], x[2:]).alignment.pairs.tolist()
+    [[2, 0], [3, 1]]
+    """
+    settings = settings or LacLoss()
+    similarity = x @ y.T / settings.temperature
+    similarity = (similarity - similarity.mean()).astype(np.float32)
+    gap_open, gap_extend = settings.gap_open.item(), settings.gap_extend.item()
+    posterior = fastsw.posterior(
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=settings.alignment_temperature,
+    )
+    best = fastsw.traceback(similarity, gap_open=gap_open, gap_extend=gap_extend)
+    assert isinstance(best, fastsw.Alignment)  # one pair in, one alignment out
+    return Matching(similarity, posterior, best)
+
+
+def settings_of(embedder: Embedder) -> LacLoss:
+    """Return the run's own scoring of alignments if it learned one, else `LacLoss`'s first."""
+    return embedder.loss if isinstance(embedder.loss, LacLoss) else LacLoss()
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Parse the command line, align, print, draw."""
+    parser = ArgumentParser(prog="python -m lac.align", description=__doc__)
+    parser.add_argument("run", type=Path, help="run directory of lac.train")
+    parser.add_argument("a", type=Path, help="a video")
+    parser.add_argument("b", type=Path, help="another")
+    parser.add_argument("--output", "-o", type=Path | None, help="video of both in step")
+    parser.add_argument("--plot", type=Path | None, help="picture of similarity and alignment")
+    parser.add_argument("--pairs", type=Path | None, help="CSV file of all matched frames")
+    parser.add_argument("--every", type=PositiveInt, default=1, help="take every so many frames")
+    parser.add_argument("--checkpoint", type=Literal["last", "best"], default="last")
+    options = parser.parse_args(args)
+    try:
+        embedder = load(options.run, checkpoint=options.checkpoint)
+        if options.output and embedder.image_size is None:
+            raise ValueError(f"`output` must be absent for a run on features, got {options.output}")
+        files = options.a, options.b
+        a, b = (embed_file(embedder, file, every=options.every) for file in files)
+        matching = match(a.embeddings, b.embeddings, settings=settings_of(embedder))
+        _report(matching, files, (a, b), unit="" if embedder.image_size is None else " s")
+        if options.plot:
+            _plot(options.plot, matching, files, (a, b))
+        if options.pairs:
+            _write_pairs(options.pairs, matching, (a, b), options.every)
+        if options.output:
+            _write_video(options.output, matching, files, a.times, options.every)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _report(
+    matching: Matching, files: Sequence[Path], videos: Sequence[Embedded], *, unit: str
+) -> None:
+    """Print which parts match, and what is left over."""
+    console = Console()
+    pairs = matching.alignment.pairs
+    if not len(pairs):
+        console.print("No part of one matches any part of the other.")
+        return
+    table = Table(box=SIMPLE_HEAD)
+    for file in files:
+        table.add_column(file.name)
+    table.add_column("frames paired", justify="right")
+    table.add_column("probability of a pair", justify="right")
+    for part in matching.parts:
+        spans = [
+            f"{video.times[first]:.2f} to {video.times[last]:.2f}{unit}"
+            for video, first, last in zip(videos, part[0], part[-1], strict=True)
+        ]
+        probability = matching.posterior[tuple(part.T)].mean()
+        table.add_row(*spans, str(len(part)), f"{probability:.2f}")
+    console.print(table)
+    for file, video, column in zip(files, videos, pairs.T, strict=True):
+        before, after = column[0], len(video.times) - 1 - column[-1]
+        console.print(
+            f"{file.name}: {before} frames before and {after} after it match nothing,"
+            f" of {len(video.times)}.",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _plot(
+    file: Path, matching: Matching, files: Sequence[Path], videos: Sequence[Embedded]
+) -> None:
+    """Draw similarity, posterior and path, with times along the sides."""
+    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
+    axes = fastsw.plot.alignment(
+        matching.similarity, matching.posterior, matching.alignment, figure.subplots()
+    )
+    for axis, times in ((axes.yaxis, videos[0].times), (axes.xaxis, videos[1].times)):
+        axis.set_major_formatter(partial(_tick, times))
+    axes.set(ylabel=f"time in {files[0].name}", xlabel=f"time in {files[1].name}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=130)
+
+
+def _tick(times: np.ndarray, at: float, _: int) -> str:
+    """Return the time at a place between frames."""
+    return f"{np.interp(at, np.arange(len(times)), times):.2f}"
+
+
+def _write_pairs(file: Path, matching: Matching, videos: Sequence[Embedded], every: int) -> None:
+    """Write one line for each pair of matched frames."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["a_frame", "a_time", "b_frame", "b_time", "probability"])
+        for t, u in matching.alignment.pairs.tolist():
+            times = (f"{video.times[at]:.4f}" for video, at in zip(videos, (t, u), strict=True))
+            a_time, b_time = times
+            probability = f"{matching.posterior[t, u]:.4f}"
+            writer.writerow([t * every, a_time, u * every, b_time, probability])
+
+
+def _write_video(
+    file: Path, matching: Matching, files: Sequence[Path], times: np.ndarray, every: int
+) -> None:
+    """Write the aligned part of the first video beside the second's, warped onto its time."""
+    best = matching.alignment
+    if not len(best):
+        raise ValueError(f"`output` needs a part that matches, got none for {file}")
+    rows = np.arange(best.rows.start, best.rows.stop)
+    columns = np.rint(best.warp(rows)).astype(np.int64)
+    left, right = (read_video(path, size=_SIDE).frames[::every] for path in files)
+    rate = 1 / np.median(np.diff(times)) if len(times) > 1 else 1
+    file.parent.mkdir(parents=True, exist_ok=True)
+    both = np.concatenate([left[rows], right[columns]], axis=3)
+    write_video(file, both, fps=max(1, round(rate)))
+
+
+if __name__ == "__main__":
+    main()

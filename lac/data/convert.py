@@ -1,0 +1,124 @@
+"""Copy clips of any layout into a new folder in the layout `folder`."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from lac.data._clips import SPLITS, Clip, Collection, hold_out
+from lac.data._content import count_frames
+from lac.data._pictures import read_pictures
+from lac.data._progress import progress
+from lac.data._video import SUFFIXES, write_video
+from lac.data.sources import read_source
+
+Importable = Literal["videos", "pouring", "penn_action", "penn_action_raw", "grid"]
+_FPS = 25  # of clips that are pictures: their files tell no time
+
+
+def convert(
+    layout: Importable,
+    source: Path,
+    target: Path,
+    *,
+    action: str | None = None,
+    on_error: Literal["refuse", "skip"] = "refuse",
+) -> dict[str, str]:
+    """Copy clips into `target/clips` and write what is known of them to `target/labels.json`.
+
+    Videos are copied as they are; folders of pictures become H.264 files at 25 frames a second,
+    in their own size (one row or column is cut where it is odd). Every clip is decoded first.
+
+    Parameters
+    ----------
+    layout : {"videos", "pouring", "penn_action", "penn_action_raw", "grid"}
+        Layout of `source`; `"videos"` is any folder with video files in it, at any depth.
+    source : Path
+        The folder; nothing in it is changed.
+    target : Path
+        Folder to make. It appears when all clips are done.
+    action : str, optional
+        For the layouts with several actions: the one that is taken, all if absent.
+    on_error : {"refuse", "skip"}
+        What to do about a clip that cannot be used: stop, or go on without it.
+
+    Returns
+    -------
+    dict of str to str
+        The files that were left out, and why.
+
+    Raises
+    ------
+    FileExistsError
+        If `target` is there already.
+    FileNotFoundError, ValueError
+        If `source` is not in the layout, or a clip in it cannot be used.
+    """
+    if target.exists():
+        raise FileExistsError(f"`target` must be new, got {target}, which is there already")
+    if layout == "videos":
+        collection = _loose_videos(source)
+    else:
+        collection = read_source(layout, source, action=action)
+    left_out: dict[str, str] = {}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".importing-") as parent:
+        folder = Path(parent) / "done"
+        (folder / "clips").mkdir(parents=True)
+        good = []
+        for clip in progress(collection.clips, "Copying"):
+            try:
+                _copy(clip, folder / "clips")
+            except (ValueError, OSError) as error:
+                if on_error == "refuse":
+                    raise
+                left_out[str(clip.path)] = str(error)
+            else:
+                good.append(clip)
+        if not good:
+            raise ValueError(f"`source` must hold a clip that can be used, got none in {source}")
+        labels = _labels(good, collection.phase_names)
+        (folder / "labels.json").write_text(json.dumps(labels))
+        folder.rename(target)
+    return left_out
+
+
+def _loose_videos(source: Path) -> Collection:
+    """Return the videos anywhere in a folder, named after their place in it."""
+    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"`source` must hold videos ({', '.join(SUFFIXES)}), got {source}")
+    named: dict[str, Path] = {}
+    for path in files:
+        name = "-".join(path.relative_to(source).with_suffix("").parts)
+        if name in named:
+            raise ValueError(f"two clips of one name: {named[name]} and {path}")
+        named[name] = path
+    split = hold_out(list(named))
+    return Collection(tuple(Clip(name, path, split[name]) for name, path in named.items()))
+
+
+def _copy(clip: Clip, folder: Path) -> None:
+    """Copy a clip that can be used; encode it if it is pictures."""
+    count_frames(clip)
+    if not clip.path.is_dir():
+        shutil.copyfile(clip.path, folder / f"{clip.name}{clip.path.suffix}")
+        return
+    frames = read_pictures(clip.path)
+    height, width = (side - side % 2 for side in frames.shape[2:])
+    write_video(folder / f"{clip.name}.mp4", frames[..., :height, :width], fps=_FPS)
+
+
+def _labels(clips: list[Clip], phase_names: tuple[str, ...] | None) -> Mapping[str, Any]:
+    """Return what `labels.json` holds."""
+    return {
+        "phase_names": list(phase_names or ()),
+        "split": {split: [clip.name for clip in clips if clip.split == split] for split in SPLITS},
+        "clips": {
+            clip.name: ({} if clip.phase is None else {"phase": clip.phase.tolist()})
+            | ({} if clip.action is None else {"action": clip.action})
+            for clip in clips
+        },
+    }

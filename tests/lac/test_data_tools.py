@@ -1,0 +1,150 @@
+"""`python -m lac.data`: a folder is described, its faults are named, data sets are converted."""
+
+import json
+
+import numpy as np
+import pytest
+from layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
+
+from lac.data import read_folder, read_video, write_video
+from lac.data.__main__ import main
+from lac.data.check import inspect
+from lac.data.convert import convert
+
+
+def clips(root, lengths, labels=None):
+    (root / "clips").mkdir(parents=True)
+    for name, length in lengths.items():
+        write_video(root / "clips" / f"{name}.mp4", noise(length))
+    if labels is not None:
+        (root / "labels.json").write_text(json.dumps(labels))
+    return root
+
+
+def test_a_good_folder_is_described_and_ready(tmp_path, capsys):
+    labels = {"phase_names": ["x", "y"], "clips": {"a": {"phase": [0, 0, 1]}}}
+    root = clips(tmp_path, dict.fromkeys("abcdefghij", 3), labels)
+    with pytest.raises(SystemExit) as end:
+        main(["check", str(root)])
+    assert end.value.code == 0
+    output = capsys.readouterr().out
+    assert "layout folder" in output and "10 clips: 8 train, 2 val" in output
+    assert "30 frames; 3 to 3 in a clip" in output and "1 labelled clips, 2 phases: x, y" in output
+    assert f"--data.source folder --data.root {root}" in output and "wrong" not in output
+
+
+def test_every_fault_of_a_folder_is_named_at_once(tmp_path, capsys):
+    labels = {
+        "phase_names": ["x", "never"],
+        "split": {"train": ["a", "b", "c", "d"]},
+        "clips": {"a": {"phase": [0, 0]}},
+    }
+    root = clips(tmp_path, {"a": 3, "b": 1, "c": 4, "e": 4}, labels)
+    (root / "clips" / "d.mkv").write_bytes(b"no video")
+    with pytest.raises(SystemExit) as end:
+        main(["check", str(root)])
+    assert end.value.code == 1
+    output = capsys.readouterr().out
+    for part in (
+        "`split` leaves out 1 clips: e",
+        "a.mp4: `phase` must have one label per decoded frame, got 2 labels for 3 frames",
+        "b.mp4: a clip must have at least 2 frames, got 1",
+        "d.mkv: decoding failed at frame 0",
+        "No frame is labelled never",
+        "at least two clips of val, got 0",
+        "--data.on_error skip",
+    ):
+        assert part in output, part
+    assert "Ready" not in output
+
+
+def test_a_file_cut_short_is_noted(tmp_path):
+    root = clips(tmp_path, {"a": 20, "b": 20})
+    write_video(root / "clips" / "c.mkv", noise(20))
+    whole = (root / "clips" / "c.mkv").read_bytes()
+    (root / "clips" / "c.mkv").write_bytes(whole[: len(whole) // 2])
+    inspection = inspect(root)
+    assert inspection.usable
+    assert any("its header says 20 frames" in f.problem for f in inspection.findings)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem", "remedy"),
+    [
+        (lambda root: root / "missing", "is no folder", "path of a folder"),
+        (lambda root: root, "No layout that is known", "features/ with .npy"),
+        (
+            lambda root: write_video(root / "a.mp4", noise(3)) or root,
+            "videos, but not in a layout",
+            "import videos",
+        ),
+        (
+            lambda root: np.save(root / "a.npy", np.zeros((3, 2))) or root,
+            "arrays, but not in a layout",
+            "features",
+        ),
+        (lambda root: clips(root, {"a": 3}, []), "must be an object", "labels.json"),
+        (lambda root: dump(root, train=[print]), "global builtins.print", "Correct"),
+        (lambda root: dump(root, train=[]), "without val.pkl", "'pouring' holds train.pkl"),
+    ],
+)
+def test_a_folder_that_is_no_source_is_told_what_to_do(tmp_path, make, problem, remedy):
+    inspection = inspect(make(tmp_path))
+    assert not inspection.usable
+    (finding,) = inspection.findings
+    assert problem in finding.problem and remedy in finding.remedy
+
+
+def test_features_are_described(tmp_path):
+    inspection = inspect(features_folder(tmp_path, {"a": np.zeros((4, 2)), "b": np.zeros((6, 2))}))
+    assert inspection.layout == "features" and inspection.usable
+    assert inspection.facts[:2] == [
+        "2 sequences of features: 2 train",
+        "10 frames; 4 to 6 in a clip, median 5",
+    ]
+
+
+def test_penn_action_becomes_a_folder_with_its_labels_and_split(tmp_path):
+    root = penn_action(tmp_path / "data")
+    assert convert("penn_action", root, tmp_path / "new", action="bowl") == {}
+    collection = read_folder(tmp_path / "new")
+    assert [(c.name, c.split, c.phase.tolist()) for c in collection.clips] == [
+        ("0001_bowl", "train", [0, 1, 1]),
+        ("0010_bowl", "val", [0, 1, 1]),
+    ]
+    assert collection.phase_names == ("bowl 0", "bowl 1")
+    for clip in collection.clips:
+        assert clip.path.read_bytes() == (root / "videos" / clip.path.name).read_bytes()
+    assert inspect(tmp_path / "new").usable
+
+
+def test_pictures_become_videos_of_their_size(tmp_path):
+    convert("penn_action_raw", penn_action_raw(tmp_path / "data"), tmp_path / "new")
+    collection = read_folder(tmp_path / "new")
+    assert [(c.name, c.split) for c in collection.clips] == [("0001", "train"), ("0002", "val")]
+    assert read_video(collection.clips[1].path).frames.shape == (4, 3, 32, 32)
+
+
+def test_loose_videos_are_imported_and_bad_ones_left_out_on_request(tmp_path, capsys):
+    source = tmp_path / "loose"
+    (source / "day1").mkdir(parents=True)
+    write_video(source / "day1" / "a.mp4", noise(3))
+    write_video(source / "a.mp4", noise(4))
+    (source / "b.mp4").write_bytes(b"no video")
+    arguments = ["import", "videos", str(source), str(tmp_path / "new")]
+    with pytest.raises(SystemExit, match=r"b\.mp4: decoding failed"):
+        main(arguments)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["loose"]  # nothing is half there
+    main([*arguments, "--on_error", "skip"])
+    output = capsys.readouterr().out
+    assert "Left out" in output and "b.mp4" in output and "--data.source folder" in output
+    assert [clip.name for clip in read_folder(tmp_path / "new").clips] == ["a", "day1-a"]
+    with pytest.raises(SystemExit, match="`target` must be new"):
+        main(arguments)
+
+
+def test_a_clip_that_the_pickle_names_but_is_not_there_is_named(tmp_path):
+    one = entry(tmp_path, 0, "a", [0, 1])
+    dump(tmp_path, train=[one, {**one, "name": "z", "video_file": "videos/z.mp4"}], val=[])
+    (finding, *_) = inspect(tmp_path).findings
+    assert finding.problem.endswith("z.mp4: no such file.")

@@ -1,0 +1,188 @@
+"""A trained run in use: loaded without its clips, it embeds files and says what matches what."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+import lac
+from lac import align, embed, train
+from lac._training import EmbeddingModule
+from lac.data import ClipDataModule, Rendered, read_video, write_video
+from lac.evaluation._crops import Crop
+from lac.evaluation._representations import content
+from lac.evaluation._representations import embed as embed_crop
+
+TINY = [
+    *("--data.batch_size=4", "--data.frames=12", "--trainer.max_epochs=1"),
+    *("--model.encoder.width=16", "--model.encoder.dimension=8", "--model.encoder.layers=1"),
+]
+DRAWN = Rendered(train=4, val=2, size=32)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on clips drawn in its cache."""
+    path = tmp_path_factory.mktemp("use")
+    drawn = [f"--data.rendered.{name}={getattr(DRAWN, name)}" for name in ("train", "val", "size")]
+    given = ["--run", str(path / "run"), "--data.cache", str(path / "cache")]
+    train.main([*given, *TINY, *drawn, "--data.image_size=32"])
+    return path / "run"
+
+
+@pytest.fixture(scope="module")
+def feature_run(tmp_path_factory):
+    """A run on features of width 3."""
+    path = tmp_path_factory.mktemp("features")
+    (path / "data" / "features").mkdir(parents=True)
+    for number in range(4):
+        x = np.random.default_rng(number).normal(size=(20, 3))
+        np.save(path / "data" / "features" / f"{number}.npy", x)
+    where = ["--data.root", str(path / "data"), "--run", str(path / "run")]
+    train.main(["--config", "features", *where, *TINY])
+    return path / "run"
+
+
+def open_clips(run):
+    data = ClipDataModule(rendered=DRAWN, image_size=32, cache=run.parent / "cache")
+    data.setup()
+    return data
+
+
+def test_a_loaded_run_embeds_as_evaluation_does(run):
+    data = open_clips(run)
+    clip = data.collection.clips[0]
+    embedder = lac.load(run)
+    frames = data.load(clip)
+    found = embedder(frames)
+    whole = Crop(clip, 0, len(frames), len(frames), first=True)
+    np.testing.assert_array_equal(found, embed_crop(embedder.encoder, content(data, whole)))
+    assert found.shape == (len(frames), 8) and found.dtype == torch.float32
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(len(frames)))
+    assert torch.equal(found, embedder(torch.from_numpy(frames)))
+    assert torch.equal(found, lac.load(run, checkpoint="best")(frames))  # of one epoch
+    assert not any(parameter.requires_grad for parameter in embedder.parameters())
+
+
+def test_frames_of_any_size_are_brought_to_that_of_training(run):
+    embedder = lac.load(run)
+    frames = np.random.default_rng(0).integers(0, 256, (6, 3, 48, 80), np.uint8)
+    centre = np.ascontiguousarray(frames[..., 16:64])
+    torch.testing.assert_close(embedder(frames), embedder(centre), atol=0.05, rtol=0)
+    doubled = centre[..., 8:40, 8:40].repeat(2, 2).repeat(2, 3)
+    assert torch.equal(embedder(doubled), embedder(centre[..., 8:40, 8:40]))
+
+
+@pytest.mark.parametrize(
+    ("frames", "error", "message"),
+    [
+        (np.zeros((4, 3, 32, 32)), TypeError, "`frames` must be uint8, got float64"),
+        (np.zeros((4, 32, 32, 3), np.uint8), ValueError, r"`frames` must be \(T, 3, H, W\)"),
+        (np.zeros((0, 3, 32, 32), np.uint8), ValueError, r"`frames` must be \(T, 3, H, W\)"),
+    ],
+)
+def test_frames_of_another_form_are_refused(run, frames, error, message):
+    with pytest.raises(error, match=message):
+        lac.load(run)(frames)
+
+
+def test_times_must_increase(run):
+    frames = np.zeros((3, 3, 32, 32), np.uint8)
+    with pytest.raises(ValueError, match="`times` must increase, one a frame"):
+        lac.load(run)(frames, np.array([0, 2, 2]))
+
+
+def test_what_is_no_run_and_unsafe_checkpoints_are_refused(run, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"`run` must be a run directory of lac.train"):
+        lac.load(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.yaml").write_bytes((run / "config.yaml").read_bytes())
+    with pytest.raises(FileNotFoundError, match=r"`checkpoint` must be one that .* got 'last'"):
+        lac.load(tmp_path)
+    torch.save({"state_dict": EmbeddingModule}, tmp_path / "checkpoints" / "last.ckpt")
+    with pytest.raises(Exception, match=r"lac\._training\.EmbeddingModule"):
+        lac.load(tmp_path)
+
+
+def test_videos_are_embedded_into_a_file_each(run, tmp_path, capsys):
+    clips = open_clips(run).collection.clips[:2]
+    embed.main([str(run), *(str(clip.path) for clip in clips), "-o", str(tmp_path / "out")])
+    embedder = lac.load(run)
+    for clip in clips:
+        video = read_video(clip.path, size=32)
+        with np.load(tmp_path / "out" / f"{clip.name}.npz") as stored:
+            np.testing.assert_array_equal(stored["embeddings"], embedder(video.frames))
+            np.testing.assert_array_equal(stored["times"], video.times)
+    assert f"{len(video.frames)} frames, 8 features" in capsys.readouterr().out
+    embed.main([str(run), str(clips[0].path), "-o", str(tmp_path / "third"), "--every", "3"])
+    with np.load(tmp_path / "third" / f"{clips[0].name}.npz") as stored:
+        video = read_video(clips[0].path, size=32)
+        np.testing.assert_array_equal(stored["times"], video.times[::3])
+        numbers = np.arange(0, len(video.frames), 3)
+        np.testing.assert_array_equal(stored["embeddings"], embedder(video.frames[::3], numbers))
+
+
+def test_a_bad_video_stops_embedding_or_is_left_out(run, tmp_path, capsys):
+    good = open_clips(run).collection.clips[0].path
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    given = [str(run), str(tmp_path / "bad.mp4"), str(good), "-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match=r"bad\.mp4: decoding failed"):
+        embed.main(given)
+    embed.main([*given, "--on_error", "skip"])
+    assert "Left out" in capsys.readouterr().out
+    assert [file.stem for file in (tmp_path / "out").iterdir()] == [good.stem]
+    with pytest.raises(SystemExit, match="`videos` must differ in name"):
+        embed.main([str(run), str(good), str(good), "-o", str(tmp_path / "out")])
+
+
+def test_the_part_that_both_show_is_found():
+    frames = np.eye(80, dtype=np.float32)
+    x, other = frames[:60], frames[60:]
+    y = np.concatenate([other[:12], x[15:30], x[40:55], other[12:]])
+    found = align.match(x, y)
+    first, second = found.parts
+    np.testing.assert_array_equal(first, np.stack([np.arange(15, 30), np.arange(12, 27)], 1))
+    np.testing.assert_array_equal(second, np.stack([np.arange(40, 55), np.arange(27, 42)], 1))
+    assert found.posterior[tuple(first.T)].min() > 0.9
+
+
+def test_two_cuts_of_one_clip_align_with_times_plot_and_video(run, tmp_path, capsys):
+    frames = open_clips(run).load(open_clips(run).collection.clips[0])
+    write_video(tmp_path / "a.mp4", frames[:30], fps=10)
+    write_video(tmp_path / "b.mp4", frames[8:], fps=10)
+    outputs = {name: tmp_path / "out" / name for name in ("both.mp4", "align.png", "pairs.csv")}
+    both, plot, pairs = outputs.values()
+    given = ["-o", str(both), "--plot", str(plot), "--pairs", str(pairs)]
+    align.main([str(run), str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4"), *given])
+    output = capsys.readouterr().out
+    rows = list(csv.DictReader(pairs.open()))
+    shifts = [int(row["a_frame"]) - int(row["b_frame"]) for row in rows]
+    assert len(rows) > 15 and np.median(shifts) == 8
+    assert all(float(row["a_time"]) == int(row["a_frame"]) / 10 for row in rows)
+    begin, end = float(rows[0]["a_time"]), float(rows[-1]["a_time"])
+    assert f"{begin:.2f} to" in output and f"{end:.2f} s" in output
+    assert f"{rows[0]['a_frame']} frames before" in output
+    video = read_video(both)
+    assert video.frames.shape == (round((end - begin) * 10) + 1, 3, 256, 512)
+    np.testing.assert_allclose(np.diff(video.times), 0.1, atol=1e-6)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_features_are_embedded_and_aligned_by_frame(feature_run, tmp_path, capsys):
+    files = sorted((feature_run.parent / "data" / "features").iterdir())[:2]
+    embed.main([str(feature_run), *map(str, files), "-o", str(tmp_path)])
+    with np.load(tmp_path / "0.npz") as stored:
+        found = lac.load(feature_run)(np.load(files[0]))
+        np.testing.assert_array_equal(stored["embeddings"], found)
+        assert stored["times"].tolist() == list(range(20))
+    np.save(tmp_path / "wide.npy", np.zeros((9, 4)))
+    with pytest.raises(SystemExit, match=r"wide\.npy: features must be of width 3"):
+        embed.main([str(feature_run), str(tmp_path / "wide.npy"), "-o", str(tmp_path)])
+    capsys.readouterr()
+    align.main([str(feature_run), str(files[0]), str(files[0]), "--plot", str(tmp_path / "p.png")])
+    assert "0.00 to 19.00" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="`output` must be absent for a run on features"):
+        align.main([str(feature_run), *map(str, files), "-o", str(tmp_path / "both.mp4")])
+    with pytest.raises(TypeError, match="`frames` must be floats"):
+        lac.load(feature_run)(np.zeros((4, 3), np.uint8))
