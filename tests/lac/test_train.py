@@ -154,7 +154,9 @@ def test_a_run_does_not_go_on_with_other_settings(finished):
     assert "`model.weight_decay` must be as the run" in str(refusal.value)
 
 
-@pytest.mark.parametrize("preset", ["rendered", "lac/configs/grid.yaml", "pouring", "penn_action"])
+@pytest.mark.parametrize(
+    "preset", ["rendered", "lac/configs/grid.yaml", "pouring", "penn_action", "features"]
+)
 def test_presets_are_found_wherever_lac_is_installed(preset, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
