@@ -20,7 +20,7 @@ from lac.losses._contrastive import contrastive_loss, gaussian_targets
 from lac.losses._loss import Loss
 from lac.losses._settings import require_not_negative, require_one_of, require_positive
 
-Penalties = Literal["scalar", "table", "embedding"]
+Penalties = Literal["scalar", "fixed", "table", "embedding"]
 
 
 class LacLoss(Loss):
@@ -43,11 +43,12 @@ class LacLoss(Loss):
     alignment_temperature : float
         T of the soft alignment, > 0, in units of the similarity.
     gap_open, gap_extend : float
-        Initial penalties, > 0. They are learned, as softplus of a parameter.
-    penalties : {"scalar", "table", "embedding"}
-        `"scalar"`: one of each. `"table"`: one of each for every pair of places in the two views.
-        `"embedding"`: what it costs to skip a frame is a linear function of its embedding, inside
-        the softplus.
+        Penalties, > 0; initial ones where they are learned, as softplus of a parameter.
+    penalties : {"scalar", "fixed", "table", "embedding"}
+        `"scalar"`: one of each, learned. `"fixed"`: one of each, as given; the score alone always
+        gains from cheaper gaps, so learning lowers them for as long as it lasts. `"table"`: one of
+        each for every pair of places in the two views. `"embedding"`: what it costs to skip a
+        frame is a linear function of its embedding, inside the softplus.
     frames : int
         Side of the table, at least the frames of a view, >= 1.
     dimension : int
@@ -113,7 +114,8 @@ class LacLoss(Loss):
         if penalties == "embedding":
             self.predict = nn.Linear(dimension, 2, bias=False)
             nn.init.zeros_(self.predict.weight)
-        self.requires_grad_(alignment != "none")  # without the term, nothing trains penalties
+        # Without the term, nothing trains penalties.
+        self.requires_grad_(alignment != "none" and penalties != "fixed")
 
     @property
     def gap_open(self) -> torch.Tensor:

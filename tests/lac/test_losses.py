@@ -193,6 +193,17 @@ def test_other_penalties_start_as_scalars_and_learn(penalties, alignment):
     assert learned.grad.abs().sum() > 0
 
 
+def test_only_fixed_penalties_withstand_the_score():
+    embeddings, times, mask = two_views()
+    for penalties, cheaper in (("scalar", True), ("fixed", False)):
+        loss = LacLoss(alignment="score", penalties=penalties).double()
+        loss(embeddings, times, mask)["loss"].backward()
+        assert any(p.requires_grad for p in loss.parameters()) is cheaper
+        if cheaper:  # descent lowers both
+            assert loss.raw_gap_open.grad > 0
+            assert loss.raw_gap_extend.grad >= 0
+
+
 def test_penalties_of_another_size_than_the_views_are_refused_by_name():
     embeddings, times, mask = two_views()
     with pytest.raises(ValueError, match="`dimension` must be that of embeddings"):
