@@ -6,15 +6,21 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    RichProgressBar,
+)
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 
+from lac._logging import FigureLogger, RunCSVLogger
 from lac._run import AtomicCheckpointIO, RunDirectory, next_run
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule, read_features, read_source
@@ -79,6 +85,7 @@ class RunCLI(LightningCLI):
                 "devices": 1,
                 "deterministic": "warn",  # exact on the CPU; some CUDA kernels have no such form
                 "gradient_clip_val": 1.0,
+                "use_distributed_sampler": False,  # the data's own sampler divides the clips
                 "num_sanity_val_steps": 0,
                 "log_every_n_steps": 1,
                 "enable_model_summary": False,
@@ -110,6 +117,31 @@ class RunCLI(LightningCLI):
             type=PositiveInt,
             default=1,
             help="threads of torch on the CPU; more help large models on idle cores alone",
+        )
+        parser.add_argument(
+            "--protocol",
+            type=Literal["ours", "carl", "tcc"],
+            default="ours",
+            help="how the run is evaluated at its end",
+        )
+        parser.add_argument(
+            "--patience",
+            type=PositiveInt | None,
+            help="stop after this many epochs without a lower validation loss, and evaluate the"
+            " best checkpoint (default: train to the end, and evaluate the last)",
+        )
+        parser.add_argument(
+            "--ema",
+            type=OpenUnitInterval | None,
+            help="decay of an exponential moving average of the weights, by step; the average is"
+            " what is validated, kept and evaluated (default: none)",
+        )
+        parser.add_argument(
+            "--figures_every",
+            type=NonNegativeInt,
+            default=10,
+            help="epochs between similarity, posterior and embedding figures in TensorBoard; 0"
+            " for none",
         )
         parser.link_arguments("seed_everything", "data.seed")
 
@@ -150,15 +182,28 @@ class RunCLI(LightningCLI):
         assert self.run is not None
         path = self.run.path
         kwargs.setdefault("plugins", [AtomicCheckpointIO()])
-        kwargs.setdefault("callbacks", [RichProgressBar(leave=True)])
+        kwargs.setdefault("callbacks", self._callbacks())
         kwargs.setdefault(
             "logger",
-            [
-                TensorBoardLogger(path, name="tensorboard", version=""),
-                CSVLogger(path, name="csv", flush_logs_every_n_steps=10),
-            ],
+            [TensorBoardLogger(path, name="tensorboard", version=""), RunCSVLogger(path)],
         )
         return super().instantiate_trainer(**kwargs)
+
+    def _callbacks(self) -> list[Callback]:
+        """Return the callbacks that the settings ask for, the user's own first.
+
+        Checkpoints hold what callbacks keep, so that must be plain numbers.
+        """
+        settings = self.config_init
+        callbacks: list[Callback] = list(settings.trainer.callbacks or [])
+        callbacks.append(RichProgressBar(leave=True))
+        if settings.ema is not None:
+            callbacks.append(EMAWeightAveraging(decay=float(settings.ema)))
+        if settings.figures_every:
+            callbacks.append(FigureLogger(every=settings.figures_every))
+        if settings.patience is not None:
+            callbacks.append(EarlyStopping("val/loss", patience=int(settings.patience)))
+        return callbacks
 
     def add_checkpoints(self) -> None:
         """Keep the last epoch, and the best by validation loss if the data has such clips."""
@@ -199,8 +244,8 @@ def _find_preset(name: str) -> str:
 
 def _refuse_changes(run: RunDirectory, settings: Mapping[str, Any]) -> None:
     """Raise if a run would go on with other settings than it was started with."""
-    before = dict(_flat(yaml.safe_load(run.config.read_text())))
-    now = dict(_flat(settings))
+    before = dict(flat_settings(yaml.safe_load(run.config.read_text())))
+    now = dict(flat_settings(settings))
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise ValueError(
@@ -209,10 +254,10 @@ def _refuse_changes(run: RunDirectory, settings: Mapping[str, Any]) -> None:
             )
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield dotted names and values of nested settings."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat_settings(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -2,7 +2,7 @@
 
 config.yaml          the resolved configuration
 checkpoints/         last.ckpt, and best.ckpt by validation loss
-csv/, tensorboard/   logs; csv has a folder for every start
+csv/, tensorboard/   logs
 metrics.json         written last: its presence says that the run is finished
 evaluation.json      what lac.evaluate measured last
 figures/

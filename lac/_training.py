@@ -16,8 +16,9 @@ class EmbeddingModule(lightning.LightningModule):
     """Train an encoder by a loss on two views.
 
     AdamW with a linear warm-up and a cosine to zero. Weight decay is for matrices and kernels of
-    the encoder alone. What a step draws at random (dropout) depends on the trainer's seed and the
-    step's number alone, so a resumed run goes on as it would have.
+    the encoder alone. What is drawn for a batch at random (dropout) depends on the trainer's seed,
+    the batch's number and the process alone, so a resumed run goes on as it would have. The loss
+    is computed in float32 whatever the precision of the encoder.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ class EmbeddingModule(lightning.LightningModule):
         At the end of the warm-up, > 0.
     loss_learning_rate : float
         The same for the parameters of the loss, > 0.
+    backbone_learning_rate : float, optional
+        The same for the encoder's backbone, > 0, for one that comes trained; null: as the rest.
     weight_decay : float
         >= 0.
     warmup : float
@@ -47,6 +50,7 @@ class EmbeddingModule(lightning.LightningModule):
         loss: Loss = lazy_instance(LacLoss),  # noqa: B008
         learning_rate: float = 1e-3,
         loss_learning_rate: float = 1e-2,
+        backbone_learning_rate: float | None = None,
         weight_decay: float = 1e-2,
         warmup: float = 0.05,
     ):
@@ -55,8 +59,9 @@ class EmbeddingModule(lightning.LightningModule):
         for name, value in (
             ("learning_rate", learning_rate),
             ("loss_learning_rate", loss_learning_rate),
+            ("backbone_learning_rate", backbone_learning_rate),
         ):
-            if not (value > 0 and math.isfinite(value)):
+            if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"`{name}` must be > 0 and finite, got {value}")
         if not (weight_decay >= 0 and math.isfinite(weight_decay)):
             raise ValueError(f"`weight_decay` must be >= 0 and finite, got {weight_decay}")
@@ -66,6 +71,7 @@ class EmbeddingModule(lightning.LightningModule):
         self.loss = loss
         self.learning_rate = learning_rate
         self.loss_learning_rate = loss_learning_rate
+        self.backbone_learning_rate = backbone_learning_rate
         self.weight_decay = weight_decay
         self.warmup = warmup
         self._seed = 0
@@ -81,41 +87,61 @@ class EmbeddingModule(lightning.LightningModule):
         self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Make what the step draws a function of the run's seed and the step's number."""
-        torch.manual_seed((self._seed * 1_000_003 + self.global_step) % 2**63)
+        """Make what is drawn for the batch a function of the seed, its number and the process."""
+        number = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        drawn = self._seed * 1_000_003 + number + self.global_rank * 998_244_353
+        torch.manual_seed(drawn % 2**63)
+
+    def _terms(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the terms of the loss of a batch."""
+        embeddings = self(batch)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return self.loss(embeddings.float(), batch["times"], batch["mask"])
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log its terms."""
-        terms = self.loss(self(batch), batch["times"], batch["mask"])
-        size = len(batch["clip"])
-        self.log("train/loss", terms["loss"], prog_bar=True, batch_size=size)
-        self.log_dict(
-            {f"train/{name}": value for name, value in terms.items() if name != "loss"},
-            batch_size=size,
-        )
+        terms = self._terms(batch)
+        self._log_terms("train", terms, batch)
         return terms["loss"]
 
     def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
         """Log the terms of the loss on plain views of validation clips."""
-        terms = self.loss(self(batch), batch["times"], batch["mask"])
-        self.log("val/loss", terms["loss"], prog_bar=True, batch_size=len(batch["clip"]))
-        self.log_dict(
-            {
-                f"val/{name}": value
-                for name, value in terms.items()
-                if not name.startswith("gap") and name != "loss"
-            },
-            batch_size=len(batch["clip"]),
-        )
+        terms = self._terms(batch)
+        shown = {name: value for name, value in terms.items() if not name.startswith("gap")}
+        self._log_terms("val", shown, batch)
+
+    def _log_terms(
+        self, stage: str, terms: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]
+    ) -> None:
+        """Log terms, their means over processes if there are several."""
+        for name, value in terms.items():
+            self.log(
+                f"{stage}/{name}",
+                value,
+                prog_bar=name == "loss",
+                batch_size=len(batch["clip"]),
+                sync_dist=self.trainer.world_size > 1,
+            )
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW in three groups, and the schedule by step."""
-        named = [p for p in self.encoder.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in named if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in named if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        learned = list(self.loss.parameters())
+        """Return AdamW in groups, and the schedule by step."""
+        named = [(n, p) for n, p in self.encoder.named_parameters() if p.requires_grad]
+        own_rate = self.backbone_learning_rate
+        parts = [(named, self.learning_rate)]
+        if own_rate is not None:
+            parts = [
+                ([(n, p) for n, p in named if not n.startswith("backbone.")], self.learning_rate),
+                ([(n, p) for n, p in named if n.startswith("backbone.")], own_rate),
+            ]
+        groups: list[dict[str, Any]] = []
+        for part, rate in parts:
+            matrices = [p for _, p in part if p.ndim > 1]
+            vectors = [p for _, p in part if p.ndim <= 1]
+            groups += [
+                {"params": matrices, "weight_decay": self.weight_decay, "lr": rate},
+                {"params": vectors, "weight_decay": 0.0, "lr": rate},
+            ]
+        learned = [p for p in self.loss.parameters() if p.requires_grad]
         if learned:
             groups.append({"params": learned, "weight_decay": 0.0, "lr": self.loss_learning_rate})
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)

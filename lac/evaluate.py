@@ -1,8 +1,13 @@
-"""Evaluate a run: ``python -m lac.evaluate RUN [--data.root DIR] [--split val]``."""
+"""Evaluate a run: ``python -m lac.evaluate RUN [--protocol carl] [--data.root DIR] [--split val]``.
 
+A protocol is `ours`, `carl` or `tcc`; settings of it, as --protocol.crops 1, change it.
+"""
+
+import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +19,14 @@ from lac._configuration import RunCLI, quiet_lightning
 from lac._run import RunDirectory
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule
-from lac.evaluation import DEFAULT_PROTOCOL, Protocol, draw_figures, measure, print_report
+from lac.evaluation import (
+    DEFAULT_PROTOCOL,
+    PROTOCOLS,
+    Protocol,
+    draw_figures,
+    measure,
+    print_report,
+)
 
 
 def evaluate(
@@ -72,13 +84,18 @@ def evaluate(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, evaluate, print the table."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--protocol", choices=PROTOCOLS, default="ours")
+    known, rest = first.parse_known_args(sys.argv[1:] if args is None else list(args))
     parser = ArgumentParser(prog="python -m lac.evaluate", description=__doc__)
     parser.add_argument("run", type=Path, help="run directory of lac.train")
     parser.add_argument("--data.root", type=Path | None, help="other clips than the run's")
     parser.add_argument("--split", type=Literal["val", "test", "train"], default="val")
     parser.add_argument("--checkpoint", type=Literal["last", "best"], default="last")
     parser.add_class_arguments(Protocol, "protocol")
-    options = parser.parse_args(args)
+    chosen = asdict(PROTOCOLS[known.protocol])
+    parser.set_defaults({f"protocol.{name}": value for name, value in chosen.items()})
+    options = parser.parse_args(rest)
     console = Console()
     quiet_lightning()
     try:

@@ -12,9 +12,10 @@ import torch
 from rich.console import Console
 
 from lac._configuration import RunCLI, quiet_lightning
+from lac._fit import print_summary, train
 from lac._run import RunDirectory
 from lac.evaluate import evaluate
-from lac.evaluation import print_report
+from lac.evaluation import PROTOCOLS, print_report
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -28,6 +29,10 @@ def main(args: Sequence[str] | None = None) -> None:
         report = run.read_metrics()
         if report is None:
             cli.datamodule.setup("fit")
+            if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
+                raise ValueError(
+                    f"`patience` must be null without validation clips, got {cli.config.patience}"
+                )
     except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
         sys.exit(f"error: {error}")
     if report is not None:
@@ -40,29 +45,39 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dict[str, Any]:
     """Train from the run's last checkpoint on, or from the start; evaluate; keep the metrics."""
-    run.write_text(run.config, cli.settings)
+    cli.add_checkpoints()
+    first = cli.trainer.is_global_zero  # of several processes, one writes
+    console.quiet = not first
+    if first:
+        run.write_text(run.config, cli.settings)
     for reason in cli.datamodule.left_out.values():
         console.print(f"Leaving out {reason}", markup=False)
     resumed = run.last.exists()
     console.print(f"{'Resuming' if resumed else 'Starting'} {run.path}")
     # Sums are added in the order of the threads, so their number belongs to the configuration.
     torch.set_num_threads(cli.config.threads)
-    cli.add_checkpoints()
-    cli.trainer.fit(
-        cli.model, cli.datamodule, ckpt_path=run.last if resumed else None, weights_only=True
-    )
+    summary = train(cli, run)
     if cli.trainer.interrupted:
         sys.exit(f"interrupted; go on with: python -m lac.train --run {run.path}")
-    if not cli.trainer.is_global_zero:
+    if not first:
         sys.exit()
     split = "val" if len(cli.datamodule.collection.select("val")) >= 2 else "train"
     if len(cli.datamodule.collection.select(split)) < 2:
         report: dict[str, Any] = {"metrics": {}, "note": "nothing to compare: one clip alone"}
     else:
-        console.print("Evaluating the last checkpoint beside its baselines")
-        report = evaluate(run, cli.model, cli.datamodule, split=split)
+        checkpoint = "last" if cli.config.patience is None else "best"
+        console.print(f"Evaluating the {checkpoint} checkpoint beside its baselines")
+        report = evaluate(
+            run,
+            cli.model,
+            cli.datamodule,
+            split=split,
+            checkpoint=checkpoint,
+            protocol=PROTOCOLS[cli.config.protocol],
+        )
         if split == "train":
             report["note"] = "fewer than two validation clips: measured on the training clips"
+    report["training"] = summary
     report["left_out"] = cli.datamodule.left_out
     run.write_report(run.metrics, report)
     return report
@@ -74,6 +89,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
         print_report(report, console)
     if "note" in report:
         console.print(report["note"])
+    if "training" in report:
+        print_summary(report["training"], console)
     for reason in report.get("left_out", {}).values():
         console.print(f"Left out: {reason}", markup=False)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import lightning
 import numpy as np
 import torch
+from torch import distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lac.data._clips import Clip, Collection, Content
@@ -304,7 +305,12 @@ class ClipDataModule(lightning.LightningDataModule):
 
 
 class _EpochSampler(Sampler):
-    """Yield (epoch, visit, clip): the epoch travels with the index, so workers can live on."""
+    """Yield (epoch, visit, clip): the epoch travels with the index, so workers can live on.
+
+    Each of several training processes takes every so many-th, so that together they see the
+    batches that one process with larger batches would; the first are seen again where the number
+    of clips is no multiple of theirs.
+    """
 
     def __init__(self, clips: int, visits: int, seed: int, *, shuffle: bool):
         self.clips, self.visits, self.seed, self.shuffle = clips, visits, seed, shuffle
@@ -315,15 +321,29 @@ class _EpochSampler(Sampler):
         self.epoch = epoch if self.shuffle else 0
 
     def __len__(self) -> int:
-        return self.clips * self.visits
+        return -(-self.clips * self.visits // _processes()[1])
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        rank, processes = _processes()
+        everything = list(self._all())
+        everything += everything[: len(self) * processes - len(everything)]
+        return iter(everything[rank::processes])
+
+    def _all(self) -> Iterator[tuple[int, int, int]]:
+        """Yield what all processes together see in an epoch."""
         for visit in range(self.visits):
             order = np.arange(self.clips)
             if self.shuffle:
                 order = np.random.default_rng([self.seed, self.epoch, visit]).permutation(order)
             for clip in order.tolist():
                 yield self.epoch, visit, clip
+
+
+def _processes() -> tuple[int, int]:
+    """Return the number of this training process, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 class _TwoViewDataset(Dataset):

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lac.data import FrozenExtractor
+from lac.encoder.context import ContextConvolution, Norm, normalisation
 from lac.encoder.given import given_features_head
 from lac.encoder.lite0 import Lite0Extractor
+from lac.encoder.pretrained import PretrainedBackbone, PretrainedExtractor, load_pretrained
 from lac.encoder.small import SmallBackbone
 from lac.encoder.transformer import Position, TemporalTransformer
-
-Backbone = Literal["small", "lite0", "none"]
 
 
 class Encoder(nn.Module):
@@ -19,10 +20,16 @@ class Encoder(nn.Module):
 
     Parameters
     ----------
-    backbone : {"small", "lite0", "none"}
+    backbone : {"small", "lite0", "none", "resnet50"} or str
         `"small"`: a network trained from scratch on frames. `"lite0"`: a frozen ImageNet
         network; the encoder then takes its cached features (`extractor` computes them).
         `"none"`: features come from elsewhere and go straight to the temporal transformer.
+        `"resnet50"`, or any other vision model of the package transformers by its name on the
+        Hugging Face hub or the folder it is in: frozen and cached too, unless `tuned`.
+    stage : int
+        Hidden state that is read of a model of transformers, -1 for the last.
+    tuned : int
+        How many of its stages, counted back from that state, are trained; then frames are read.
     channels : int, optional
         Features of a frame of source `"features"`, for backbone `"none"` alone.
     spatial : int
@@ -39,17 +46,24 @@ class Encoder(nn.Module):
         What the transformer knows of time; see `TemporalTransformer`.
     centre : {"crop", "none"}
         `"crop"`: take from a frame's maps their mean over the crop, which leaves what moves.
+    context : int
+        Layers of convolution over time before the head, as in the authors' model; see
+        `ContextConvolution`.
+    norm : {"batch", "group"}
+        Norms of maps; with `"group"`, training on several processes is as on one.
 
     Attributes
     ----------
-    extractor : Lite0Extractor or None
+    extractor : FrozenExtractor or None
         The frozen part, if any: no submodule, so checkpoints do not hold it.
     """
 
     def __init__(
         self,
         *,
-        backbone: Backbone = "small",
+        backbone: str = "small",
+        stage: int = -1,
+        tuned: int = 0,
         channels: int | None = None,
         spatial: int = 32,
         width: int = 128,
@@ -59,13 +73,23 @@ class Encoder(nn.Module):
         dropout: float = 0.1,
         position: Position = "relative",
         centre: Literal["crop", "none"] = "crop",
+        context: int = 0,
+        norm: Norm = "batch",
     ):
         """Lay out the layers; load the weights of a frozen backbone."""
         super().__init__()
         for name, value in (("spatial", spatial), ("width", width), ("dimension", dimension)):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
-        self.extractor: Lite0Extractor | None = None
+        if context < 0 or (context and backbone == "none"):
+            raise ValueError(f"`context` must be >= 0, and 0 for `backbone` 'none', got {context}")
+        own = backbone in ("small", "lite0", "none")
+        if own and (stage != -1 or tuned != 0):
+            raise ValueError(
+                f"`stage` and `tuned` are of models of transformers, got {stage} and {tuned}"
+                f" for {backbone!r}"
+            )
+        self.extractor: FrozenExtractor | None = None
         if (backbone == "none") != (channels is not None) or (channels or 1) < 1:
             raise ValueError(
                 f"`channels` must be >= 1 for `backbone` 'none', null for others, got {channels}"
@@ -75,23 +99,32 @@ class Encoder(nn.Module):
         if backbone == "none":
             pass
         elif backbone == "lite0":
-            self.extractor = Lite0Extractor()
-            channels = self.extractor.channels
+            lite0 = Lite0Extractor()
+            self.extractor, channels = lite0, lite0.channels
         elif backbone == "small":
-            small = SmallBackbone()
+            small = SmallBackbone(norm=norm)
             self.backbone, channels = small, small.channels
         else:
-            raise ValueError(f"`backbone` must be 'small', 'lite0' or 'none', got {backbone!r}")
+            pretrained = PretrainedBackbone(*load_pretrained(backbone), stage=stage, tuned=tuned)
+            channels = pretrained.channels
+            if tuned:
+                self.backbone = pretrained
+            else:
+                self.extractor = PretrainedExtractor(pretrained)
         assert channels is not None
         self.centre = centre
         self.dimension = dimension
         self.head: nn.Module
+        self.context: ContextConvolution | None = None
+        if context:
+            self.context = ContextConvolution(channels, spatial, layers=context, norm=norm)
+            channels = spatial
         if backbone == "none":
             self.head = given_features_head(channels, width, dropout=dropout)
         else:
             self.head = nn.Sequential(
                 nn.Conv2d(channels, spatial, 3, padding=1, bias=False),
-                nn.BatchNorm2d(spatial),
+                normalisation(norm, spatial),
                 nn.ReLU(inplace=True),
                 nn.AdaptiveAvgPool2d(4),
                 nn.Flatten(),
@@ -125,6 +158,8 @@ class Encoder(nn.Module):
         maps = self.backbone(content[mask])  # valid frames alone, so that norms see no padding
         if self.centre == "crop":
             maps = maps - _crop_mean(maps, mask)
+        if self.context is not None:
+            maps = self.context(maps, mask)
         frames = self.head(maps)
         x = frames.new_zeros(*mask.shape, frames.shape[1])
         x[mask] = frames

@@ -5,6 +5,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from lac.encoder.context import Norm, normalisation
+
 MEAN, STD = 0.5, 0.25  # near those of video frames; the same in training and evaluation
 
 
@@ -15,6 +17,8 @@ class SmallBackbone(nn.Module):
     ----------
     width : int
         Channels of the first convolution, >= 1; the last has six times as many.
+    norm : {"batch", "group"}
+        See `lac.encoder.context.normalisation`.
 
     Attributes
     ----------
@@ -22,7 +26,7 @@ class SmallBackbone(nn.Module):
         C, channels of the maps.
     """
 
-    def __init__(self, width: int = 16):
+    def __init__(self, width: int = 16, *, norm: Norm = "batch"):
         """Lay out the layers."""
         super().__init__()
         self.channels = 6 * width
@@ -31,7 +35,7 @@ class SmallBackbone(nn.Module):
         for channels, out in pairwise(widths):
             layers += [
                 nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(out),
+                normalisation(norm, out),
                 nn.ReLU(inplace=True),
             ]
         self.layers = nn.Sequential(*layers)

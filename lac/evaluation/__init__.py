@@ -1,16 +1,19 @@
 """Evaluation of frame embeddings on cropped clips, always beside baselines."""
 
-from lac.evaluation._crops import DEFAULT_PROTOCOL, Crop, Protocol, draw_crops
-from lac.evaluation._figures import draw_figures
+from lac.evaluation._crops import DEFAULT_PROTOCOL, PROTOCOLS, Crop, Protocol, draw_crops
+from lac.evaluation._figures import draw_figures, make_figures
 from lac.evaluation._measure import measure
-from lac.evaluation._report import print_report
+from lac.evaluation._report import print_report, short_name
 
 __all__ = [
     "DEFAULT_PROTOCOL",
+    "PROTOCOLS",
     "Crop",
     "Protocol",
     "draw_crops",
     "draw_figures",
+    "make_figures",
     "measure",
     "print_report",
+    "short_name",
 ]

@@ -1,11 +1,13 @@
 """The protocol: which clips are cropped how, and what is measured on the crops."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
 
 import numpy as np
 
 from lac.data import Clip
+from lac.evaluation.metrics import Classifier
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,11 @@ class Protocol:
     draws : tuple of int
         How many draws of clips are averaged for each fraction.
     neighbours : tuple of int
-        K of the precision at K.
+        K of the precision at K; none leaves it out.
+    classifier : {"logistic", "logistic_plain", "svm"}
+        What tells phases; see `lac.evaluation.metrics.phase_accuracy`.
+    tau_stride : int
+        Every so many-th frame has a part in Kendall's tau, >= 1.
     seed : int
         Decides crops and draws.
     """
@@ -36,6 +42,8 @@ class Protocol:
     fractions: tuple[float, ...] = (0.1, 0.5, 1.0)
     draws: tuple[int, ...] = (3, 2, 1)
     neighbours: tuple[int, ...] = (5, 10, 15)
+    classifier: Classifier = "logistic"
+    tau_stride: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -48,9 +56,30 @@ class Protocol:
             raise ValueError(f"`fractions` must be in (0, 1], got {self.fractions}")
         if len(self.draws) != len(self.fractions):
             raise ValueError(f"`draws` must be one per fraction, got {self.draws}")
+        if self.classifier not in get_args(Classifier):
+            raise ValueError(
+                f"`classifier` must be one of {get_args(Classifier)}, got {self.classifier!r}"
+            )
+        if self.tau_stride < 1:
+            raise ValueError(f"`tau_stride` must be >= 1, got {self.tau_stride}")
+
+    def record(self) -> dict[str, Any]:
+        """Return the name, `"custom"` for none of `PROTOCOLS`, and all settings."""
+        names = [name for name, protocol in PROTOCOLS.items() if protocol == self]
+        return {"name": names[0] if names else "custom", **asdict(self)}
 
 
-DEFAULT_PROTOCOL = Protocol()
+# Whole clips are what papers have measured: where all clips are about as long, a frame's place
+# tells much of its phase. CARL: logistic regression on plain features, stride 5 (2 for Penn
+# Action), precision under the name AP. TCC: an RBF-kernel SVM, no retrieval. Both take the first
+# clips of the training set for a fraction, where a draw is taken here.
+_WHOLE: dict[str, Any] = {"crops": 1, "min_crop": 1.0, "draws": (1, 1, 1), "tau_stride": 5}
+PROTOCOLS = {
+    "ours": Protocol(),
+    "carl": Protocol(**_WHOLE, classifier="logistic_plain"),
+    "tcc": Protocol(**_WHOLE, classifier="svm", neighbours=()),
+}
+DEFAULT_PROTOCOL = PROTOCOLS["ours"]
 
 
 @dataclass(frozen=True, eq=False)

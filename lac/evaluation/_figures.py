@@ -1,26 +1,38 @@
-"""Figures of a run: how two clips align, and the two side by side in step."""
+"""Figures of a run: how two clips align, and how the embeddings of clips lie."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
 
 import fastsw
-from lac.data import Clip, ClipDataModule, write_video
+from lac.data import Clip, ClipDataModule
 from lac.encoder import Encoder
 from lac.evaluation._crops import Crop
 from lac.evaluation._representations import content, embed
+from lac.evaluation._videos import write_aligned_video, write_retrieval_video
 from lac.losses import LacLoss, Loss
 
-_LEAST_SIDE = 192  # pixels of a clip in the video: smaller ones are enlarged by whole numbers
+_SHOWN = 8  # clips in the figure of embeddings and the gallery of the retrieval video
+
+
+class _Aligned(NamedTuple):
+    """Two whole clips and their alignment."""
+
+    similarity: np.ndarray  # (N, M), less its mean
+    posterior: np.ndarray  # (N, M)
+    best: fastsw.Alignment
 
 
 def draw_figures(
     data: ClipDataModule, encoder: Encoder, loss: Loss, directory: Path, *, split: str = "val"
 ) -> list[Path]:
-    """Draw the alignment of the first two clips of a split, whole.
+    """Draw how the first clips of a split are embedded, and the first two aligned, whole.
 
     Parameters
     ----------
@@ -38,17 +50,44 @@ def draw_figures(
     Returns
     -------
     list of Path
-        `similarity.png`, `posterior.png` and, unless clips are features, `aligned.mp4`: the
-        first clip, and the second warped onto its time.
+        `similarity.png`, `posterior.png`, `embedding.png` and, unless clips are features,
+        `aligned.mp4`, the first clip and the second warped onto its time, and `retrieval.mp4`,
+        each frame of the first clip and the nearest frames of three others.
     """
-    clips = data.collection.select(split)[:2]
-    lengths = [data.length(clip) for clip in clips]
-    x, y = (
-        torch.from_numpy(embed(encoder, content(data, Crop(clip, 0, length, length, first=True))))
-        for clip, length in zip(clips, lengths, strict=True)
-    )
+    clips = data.collection.select(split)[:_SHOWN]
+    embeddings = _embed_clips(data, encoder, clips)
+    aligned = _align(embeddings[0], embeddings[1], loss)
+    directory.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, figure in _make(clips, embeddings, aligned).items():
+        files.append(directory / f"{name}.png")
+        figure.savefig(files[-1], dpi=120)
+    if data.source != "features":
+        files += [directory / "aligned.mp4", directory / "retrieval.mp4"]
+        write_aligned_video(files[-2], [data.load(clip) for clip in clips[:2]], aligned.best)
+        write_retrieval_video(files[-1], [data.load(clip) for clip in clips], embeddings)
+    return files
+
+
+def make_figures(
+    data: ClipDataModule, encoder: Encoder, loss: Loss, *, split: str = "val"
+) -> dict[str, Figure]:
+    """Return the figures `similarity`, `posterior` and `embedding`, as `draw_figures` does."""
+    clips = data.collection.select(split)[:_SHOWN]
+    embeddings = _embed_clips(data, encoder, clips)
+    return _make(clips, embeddings, _align(embeddings[0], embeddings[1], loss))
+
+
+def _embed_clips(data: ClipDataModule, encoder: Encoder, clips: Sequence[Clip]) -> list[np.ndarray]:
+    """Return the embeddings (T, D) of whole clips."""
+    whole = [Crop(clip, 0, data.length(clip), data.length(clip), first=True) for clip in clips]
+    return [embed(encoder, content(data, crop)) for crop in whole]
+
+
+def _align(x: np.ndarray, y: np.ndarray, loss: Loss) -> _Aligned:
+    """Align two clips by their embeddings."""
     settings = loss if isinstance(loss, LacLoss) else LacLoss()
-    similarity = x @ y.T / settings.temperature
+    similarity = torch.from_numpy(x @ y.T) / settings.temperature
     # What matches no better than an average pair of frames should not lengthen the alignment.
     similarity = similarity - similarity.mean()
     gap_open, gap_extend = settings.gap_open.item(), settings.gap_extend.item()
@@ -60,24 +99,59 @@ def draw_figures(
     )
     best = fastsw.traceback(similarity, gap_open=gap_open, gap_extend=gap_extend)
     assert isinstance(best, fastsw.Alignment)  # one pair in, one alignment out
-    directory.mkdir(parents=True, exist_ok=True)
-    files = [directory / name for name in ("similarity.png", "posterior.png", "aligned.mp4")]
-    _matrix_figure(files[0], similarity.numpy(), best, clips, "similarity", "viridis")
-    _matrix_figure(files[1], posterior.numpy(), best, clips, "probability of a pair", "magma")
-    if data.source == "features":
-        return files[:2]
-    _aligned_video(files[2], [data.load(clip) for clip in clips], best)
-    return files
+    return _Aligned(similarity.numpy(), posterior.numpy(), best)
+
+
+def _make(
+    clips: Sequence[Clip], embeddings: Sequence[np.ndarray], aligned: _Aligned
+) -> dict[str, Figure]:
+    """Draw the three figures."""
+    return {
+        "similarity": _matrix_figure(
+            aligned.similarity, aligned.best, clips[:2], "similarity", "viridis"
+        ),
+        "posterior": _matrix_figure(
+            aligned.posterior, aligned.best, clips[:2], "probability of a pair", "magma"
+        ),
+        "embedding": _embedding_figure(clips, embeddings),
+    }
+
+
+def _embedding_figure(clips: Sequence[Clip], embeddings: Sequence[np.ndarray]) -> Figure:
+    """Draw the frames of clips along the two main axes of their embeddings."""
+    figure = Figure(figsize=(6.4, 5.4), layout="constrained")
+    axes = figure.subplots()
+    everything = np.concatenate(embeddings)
+    axis = PCA(2, random_state=0).fit(everything)
+    labelled = all(clip.phase is not None for clip in clips)
+    for z in embeddings:
+        axes.plot(*axis.transform(z).T, color="0.8", linewidth=0.6, zorder=1)
+    colour = np.concatenate(
+        [
+            clip.phase if labelled and clip.phase is not None else np.linspace(0, 1, len(z))
+            for clip, z in zip(clips, embeddings, strict=True)
+        ]
+    )
+    colours = "tab10" if labelled and colour.max() < 10 else "viridis"
+    x, y = axis.transform(everything).T
+    points = axes.scatter(x, y, c=colour, cmap=colours, s=8, zorder=2)
+    figure.colorbar(points, label="phase" if labelled else "place in the clip")
+    share = axis.explained_variance_ratio_
+    axes.set(
+        xlabel=f"first principal axis, {share[0]:.0%} of variance",
+        ylabel=f"second principal axis, {share[1]:.0%} of variance",
+        title=f"frames of {len(clips)} clips",
+    )
+    return figure
 
 
 def _matrix_figure(
-    file: Path,
     matrix: np.ndarray,
     best: fastsw.Alignment,
-    clips: tuple[Clip, ...],
+    clips: Sequence[Clip],
     meaning: str,
     colours: str,
-) -> None:
+) -> Figure:
     """Draw a matrix with the best path, and phase labels along its sides if there are any."""
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()
@@ -90,21 +164,12 @@ def _matrix_figure(
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # each label once
     axes.legend(handles.values(), handles, loc="upper right", fontsize="small", facecolor="0.5")
     figure.colorbar(image, label=meaning)
-    figure.savefig(file, dpi=120)
+    return figure
 
 
-def _mark_phases(axes: Axes, clips: tuple[Clip, ...]) -> None:
+def _mark_phases(axes: Axes, clips: Sequence[Clip]) -> None:
     """Draw a line where a phase of either clip begins."""
     for clip, line in zip(clips, (axes.axhline, axes.axvline), strict=True):
         if clip.phase is not None:
             for begins in np.flatnonzero(np.diff(clip.phase)) + 0.5:
                 line(begins, color="white", linewidth=0.6, alpha=0.6, label="a phase begins")
-
-
-def _aligned_video(file: Path, clips: list[np.ndarray], best: fastsw.Alignment) -> None:
-    """Write the first clip's aligned part beside the second's, warped onto its time."""
-    rows = np.arange(best.rows.start, best.rows.stop)
-    columns = np.rint(best.warp(rows)).astype(np.int64)
-    enlarge = max(1, -(-_LEAST_SIDE // clips[0].shape[-1]))
-    pair = np.concatenate([clips[0][rows], clips[1][columns]], axis=3)
-    write_video(file, pair.repeat(enlarge, 2).repeat(enlarge, 3), fps=15)

@@ -1,7 +1,6 @@
 """Run every measure on every representation of a split."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -67,7 +66,7 @@ def measure(
         }
     return {
         "split": split,
-        "protocol": asdict(protocol),
+        "protocol": protocol.record(),
         "baselines": describe(data),
         "skipped": skipped,
         "metrics": metrics,
@@ -127,6 +126,7 @@ def _measure_one(
                             [(x, crop.phase) for crop, x in labelled],
                             fraction=fraction,
                             seed=protocol.seed + draw,
+                            classifier=protocol.classifier,
                         )
                         for draw in range(draws)
                     ]
@@ -137,8 +137,10 @@ def _measure_one(
             [(x, _progression(crop, events)) for crop, x in trained],
             [(x, _progression(crop, events)) for crop, x in labelled],
         )
-    found["kendall_tau"] = kendall_tau([x for crop, x in tested if crop.first])
-    if "precision" not in skipped:
+    found["kendall_tau"] = kendall_tau(
+        [x[:: protocol.tau_stride] for crop, x in tested if crop.first]
+    )
+    if "precision" not in skipped and protocol.neighbours:
         precision = retrieval_precision(
             [(x, crop.phase) for crop, x in labelled if crop.first], neighbours=protocol.neighbours
         )

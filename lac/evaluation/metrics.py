@@ -2,16 +2,20 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from scipy.stats import kendalltau
+from sklearn.base import ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
+Classifier = Literal["logistic", "logistic_plain", "svm"]
 REGULARISATION = (0.01, 0.1, 1.0)  # scikit-learn's C; the best on held-out training clips is used
 HELD_OUT = 0.25  # share of the given training clips that chooses it
 
@@ -22,11 +26,9 @@ def phase_accuracy(
     *,
     fraction: float = 1.0,
     seed: int = 0,
+    classifier: Classifier = "logistic",
 ) -> float:
-    """Return the accuracy of a linear phase classifier on frames of other clips.
-
-    Logistic regression on standardised features. Its regularisation is chosen on a quarter of
-    the given training clips.
+    """Return the accuracy of a phase classifier on frames of other clips.
 
     Parameters
     ----------
@@ -38,6 +40,11 @@ def phase_accuracy(
         Share of the training clips that is used, at least one clip, in (0, 1].
     seed : int
         Decides which.
+    classifier : {"logistic", "logistic_plain", "svm"}
+        `"logistic"`: logistic regression on standardised features, its regularisation chosen on
+        a quarter of the given training clips. `"logistic_plain"`: on features as they are, with
+        scikit-learn's default regularisation. `"svm"`: scikit-learn's default support vector
+        machine, with an RBF kernel.
 
     Returns
     -------
@@ -54,25 +61,34 @@ def phase_accuracy(
         crops = [(x, y) for x, y, name in train if name in wanted]
         return np.concatenate([x for x, _ in crops]), np.concatenate([y for _, y in crops])
 
+    if classifier != "logistic":
+        model = SVC() if classifier == "svm" else LogisticRegression(max_iter=10_000)
+        return _score(_fit(model, *gather(set(chosen))), test)
     strength = REGULARISATION[-1]
     if held_out:
         fit_on, choose_on = gather(set(chosen) - held_out), gather(held_out)
         strength = max(REGULARISATION, key=lambda c: _fit_classifier(*fit_on, c).score(*choose_on))
-    x, y = gather(set(chosen))
-    features = np.concatenate([x for x, _ in test])
-    return float(
-        _fit_classifier(x, y, strength).score(features, np.concatenate([y for _, y in test]))
-    )
+    return _score(_fit_classifier(*gather(set(chosen)), strength), test)
 
 
-def _fit_classifier(x: np.ndarray, y: np.ndarray, strength: float):
+def _score(model: ClassifierMixin, test: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Return the accuracy of a fitted classifier."""
+    return float(model.score(*(np.concatenate(part) for part in zip(*test, strict=True))))
+
+
+def _fit_classifier(x: np.ndarray, y: np.ndarray, strength: float) -> ClassifierMixin:
     """Fit logistic regression on standardised features."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300))
+    return _fit(model, x, y)
+
+
+def _fit(model: ClassifierMixin, x: np.ndarray, y: np.ndarray) -> ClassifierMixin:
+    """Fit a classifier, whether or not there is anything to tell apart."""
     if len(np.unique(y)) == 1:
-        return DummyClassifier(strategy="most_frequent").fit(x, y)
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300))
+        model = DummyClassifier(strategy="most_frequent")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return classifier.fit(x, y)
+        return model.fit(x, y)
 
 
 def progression_r2(

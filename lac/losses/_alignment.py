@@ -10,24 +10,30 @@ Alignment = Literal["none", "score", "fenchel_young", "posterior_kl"]
 _LEAST = 1e-6  # added to posteriors under a logarithm
 
 
-class Scoring(NamedTuple):
-    """How alignments are scored."""
+Penalty = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 
-    gap_open: torch.Tensor  # scalar, as the next
-    gap_extend: torch.Tensor
+
+class Scoring(NamedTuple):
+    """How alignments are scored; penalties in any form that `fastsw.score` takes but (B,)."""
+
+    gap_open: Penalty  # scalar, (T, T), or (for columns (B, T), for rows (B, T)); as the next
+    gap_extend: Penalty
     temperature: float
 
 
 class Correspondence(NamedTuple):
-    """The alignment of two views that their frame times tell."""
+    """The alignment of two views that their frame times tell, as cells, (B, T, T) bool."""
 
-    pairs: torch.Tensor  # (B, T, T) bool, strictly increasing in both coordinates
-    opened: torch.Tensor  # (B,) gaps between consecutive pairs
-    extended: torch.Tensor  # (B,) skipped frames beyond the first of each gap
+    pairs: torch.Tensor  # strictly increasing in both coordinates
+    opened: tuple[torch.Tensor, torch.Tensor]  # where a gap in columns, in rows begins
+    extended: tuple[torch.Tensor, torch.Tensor]  # where it goes on
 
 
 def correspondence(times: torch.Tensor, mask: torch.Tensor, *, tolerance: float) -> Correspondence:
     """Pair the frames of two views that are each other's nearest in time.
+
+    Between pairs the columns are skipped first, in the row of the pair before; then the rows, in
+    the last column before the next pair: the cells where `fastsw` reads penalties.
 
     Parameters
     ----------
@@ -44,13 +50,47 @@ def correspondence(times: torch.Tensor, mask: torch.Tensor, *, tolerance: float)
     pairs = nearest_in_row & nearest_in_column & (distance <= tolerance)
     clip, row, column = pairs.nonzero(as_tuple=True)
     same = clip[1:] == clip[:-1]
-    opened = torch.zeros(len(pairs), dtype=torch.long, device=pairs.device)
-    extended = opened.clone()
-    for place in (row, column):
-        skipped = (place.diff() - 1)[same]
-        opened.index_add_(0, clip[1:][same], (skipped > 0).long())
-        extended.index_add_(0, clip[1:][same], (skipped - 1).clamp(min=0))
-    return Correspondence(pairs, opened, extended)
+    clip, before, after = clip[1:][same], (row[:-1][same], column[:-1][same]), row[1:][same]
+    next_column = column[1:][same]
+
+    def skipped(number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the gap of every skipped frame, and its place in the gap from 1 on."""
+        gap = torch.arange(len(number), device=number.device).repeat_interleave(number)
+        first = number.cumsum(0) - number
+        return gap, torch.arange(len(gap), device=number.device) - first[gap] + 1
+
+    def cells(clip: torch.Tensor, row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+        found = torch.zeros_like(pairs)
+        found[clip, row, column] = True
+        return found
+
+    gap, place = skipped(next_column - before[1] - 1)
+    in_columns = clip[gap], before[0][gap], before[1][gap] + place
+    opens_columns = place == 1
+    gap, place = skipped(after - before[0] - 1)
+    in_rows = clip[gap], before[0][gap] + place, next_column[gap] - 1
+    opens_rows = place == 1
+    return Correspondence(
+        pairs,
+        (
+            cells(*(x[opens_columns] for x in in_columns)),
+            cells(*(x[opens_rows] for x in in_rows)),
+        ),
+        (
+            cells(*(x[~opens_columns] for x in in_columns)),
+            cells(*(x[~opens_rows] for x in in_rows)),
+        ),
+    )
+
+
+def _paid(penalty: Penalty, cells: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Return the sum of a penalty over cells of gaps in columns and in rows, (B,)."""
+    for_columns, for_rows = (
+        (penalty[0][:, None, :], penalty[1][:, :, None])
+        if isinstance(penalty, tuple)
+        else (penalty, penalty)
+    )
+    return (for_columns * cells[0]).sum((1, 2)) + (for_rows * cells[1]).sum((1, 2))
 
 
 def negative_score(
@@ -71,11 +111,12 @@ def fenchel_young(
 ) -> torch.Tensor:
     """Return the Fenchel-Young loss of the known alignment per pair of it, averaged over clips.
 
-    The soft score F is T log-sum-exp of the scores <S, A> - open(A) gap_open - extend(A)
-    gap_extend of all alignments A, convex in S and the penalties; its gradient in S is the
+    The soft score F is T log-sum-exp of the scores <S, A> - <gap_open, opened(A)> - <gap_extend,
+    extended(A)> of all alignments A, convex in S and the penalties; its gradient in S is the
     posterior. For the known alignment A* the loss [1]_ is
 
-        F(S) - <S, A*> + open(A*) gap_open + extend(A*) gap_extend = -T log p(A*) >= 0,
+        F(S) - <S, A*> + <gap_open, opened(A*)> + <gap_extend, extended(A*)>
+            = -T log p(A*) >= 0,
 
     which tends to zero just where the posterior tends to A*. A clip without any known pair has
     no part.
@@ -88,8 +129,8 @@ def fenchel_young(
     score = fastsw.score(similarity, **scoring._asdict(), lengths=lengths)
     known = (
         torch.where(target.pairs, similarity, 0.0).sum((1, 2))
-        - target.opened * scoring.gap_open
-        - target.extended * scoring.gap_extend
+        - _paid(scoring.gap_open, target.opened)
+        - _paid(scoring.gap_extend, target.extended)
     )
     known_clips = count > 0
     loss = torch.where(known_clips, (score - known) / count.clamp(min=1), 0.0)
@@ -118,4 +159,4 @@ def posterior_divergence(
         log_p = weights.log_softmax(axis)
         gap = log_p.exp() * (log_p - (posterior + _LEAST).log())
         terms.append(gap.masked_fill(~valid, 0.0).sum(axis)[partnered])
-    return torch.cat(terms).mean() if any(len(t) for t in terms) else similarity.sum() * 0.0
+    return torch.cat(terms).mean() if any(len(t) for t in terms) else posterior.sum() * 0.0

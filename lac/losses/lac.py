@@ -1,7 +1,7 @@
 """The LAC loss: contrast frames over time, and align the two views locally."""
 
 import math
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from lac.losses._alignment import (
     Alignment,
+    Penalty,
     Scoring,
     correspondence,
     fenchel_young,
@@ -17,6 +18,9 @@ from lac.losses._alignment import (
 )
 from lac.losses._contrastive import contrastive_loss, gaussian_targets
 from lac.losses._loss import Loss
+from lac.losses._settings import require_not_negative, require_one_of, require_positive
+
+Penalties = Literal["scalar", "fixed", "table", "embedding"]
 
 
 class LacLoss(Loss):
@@ -39,7 +43,16 @@ class LacLoss(Loss):
     alignment_temperature : float
         T of the soft alignment, > 0, in units of the similarity.
     gap_open, gap_extend : float
-        Initial penalties, > 0. They are learned, as softplus of a parameter.
+        Penalties, > 0; initial ones where they are learned, as softplus of a parameter.
+    penalties : {"scalar", "fixed", "table", "embedding"}
+        `"scalar"`: one of each, learned. `"fixed"`: one of each, as given; the score alone always
+        gains from cheaper gaps, so learning lowers them for as long as it lasts. `"table"`: one of
+        each for every pair of places in the two views. `"embedding"`: what it costs to skip a
+        frame is a linear function of its embedding, inside the softplus.
+    frames : int
+        Side of the table, at least the frames of a view, >= 1.
+    dimension : int
+        Features of an embedding that predicts penalties, >= 1.
 
     Raises
     ------
@@ -70,39 +83,49 @@ class LacLoss(Loss):
         alignment_temperature: float = 1.0,
         gap_open: float = 1.0,
         gap_extend: float = 0.1,
+        penalties: Penalties = "scalar",
+        frames: int = 64,
+        dimension: int = 64,
     ):
         """Check the settings and set the penalties up."""
         super().__init__()
-        for name, value in (
-            ("temperature", temperature),
-            ("sigma", sigma),
-            ("alignment_temperature", alignment_temperature),
-            ("gap_open", gap_open),
-            ("gap_extend", gap_extend),
-        ):
-            if not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"`{name}` must be > 0 and finite, got {value}")
-        if not (weight >= 0 and math.isfinite(weight)):
-            raise ValueError(f"`weight` must be >= 0 and finite, got {weight}")
-        if alignment not in get_args(Alignment):
-            raise ValueError(f"`alignment` must be one of {get_args(Alignment)}, got {alignment!r}")
+        require_positive(
+            temperature=temperature,
+            sigma=sigma,
+            alignment_temperature=alignment_temperature,
+            gap_open=gap_open,
+            gap_extend=gap_extend,
+            frames=frames,
+            dimension=dimension,
+        )
+        require_not_negative(weight=weight)
+        require_one_of(get_args(Alignment), alignment=alignment)
+        require_one_of(get_args(Penalties), penalties=penalties)
         self.temperature = temperature
         self.sigma = sigma
         self.alignment = alignment
         self.weight = weight
         self.alignment_temperature = alignment_temperature
-        self.raw_gap_open = nn.Parameter(_inverse_softplus(gap_open))
-        self.raw_gap_extend = nn.Parameter(_inverse_softplus(gap_extend))
+        self.penalties: Penalties = penalties
+        shape = (frames, frames) if penalties == "table" else ()
+        self.raw_gap_open = nn.Parameter(_inverse_softplus(gap_open).expand(shape).clone())
+        self.raw_gap_extend = nn.Parameter(_inverse_softplus(gap_extend).expand(shape).clone())
+        self.predict: nn.Linear | None = None
+        if penalties == "embedding":
+            self.predict = nn.Linear(dimension, 2, bias=False)
+            nn.init.zeros_(self.predict.weight)
+        # Without the term, nothing trains penalties.
+        self.requires_grad_(alignment != "none" and penalties != "fixed")
 
     @property
     def gap_open(self) -> torch.Tensor:
-        """Penalty of the first frame of a gap, scalar, > 0."""
-        return F.softplus(self.raw_gap_open)
+        """Penalty of the first frame of a gap, scalar, > 0; the mean of a table."""
+        return F.softplus(self.raw_gap_open).mean()
 
     @property
     def gap_extend(self) -> torch.Tensor:
-        """Penalty of every further frame of a gap, scalar, > 0."""
-        return F.softplus(self.raw_gap_extend)
+        """Penalty of every further frame of a gap, scalar, > 0; the mean of a table."""
+        return F.softplus(self.raw_gap_extend).mean()
 
     def forward(
         self, embeddings: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
@@ -128,7 +151,7 @@ class LacLoss(Loss):
         """Return the alignment term."""
         similarity = embeddings[:, 0] @ embeddings[:, 1].transpose(1, 2) / self.temperature
         lengths = mask.sum(2)
-        scoring = Scoring(self.gap_open, self.gap_extend, self.alignment_temperature)
+        scoring = Scoring(*self._gaps(embeddings), self.alignment_temperature)
         if self.alignment == "score":
             return negative_score(similarity, lengths, scoring)
         if self.alignment == "fenchel_young":
@@ -136,6 +159,31 @@ class LacLoss(Loss):
             return fenchel_young(similarity, lengths, target, scoring)
         weights, valid = gaussian_targets(times, mask, sigma=self.sigma)
         return posterior_divergence(similarity, lengths, weights, valid, scoring)
+
+    def _gaps(self, embeddings: torch.Tensor) -> tuple[Penalty, Penalty]:
+        """Return the penalties of opening and extending a gap between two views."""
+        raw: tuple[torch.Tensor, torch.Tensor] = (self.raw_gap_open, self.raw_gap_extend)
+        if self.predict is not None:
+            if embeddings.shape[-1] != self.predict.in_features:
+                raise ValueError(
+                    f"`dimension` must be that of embeddings, {embeddings.shape[-1]},"
+                    f" got {self.predict.in_features}"
+                )
+            rows, columns = self.predict(embeddings).unbind(1)  # (B, T, 2) each
+            opening, extending = (
+                (F.softplus(value + columns[..., k]), F.softplus(value + rows[..., k]))
+                for k, value in enumerate(raw)
+            )
+            return opening, extending
+        if self.penalties == "table":
+            frames = embeddings.shape[2]
+            if frames > len(self.raw_gap_open):
+                raise ValueError(
+                    f"`frames` of the table must be at least those of a view, {frames},"
+                    f" got {len(self.raw_gap_open)}"
+                )
+            raw = raw[0][:frames, :frames], raw[1][:frames, :frames]
+        return F.softplus(raw[0]), F.softplus(raw[1])
 
 
 def _inverse_softplus(value: float) -> torch.Tensor:

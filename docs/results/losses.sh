@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Train every loss from seeds 0, 1 and 2, finished runs aside, one after the other.
+#     docs/results/losses.sh PRESET OUT [settings of lac.train]
+# for instance: docs/results/losses.sh grid runs/grid --data.root DIR
+# Then: python -m lac.compare OUT/* -o OUT
+set -euo pipefail
+preset=$1 out=$2
+shift 2
+
+losses=(
+    "scl SclLoss"
+    "lac-none LacLoss --model.loss.alignment none"
+    "lac-fenchel_young LacLoss"
+    "lac-score LacLoss --model.loss.alignment score"
+    "lac-posterior_kl LacLoss --model.loss.alignment posterior_kl"
+    "tcc-regression TccLoss"
+    "tcc-classification TccLoss --model.loss.cycle classification"
+    "tcn TcnLoss"
+    "lav LavLoss"
+    "gta GtaLoss"
+    "lac-table LacLoss --model.loss.penalties table"
+    "lac-embedding LacLoss --model.loss.penalties embedding"
+)
+for seed in 0 1 2; do
+    for loss in "${losses[@]}"; do
+        read -r name class settings <<< "$loss"
+        # shellcheck disable=SC2086  # settings are words
+        python -m lac.train --config "$preset" --run "$out/$name-$seed" --seed_everything "$seed" \
+            --model.loss "lac.losses.$class" $settings "$@" < /dev/null
+    done
+done

@@ -1,0 +1,85 @@
+"""One training: from the last checkpoint or the start to the end, and what is to say of it."""
+
+import time
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from lac._configuration import RunCLI
+from lac._logging import RunCSVLogger
+from lac._run import RunDirectory
+
+
+def train(cli: RunCLI, run: RunDirectory) -> dict[str, Any]:
+    """Train, going on where the run's last checkpoint was written.
+
+    Returns
+    -------
+    dict
+        `epochs`, `steps`, `parameters` (that are trained), `seconds` (of this start, training
+        alone), `processes`, `stopped_early`, and the last `train/loss` and, with validation
+        clips, `val/loss` and the `best` of it with its epoch.
+    """
+    started = time.monotonic()
+    trainer, step, stopped = cli.trainer, 0, False
+    if run.last.exists():
+        state = torch.load(run.last, map_location="cpu", weights_only=True)
+        step, stopped = state["global_step"], _stopped_early(state)
+    if not stopped:  # else all that is left is to evaluate
+        for logger in trainer.loggers:
+            if isinstance(logger, RunCSVLogger):
+                logger.keep_before(step)
+        ckpt_path = run.last if run.last.exists() else None
+        trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
+    return _summarise(cli, run, time.monotonic() - started)
+
+
+def _stopped_early(state: dict[str, Any]) -> bool:
+    """Tell whether a checkpoint was written after training had been stopped for good."""
+    return any(
+        name.startswith("EarlyStopping") and callback["stopped_epoch"] > 0
+        for name, callback in state["callbacks"].items()
+    )
+
+
+def _summarise(cli: RunCLI, run: RunDirectory, seconds: float) -> dict[str, Any]:
+    """Say how training went."""
+    trainer = cli.trainer
+    summary: dict[str, Any] = {
+        "parameters": sum(p.numel() for p in cli.model.parameters() if p.requires_grad),
+        "processes": trainer.world_size,
+        "seconds": round(seconds, 1),
+    }
+    if not run.last.exists():
+        return summary
+    state = torch.load(run.last, map_location="cpu", weights_only=True)
+    summary["epochs"] = state["epoch"] + 1
+    summary["steps"] = state["global_step"]
+    summary["stopped_early"] = _stopped_early(state)
+    for name in ("train/loss", "val/loss"):
+        if name in trainer.callback_metrics:
+            summary[name] = round(float(trainer.callback_metrics[name]), 4)
+    if run.best.exists():
+        best = torch.load(run.best, map_location="cpu", weights_only=True)
+        score = next(
+            callback["best_model_score"]
+            for callback in best["callbacks"].values()
+            if callback.get("monitor") == "val/loss" and "best_model_score" in callback
+        )
+        summary["best"] = {"epoch": best["epoch"] + 1, "val/loss": round(float(score), 4)}
+    return summary
+
+
+def print_summary(summary: dict[str, Any], console: Console) -> None:
+    """Print how training went, in a line or two."""
+    words = [f"{summary['parameters']:,} parameters"]
+    if "epochs" in summary:
+        stop = ", stopped early" if summary["stopped_early"] else ""
+        words.append(f"{summary['epochs']} epochs ({summary['steps']} steps{stop})")
+    words.append(f"{summary['seconds']:.0f} s of training since the last start")
+    words += [f"{name} {summary[name]}" for name in ("train/loss", "val/loss") if name in summary]
+    if "best" in summary:
+        best = summary["best"]
+        words.append(f"lowest val/loss {best['val/loss']} after epoch {best['epoch']}")
+    console.print("Training: " + "; ".join(words) + ".", style="dim")

@@ -1,0 +1,98 @@
+"""Compare finished runs: ``python -m lac.compare RUN... [-o DIR] [--report metrics]``.
+
+Runs on the same clips share a table; runs that differ by seed alone share a row, with the mean
+and the sample standard deviation. Baselines stand below.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from jsonargparse import ArgumentParser
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from lac._configuration import flat_settings
+from lac._run import RunDirectory
+from lac.evaluation import short_name
+from lac.evaluation._comparison import (
+    Comparison,
+    Run,
+    as_markdown,
+    compare_runs,
+    draw_comparison,
+    mean_and_spread,
+)
+
+
+def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics") -> Run:
+    """Read the settings and the figures of a run.
+
+    Parameters
+    ----------
+    path : Path
+        Run directory of `lac.train`.
+    report : {"metrics", "evaluation"}
+        What training ended with, or what `lac.evaluate` measured last.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run is not finished, or has not been evaluated.
+    ValueError
+        If there was nothing to measure.
+    """
+    run = RunDirectory(path)
+    file = run.metrics if report == "metrics" else run.evaluation
+    if not (run.config.exists() and file.exists()):
+        raise FileNotFoundError(f"`runs` must be finished runs with {file.name}, got {path}")
+    settings = yaml.safe_load(run.config.read_text())
+    measured = json.loads(file.read_text())
+    if not measured["metrics"]:
+        raise ValueError(f"`runs` must have been measured, got {path}: {measured['note']}")
+    return Run(path, dict(flat_settings(settings)), measured)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Parse the command line, print the tables, write them and their figures."""
+    parser = ArgumentParser(prog="python -m lac.compare", description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", help="run directories of lac.train")
+    parser.add_argument("-o", "--output", type=Path, default=Path("comparison"), help="folder")
+    parser.add_argument("--report", type=Literal["metrics", "evaluation"], default="metrics")
+    options = parser.parse_args(args)
+    console = Console()
+    try:
+        comparisons = compare_runs([read_run(path, report=options.report) for path in options.runs])
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
+    for comparison in comparisons:
+        _print(comparison, console)
+    options.output.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(as_markdown(comparison) for comparison in comparisons)
+    (options.output / "comparison.md").write_text(text)
+    for number, comparison in enumerate(comparisons, 1):
+        draw_comparison(comparison, options.output / f"comparison-{number}.png")
+    console.print(f"Tables and figures are in {options.output}.")
+
+
+def _print(comparison: Comparison, console: Console) -> None:
+    """Print one comparison."""
+    table = Table(title=comparison.title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("")
+    table.add_column("runs", justify="right")
+    for metric in comparison.metrics:
+        table.add_column(short_name(metric), justify="right")
+    for name, row in [*comparison.rows.items(), *comparison.baselines.items()]:
+        learned = name in comparison.rows
+        count = str(len(row[comparison.metrics[0]])) if learned else ""
+        cells = [mean_and_spread(row[metric]) for metric in comparison.metrics]
+        table.add_row(name, count, *cells, end_section=name == list(comparison.rows)[-1])
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

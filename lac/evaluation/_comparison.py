@@ -1,0 +1,194 @@
+"""Runs grouped by what they were trained on and how: means and spreads over seeds."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lac.evaluation._report import seen_as, short_name
+
+Values = dict[str, list[float]]  # of every run, by metric
+_FREE = {
+    "seed_everything",
+    "threads",
+    "figures_every",
+    "data.cache",
+    "data.workers",
+}  # free within a group
+_DATA = ("data.source", "data.root", "data.action", "data.rendered.")
+_LOSS = "model.loss."
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a finished run says of itself."""
+
+    path: Path
+    settings: Mapping[str, Any]  # by dotted name
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs on the same clips, evaluated alike."""
+
+    title: str
+    metrics: list[str]
+    rows: dict[str, Values]  # learned embeddings by the settings that differ, best first
+    baselines: dict[str, Values]
+
+
+def compare_runs(runs: Sequence[Run]) -> list[Comparison]:
+    """Group runs: one comparison for each set of clips, one row for runs that differ by seed.
+
+    Raises
+    ------
+    ValueError
+        If runs on the same clips were evaluated otherwise, or two have all settings and the seed
+        in common.
+    """
+    sections: dict[tuple, list[Run]] = defaultdict(list)
+    for run in runs:
+        sections[_part(run.settings, _DATA)].append(run)
+    return [_compare(section) for section in sections.values()]
+
+
+def _part(settings: Mapping[str, Any], prefixes: tuple[str, ...]) -> tuple:
+    """Return the settings whose names begin so; clips drawn by lac need no place."""
+    drawn = settings["data.source"] == "rendered"
+    return tuple(
+        (name, repr(value))
+        for name, value in sorted(settings.items())
+        if name.startswith(prefixes)
+        and name != ("data.root" if drawn else "data.rendered")
+        and (drawn or not name.startswith("data.rendered."))
+    )
+
+
+def _compare(runs: Sequence[Run]) -> Comparison:
+    """Compare runs on the same clips."""
+    first = runs[0]
+    for run in runs[1:]:
+        for name in ("split", "protocol"):
+            if run.report[name] != first.report[name]:
+                raise ValueError(
+                    f"`runs` on the same clips must have the same {name}, got"
+                    f" {first.report[name]} in {first.path} and {run.report[name]} in {run.path}"
+                )
+    groups: dict[tuple, list[Run]] = defaultdict(list)
+    for run in runs:
+        kept = {k: v for k, v in run.settings.items() if k not in _FREE and not k.startswith(_DATA)}
+        groups[tuple(sorted((k, repr(v)) for k, v in kept.items()))].append(run)
+    for group in groups.values():
+        seeds = {run.settings.get("seed_everything"): run.path for run in group}
+        if len(seeds) < len(group):
+            twice = next(run for run in group if run.path not in seeds.values())
+            other = seeds[twice.settings.get("seed_everything")]
+            raise ValueError(
+                f"`runs` must differ in settings or seed, got {twice.path} and {other}"
+            )
+    metrics = list(first.report["metrics"]["learned"])
+    rows = {
+        name: _collect(group, "learned", metrics)
+        for name, group in zip(_names(list(groups)), groups.values(), strict=True)
+    }
+    order = "phase_accuracy@1" if "phase_accuracy@1" in metrics else metrics[0]
+    baselines = [name for name in first.report["metrics"] if name != "learned"]
+    return Comparison(
+        title=_title(first),
+        metrics=metrics,
+        rows=dict(sorted(rows.items(), key=lambda row: -np.mean(row[1][order]))),
+        baselines={name: _collect(runs, name, metrics) for name in baselines},
+    )
+
+
+def _collect(runs: Iterable[Run], representation: str, metrics: Sequence[str]) -> Values:
+    """Return the values of a representation in runs by metric."""
+    return {m: [run.report["metrics"][representation][m] for run in runs] for m in metrics}
+
+
+def _title(run: Run) -> str:
+    """Say which clips were measured how."""
+    source, root = run.settings["data.source"], run.settings.get("data.root")
+    place = "" if source == "rendered" or root is None else f" {Path(root).name}"
+    protocol = run.report["protocol"]
+    name = f"protocol {protocol['name']}, " if "name" in protocol else ""
+    return f"{source}{place}: {run.report['split']} clips, {name}{seen_as(protocol)}"
+
+
+def _names(groups: Sequence[tuple]) -> list[str]:
+    """Name groups by their loss and the settings in which groups with that loss differ."""
+    settings = [{k: v.strip("'") for k, v in group} for group in groups]
+    names = []
+    for own in settings:
+        loss = own.get(f"{_LOSS}class_path", "")
+        same_loss = [other for other in settings if other.get(f"{_LOSS}class_path", "") == loss]
+        words = [loss.rpartition(".")[2].removesuffix("Loss")]
+        for key in sorted(own.keys() | set().union(*settings)):
+            peers = same_loss if key.startswith(_LOSS) else settings
+            if key in own and len({other.get(key) for other in peers}) > 1:
+                word = own[key].isidentifier()  # a choice by name tells what it chooses
+                words.append(own[key] if word else f"{key.rpartition('.')[2]}={own[key]}")
+        names.append(" ".join(word for word in words if word) or "learned")
+    return names
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Return a mean, and the sample standard deviation if values differ."""
+    mean = f"{np.mean(values):.3f}"
+    return mean if np.ptp(values) == 0 else f"{mean} ({np.std(values, ddof=1):.3f})"
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """Return a comparison as a Markdown table, the best mean of learned rows in bold."""
+    metrics = comparison.metrics
+    best = {m: max(np.mean(row[m]) for row in comparison.rows.values()) for m in metrics}
+    lines = [
+        f"## {comparison.title}",
+        "",
+        "| | runs | " + " | ".join(short_name(m) for m in metrics) + " |",
+        "|---|---" + "|---" * len(metrics) + "|",
+    ]
+    for name, row in [*comparison.rows.items(), *comparison.baselines.items()]:
+        learned = name in comparison.rows
+        cells = [
+            f"**{mean_and_spread(row[m])}**"
+            if learned and np.mean(row[m]) == best[m]
+            else mean_and_spread(row[m])
+            for m in metrics
+        ]
+        count = len(row[metrics[0]]) if learned else ""
+        lines.append(f"| {name} | {count} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def draw_comparison(comparison: Comparison, file: Path) -> None:
+    """Draw a panel for each metric: every run a dot, their mean a line, baselines across."""
+    names = list(comparison.rows)
+    figure = Figure(
+        figsize=(2.0 + 1.9 * len(comparison.metrics), 1.6 + 0.3 * len(names)), layout="constrained"
+    )
+    panels = np.atleast_1d(figure.subplots(1, len(comparison.metrics), sharey=True))
+    for axes, metric in zip(panels, comparison.metrics, strict=True):
+        for place, name in enumerate(names):
+            values = comparison.rows[name][metric]
+            axes.plot(values, [place] * len(values), "o", color="tab:blue", alpha=0.5, markersize=4)
+            axes.plot(np.mean(values), place, "|", color="black", markersize=14)
+        for colour, (name, row) in zip(
+            ("tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown"),
+            comparison.baselines.items(),
+            strict=False,
+        ):
+            axes.axvline(np.mean(row[metric]), color=colour, linewidth=1, label=name)
+        axes.set_title(short_name(metric), fontsize="medium")
+        axes.grid(axis="x", alpha=0.3)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].invert_yaxis()
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(comparison.baselines))
+    figure.suptitle(comparison.title)
+    figure.savefig(file, dpi=120)

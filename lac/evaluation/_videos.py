@@ -1,0 +1,44 @@
+"""Videos of a run: two clips in step, and what frames are nearest to a frame."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import fastsw
+from lac.data import write_video
+
+_LEAST_SIDE = 192  # pixels of a clip in a video: smaller ones are enlarged by whole numbers
+_NEIGHBOURS = 3  # clips beside the query
+
+
+def write_aligned_video(file: Path, clips: Sequence[np.ndarray], best: fastsw.Alignment) -> None:
+    """Write the first clip's aligned part beside the second's, warped onto its time."""
+    rows = np.arange(best.rows.start, best.rows.stop)
+    columns = np.rint(best.warp(rows)).astype(np.int64)
+    _write(file, [clips[0][rows], clips[1][columns]])
+
+
+def write_retrieval_video(
+    file: Path, clips: Sequence[np.ndarray], embeddings: Sequence[np.ndarray]
+) -> None:
+    """Write the first clip beside the nearest frames, one of each of the nearest other clips."""
+    query = embeddings[0]
+    nearest, similarity = [], []
+    for other in embeddings[1:]:
+        products = query @ other.T
+        nearest.append(products.argmax(1))
+        similarity.append(products.max(1))
+    order = np.argsort(-np.stack(similarity), axis=0, kind="stable")[:_NEIGHBOURS]
+    columns = [clips[0]]
+    for place in order:
+        chosen = [clips[1 + clip][nearest[clip][frame]] for frame, clip in enumerate(place)]
+        columns.append(np.stack(chosen))
+    _write(file, columns)
+
+
+def _write(file: Path, columns: Sequence[np.ndarray]) -> None:
+    """Write clips of as many frames (T, 3, H, W) side by side."""
+    enlarge = max(1, -(-_LEAST_SIDE // columns[0].shape[-1]))
+    frames = np.concatenate(columns, axis=3)
+    write_video(file, frames.repeat(enlarge, 2).repeat(enlarge, 3), fps=15)

@@ -1,0 +1,81 @@
+"""Comparing runs: what shares a row, a table, and what is refused."""
+
+import json
+
+import pytest
+import yaml
+
+from lac import compare
+
+
+def write_run(path, *, seed=0, loss="LacLoss", settings=None, accuracy=0.5, **report):
+    """A finished run, as far as a comparison reads it."""
+    path.mkdir(parents=True)
+    config = {
+        "seed_everything": seed,
+        "model": {"loss": {"class_path": f"lac.losses.{loss}", "init_args": settings or {}}},
+        "data": {"source": "folder", "root": "/clips/grid", "cache": str(path)},
+    }
+    (path / "config.yaml").write_text(yaml.safe_dump(config))
+    metrics = {
+        "learned": {"phase_accuracy@1": accuracy, "kendall_tau": 0.9},
+        "time only": {"phase_accuracy@1": 0.55, "kendall_tau": 0.999},
+    }
+    protocol = {"name": "ours", "crops": 2, "min_crop": 0.5}
+    written = {"split": "val", "protocol": protocol, "metrics": metrics} | report
+    (path / "metrics.json").write_text(json.dumps(written))
+    return str(path)
+
+
+def test_runs_that_differ_by_seed_share_a_row_with_mean_and_spread(tmp_path, capsys):
+    runs = [
+        write_run(
+            tmp_path / "a0", seed=0, settings={"alignment": "score", "weight": 0.2}, accuracy=0.6
+        ),
+        write_run(
+            tmp_path / "a1", seed=1, settings={"alignment": "score", "weight": 0.2}, accuracy=0.8
+        ),
+        write_run(
+            tmp_path / "b0", seed=0, settings={"alignment": "none", "weight": 0.1}, accuracy=0.65
+        ),
+        write_run(tmp_path / "c0", seed=0, loss="SclLoss", accuracy=0.9),
+    ]
+    compare.main([*runs, "-o", str(tmp_path / "out")])
+    rows = (tmp_path / "out" / "comparison.md").read_text().splitlines()[4:]
+    assert rows == [
+        "| Scl | 1 | **0.900** | **0.900** |",
+        "| Lac score weight=0.2 | 2 | 0.700 (0.141) | **0.900** |",
+        "| Lac none weight=0.1 | 1 | 0.650 | **0.900** |",
+        "| time only |  | 0.550 | 0.999 |",
+    ]
+    assert "Scl" in capsys.readouterr().out
+    assert (tmp_path / "out" / "comparison-1.png").stat().st_size > 0
+
+
+def test_other_clips_have_a_table_of_their_own(tmp_path):
+    runs = [write_run(tmp_path / "a"), write_run(tmp_path / "b")]
+    config = yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())
+    config["data"]["root"] = "/clips/other"
+    (tmp_path / "b" / "config.yaml").write_text(yaml.safe_dump(config))
+    compare.main([*runs, "-o", str(tmp_path / "out")])
+    heads = [
+        line for line in (tmp_path / "out/comparison.md").read_text().split("\n") if "##" in line
+    ]
+    assert [head.split(":")[0] for head in heads] == ["## folder grid", "## folder other"]
+    assert "protocol ours" in heads[0]
+
+
+def test_runs_measured_otherwise_or_twice_or_not_at_all_are_refused(tmp_path):
+    one = write_run(tmp_path / "one")
+    other = write_run(tmp_path / "other", seed=1, protocol={"crops": 1, "min_crop": 1.0})
+    again = write_run(tmp_path / "again")
+    alone = write_run(tmp_path / "alone", metrics={}, note="one clip alone")
+    for runs, message in (
+        ([one, other], "`runs` on the same clips must have the same protocol"),
+        ([one, again], "`runs` must differ in settings or seed"),
+        ([one, str(tmp_path / "none")], "`runs` must be finished runs"),
+        ([one, alone], "`runs` must have been measured"),
+    ):
+        with pytest.raises(SystemExit) as refusal:
+            compare.main([*runs, "-o", str(tmp_path / "out")])
+        assert message in str(refusal.value)
