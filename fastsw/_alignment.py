@@ -15,7 +15,8 @@ class Alignment:
     Attributes
     ----------
     score : float
-        Score of the alignment (for a sampled one, NaN is never used: it is the alignment's own).
+        Score of the alignment; NaN for a pair with NaN or +inf in a cell, -inf where a pair has no
+        alignment.
     pairs : (K, 2) int64 array
         Matched (row, column) indices, strictly increasing in both columns.
 

@@ -110,25 +110,15 @@ def tangents(inputs: Inputs, dots: Derivatives) -> Derivatives:
     vector (S, penalties, T) itself: a direction in T is traded for one in S and the penalties, and
     the component in T follows from the others.
     """
-    if inputs.temperature == 0:
-        return _run(inputs, TANGENT, dots)
-    shrink = dots.temperature / inputs.temperature
-    moved = inputs, dots
+    shrink = (dots.temperature / inputs.temperature)[:, None, None] if inputs.temperature else 0.0
     if np.any(shrink):
         finite = np.where(np.isfinite(inputs.similarity), inputs.similarity, 0)
-        moved = (
-            inputs,
-            Derivatives(
-                dots.score,
-                dots.similarity - (shrink[:, None, None] * finite).astype(finite.dtype),
-                tuple(
-                    d - shrink[:, None, None] * p
-                    for d, p in zip(dots.penalties, inputs.penalties, strict=True)
-                ),
-                dots.temperature,
-            ),
+        penalties = zip(dots.penalties, inputs.penalties, strict=True)
+        dots = dots._replace(
+            similarity=dots.similarity - (shrink * finite).astype(finite.dtype),
+            penalties=tuple(dot - shrink * penalty for dot, penalty in penalties),
         )
-    return _run(moved[0], TANGENT, moved[1])
+    return _run(inputs, TANGENT, dots)
 
 
 def _run(inputs, want, dots) -> Derivatives:
@@ -500,16 +490,3 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool)
     if target is not gradient:
         gradient[...] = target
     return Warping(score, gradient, slope)
-
-
-__all__ = [
-    "Derivatives",
-    "Inputs",
-    "gradients",
-    "paths",
-    "prepare",
-    "samples",
-    "score",
-    "soft_dtw",
-    "tangents",
-]

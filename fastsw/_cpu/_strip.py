@@ -16,6 +16,7 @@ before the first pair; in local mode they are the first pair's.
 from __future__ import annotations
 
 import functools
+import os
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -26,8 +27,10 @@ from numba.extending import register_jitable
 from fastsw._cpu._compile import Variant, helper
 from fastsw._cpu._simd import lanes_of, native_lanes, read_shared
 
-#: Lets other threads run; a C function of every POSIX system.
-give_way = types.ExternalFunction("sched_yield", types.int32())
+#: Lets other threads run; a C function of the operating system.
+give_way = types.ExternalFunction(
+    "SwitchToThread" if os.name == "nt" else "sched_yield", types.int32()
+)
 
 # Fields of one step in the table of floats and in the table of integers.
 # A walk with tangents uses the fields from SLOPE on as well.
