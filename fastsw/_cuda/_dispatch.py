@@ -1,0 +1,217 @@
+"""Entry points of the CUDA backend: allocate, and launch what a call may need.
+
+Nothing is read back from the device. Which kernel answers a pair is decided there: the kernel in
+single precision leaves pairs beyond its range to one in double precision, launched after it, which
+finds nothing to do where there are none. Values that only the device knows and that are out of
+their range (lengths, temperature, penalties) make the answers of their pairs NaN.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastsw._cuda._align import (
+    BY_COLUMN,
+    BY_PAIR,
+    BY_ROW,
+    DEPTH,
+    FORM_BITS,
+    GRADIENT,
+    NUMBER,
+    SCORE,
+    SUMS,
+    TANGENT,
+    WORDS,
+    align_kernel,
+    warps,
+)
+from fastsw._cuda._compile import Kernel
+from fastsw._cuda._device import LANES
+from fastsw._reference import LOCAL, MODES
+
+
+class Inputs(NamedTuple):
+    """Arrays on one device, C-contiguous; penalties and temperature are float64 or numbers."""
+
+    similarity: Any  # [B, N, M], float32 or float64
+    penalties: tuple  # 4 x [B|1, N|1, M|1] arrays, or floats
+    temperature: Any  # () array, or a float
+    mode: str
+    lengths: Any  # [B, 2], int64
+
+
+class Derivatives(NamedTuple):
+    """Scores and per-pair gradients, or the tangents of both."""
+
+    score: Any  # [B], float64
+    similarity: Any  # [B, N, M], dtype of the input
+    penalties: tuple  # 4 x [B, N|1, M|1], float64
+    temperature: Any  # [B], float64
+
+
+def score(inputs: Inputs, memory):
+    """Soft (or, at temperature 0, hard) scores, float64."""
+    return _run(inputs, memory, SCORE, None).score
+
+
+def gradients(inputs: Inputs, memory) -> Derivatives:
+    """Scores and their gradients, pair by pair."""
+    return _run(inputs, memory, GRADIENT, None)
+
+
+def tangents(inputs: Inputs, dots: Derivatives, memory) -> Derivatives:
+    """Directional derivatives of scores and gradients, for a direction without temperature."""
+    return _run(inputs, memory, TANGENT, dots)
+
+
+@functools.cache
+def kernel(bits: int, *, general: bool, second: bool) -> Kernel:
+    """The launchable kernel of one variant."""
+    name = "tangent" if second else "align"
+    variant = f"{name}_{bits}_{'general' if general else 'uniform'}"
+    return Kernel(align_kernel(bits, general=general, second=second), variant, warps(bits))
+
+
+def penalty_shape(penalty) -> tuple[int, int, int]:
+    """Shape of a penalty, of a number too."""
+    return (1, 1, 1) if isinstance(penalty, float) else tuple(penalty.shape)
+
+
+def forms_of(penalties, temperature) -> int:
+    """How penalties and temperature are given, in bits."""
+    forms = 0
+    for which, penalty in enumerate(penalties):
+        pairs, rows, columns = penalty_shape(penalty)
+        form = NUMBER if isinstance(penalty, float) else 0
+        form |= BY_PAIR * (pairs > 1) | BY_ROW * (rows > 1) | BY_COLUMN * (columns > 1)
+        forms |= form << (FORM_BITS * which)
+    return forms | (NUMBER * isinstance(temperature, float)) << (FORM_BITS * 4)
+
+
+def is_general(penalties) -> bool:
+    """Whether some penalty differs in more ways than the fast kernel takes."""
+    shapes = [penalty_shape(p) for p in penalties]
+    return any(rows > 1 for _, rows, _ in shapes[:2]) or any(m > 1 for *_, m in shapes)
+
+
+def _run(inputs, memory, want, dots) -> Derivatives:
+    """Launch the kernels of a call."""
+    similarity, penalties, temperature, mode, lengths = inputs
+    pairs, rows, columns = similarity.shape
+    given = memory.dtype(similarity)
+    out = Derivatives(
+        memory.zeros((pairs,), np.float64),
+        memory.empty(similarity.shape, given) if want != SCORE else memory.empty((1,), given),
+        tuple(
+            memory.zeros((pairs, *penalty_shape(p)[1:]) if want != SCORE else (1, 1, 1), np.float64)
+            for p in penalties
+        ),
+        memory.zeros((pairs,), np.float64),
+    )
+    if pairs == 0:
+        return out
+    general = is_general(penalties)
+    job = _Job(inputs, memory, want, dots, out)
+    if isinstance(temperature, float) and temperature == 0:
+        raise NotImplementedError
+    everything = memory.zeros((1,), np.int32)
+    everything -= 1
+    if want == TANGENT or given == np.float64:
+        _align(job, kernel(64, general=True, second=want == TANGENT), 64, everything)
+        return out
+    status = _align(job, kernel(32, general=general, second=False), 32, everything)
+    _align(job, kernel(64, general=True, second=False), 64, status)
+    return out
+
+
+class _Job(NamedTuple):
+    """What the kernels of one call share."""
+
+    inputs: Inputs
+    memory: Any
+    want: int
+    dots: Derivatives | None
+    out: Derivatives
+
+
+def _align(job, launched, bits, earlier):
+    """Launch one kernel; its status array."""
+    similarity, penalties, temperature, mode, lengths = job.inputs
+    memory, want = job.memory, job.want
+    pairs, rows, columns = similarity.shape
+    first = 1 if MODES[mode] == LOCAL else 0
+    strips = max(-(-(rows + 1 - first) // LANES), 1)
+    squares = -(-(columns + 2 + LANES - 1) // DEPTH)
+    real, whole = (np.float32, np.int32) if bits == 32 else (np.float64, np.float64)
+    second, graded = want == TANGENT, want != SCORE
+    edge = pairs * strips * (columns + 2) * WORDS
+    kept = pairs * strips * squares * 4 * LANES if graded else 1
+    ends = pairs * strips * LANES if graded else 1
+    back = edge if graded else 1
+
+    def dot(size):
+        return size if second else 1
+
+    flags = memory.zeros((2 + pairs + 3 * pairs * strips,), np.int32)
+    control, status = flags[:1], flags[1 : 2 + pairs + pairs * strips]
+    done = flags[2 + pairs + pairs * strips :]
+    no_dots = (similarity, *[lengths_as_float(memory)] * 4)
+    directions = (job.dots.similarity, *job.dots.penalties) if second else no_dots
+    blank = directions[1]
+    arrays = [blank if isinstance(p, float) else p for p in penalties]
+    numbers = [p if isinstance(p, float) else 0.0 for p in (*penalties, temperature)]
+    launched.launch(
+        memory,
+        blocks_of(memory, pairs * strips * (2 if graded else 1), launched.warps),
+        (
+            similarity,
+            *arrays,
+            *numbers,
+            forms_of(penalties, temperature),
+            blank if isinstance(temperature, float) else temperature,
+            lengths,
+            pairs,
+            rows,
+            columns,
+            MODES[mode],
+            want,
+            *directions,
+            earlier,
+            control,
+            status,
+            done[: pairs * strips],
+            done[pairs * strips :],
+            memory.empty((3 * pairs,), np.float64),
+            memory.empty((pairs * strips * SUMS,), np.float64),
+            memory.empty((edge,), real),
+            memory.empty((edge,), whole),
+            memory.empty((dot(edge),), real),
+            memory.empty((back,), real),
+            memory.empty((back,), whole),
+            memory.empty((dot(back),), real),
+            memory.empty((kept,), real),
+            memory.empty((kept,), whole),
+            memory.empty((dot(kept),), real),
+            memory.empty((ends,), real),
+            memory.empty((ends,), whole),
+            memory.empty((dot(ends),), real),
+            job.out.score,
+            job.out.temperature,
+            job.out.similarity,
+            *job.out.penalties,
+        ),
+    )
+    return status
+
+
+def lengths_as_float(memory):
+    """An array that stands for one that a kernel does not read."""
+    return memory.empty((1,), np.float64)
+
+
+def blocks_of(memory, tickets: int, block_warps: int) -> int:
+    """Blocks that keep the device busy, no more than there is work for."""
+    return max(1, min(-(-tickets // block_warps), memory.processors * 24 // block_warps))
