@@ -43,16 +43,24 @@ from fastsw._cuda._device import (
     sync,
 )
 from fastsw._cuda._numbers import DIGITS, SUM, numbers
+from fastsw._cuda._pairs import (
+    BY_COLUMN,
+    BY_ROW,
+    FORM_BITS,
+    NUMBER,
+    POISONED,
+    SCORE,
+    SOUND,
+    TANGENT,
+    UNSAFE,
+    at,
+    fill,
+    own_pair,
+    penalty,
+    poison_penalty,
+    void_pair,
+)
 from fastsw._reference import FITTING, GLOBAL, LOCAL
-
-#: What is asked for.
-SCORE, GRADIENT, TANGENT = 0, 1, 2
-
-#: What became of a pair: a sound answer, NaN, or values beyond the range of single precision.
-SOUND, POISONED, UNSAFE = 0, 1, 2
-
-#: Bits in `forms` of one penalty: it is a number, and differs by pair, by row, by column.
-NUMBER, BY_PAIR, BY_ROW, BY_COLUMN, FORM_BITS = 1, 2, 4, 8, 4
 
 #: Steps between two exchanges with other strips.
 DEPTH = 3 if SIMULATED else 8
@@ -95,8 +103,10 @@ def align_kernel(bits: int, *, general: bool, second: bool):
     lanes, depth, blocked = LANES, DEPTH, warps(bits)
     tile_size, cell_size = LANES * (DEPTH + 1), DEPTH * 3 * LANES
     single = bits == 32
+    small = np.int32
     void_bits = real(void)
     tiles, cells, edges = blocked * tile_size, blocked * cell_size, blocked * DEPTH * WORDS
+    spendings = blocked * SUMS * LANES
     dot_cells, dot_edges = (cells, edges) if second else (1, 1)
 
     @device
@@ -115,28 +125,6 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         return fa * fb, whole(ka + kb), da + db
 
     @device
-    def at(forms, which, b, r, c, rows, columns):
-        """Index of a penalty of cell (r, c) of pair b."""
-        form = forms >> (FORM_BITS * which)
-        across = columns if form & BY_COLUMN else 1
-        down = rows if form & BY_ROW else 1
-        index = np.int64(0)
-        if form & BY_PAIR:
-            index += b * down * across
-        if form & BY_ROW:
-            index += r * across
-        if form & BY_COLUMN:
-            index += c
-        return index
-
-    @device
-    def penalty(values, number, forms, which, b, r, c, rows, columns):
-        """A penalty of cell (r, c) of pair b."""
-        if (forms >> (FORM_BITS * which)) & NUMBER:
-            return number
-        return values[at(forms, which, b, r, c, rows, columns)]
-
-    @device
     def costs_at(penalties, b, i, j, n, m):
         """Weights of the four penalties of grid cell (i, j), their tangents and their bits."""
         pointers, given, forms, dots, unit, inverse, rows, columns = penalties
@@ -151,7 +139,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         f3, k3 = split(t3)
         d0, d1, d2, d3 = zero, zero, zero, zero
         if second:
-            each = (forms & ~0x1111) | 0x2222
+            each = own_pair(forms)
             d0 = real(-inverse * dots[0][at(each, 0, b, r, c, rows, columns)])
             d1 = real(-inverse * dots[1][at(each, 1, b, r, c, rows, columns)])
             d2 = real(-inverse * dots[2][at(each, 2, b, r, c, rows, columns)])
@@ -172,9 +160,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
     @device
     def reach_of(costs):
         """Largest magnitude of the penalties, in bits."""
-        return max(
-            max(abs(costs[0][3]), abs(costs[1][3])), max(abs(costs[2][3]), abs(costs[3][3]))
-        )
+        return max(max(abs(costs[0][3]), abs(costs[1][3])), max(abs(costs[2][3]), abs(costs[3][3])))
 
     @device
     def load_tile(similarity, tile, base, b, s, c, shape, first, lane):
@@ -189,7 +175,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
             r, u = element // depth, element % depth
             i, j = first + s * lanes + r, first + c * depth + u - r
             value = real(-math.inf)
-            if 1 <= i and i <= n and 1 <= j and j <= m:
+            if i >= 1 and i <= n and j >= 1 and j <= m:
                 value = real(similarity[(b * rows + i - 1) * columns + j - 1])
                 if not value < math.inf:
                     bad, value = True, real(-math.inf)
@@ -322,74 +308,6 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         return value
 
     @device
-    def void_pair(mode, penalties, b, n, m, want, score, slope, outputs):
-        """A pair with an empty side: impossible in local mode, one alignment of gaps otherwise."""
-        pointers, given, forms, dots, _, _, rows, columns = penalties
-        o0, o1, o2, o3 = outputs
-        slope[b] = 0.0
-        if mode == LOCAL:
-            score[b] = 0.0 if want == TANGENT else -math.inf
-            return
-        each = (forms & ~0x1111) | 0x2222
-        total = 0.0
-        across = m if mode == GLOBAL else 0
-        for j in range(across):
-            which = 0 if j == 0 else 1
-            pointer, number = pointers[0], given[0]
-            if which == 1:
-                pointer, number = pointers[1], given[1]
-            index = at(each, which, b, 0, j, rows, columns)
-            if want == TANGENT:
-                total -= dots[0][index] if which == 0 else dots[1][index]
-            else:
-                total -= penalty(pointer, number, forms, which, b, 0, j, rows, columns)
-                if want == GRADIENT:
-                    if which == 0:
-                        o0[index] -= 1.0
-                    else:
-                        o1[index] -= 1.0
-        for i in range(n):
-            which = 2 if i == 0 else 3
-            pointer, number = pointers[2], given[2]
-            if which == 3:
-                pointer, number = pointers[3], given[3]
-            c = max(m, 1) - 1
-            index = at(each, which, b, i, c, rows, columns)
-            if want == TANGENT:
-                total -= dots[2][index] if which == 2 else dots[3][index]
-            else:
-                total -= penalty(pointer, number, forms, which, b, i, c, rows, columns)
-                if want == GRADIENT:
-                    if which == 2:
-                        o2[index] -= 1.0
-                    else:
-                        o3[index] -= 1.0
-        score[b] = total
-
-    @device
-    def fill(gradient, value, b, s, shape, first, lane, inside):
-        """Write zeros beyond the lengths, and a value inside where asked to."""
-        n, m, rows, columns = shape
-        for r in range(lanes):
-            i = first + s * lanes + r
-            if 1 <= i and i <= rows:
-                begin = m if i <= n else 0
-                offset = (b * rows + i - 1) * columns
-                for j in range(begin + lane, columns, lanes):
-                    gradient[offset + j] = 0.0
-                if inside:
-                    for j in range(lane, begin, lanes):
-                        gradient[offset + j] = value
-
-    @device
-    def poison_penalty(out, forms, which, b, s, strips, lane, rows, columns):
-        """Make the gradient of one penalty NaN, a share of it by each strip."""
-        form = forms >> (FORM_BITS * which)
-        size = (rows if form & BY_ROW else 1) * (columns if form & BY_COLUMN else 1)
-        for p in range(s * lanes + lane, size, strips * lanes):
-            out[b * size + p] = math.nan
-
-    @device
     def flow(fa, ka, da, fb, kb, db, scale, total_k, total_d):
         """Share of the total that passes through prefix a and suffix b, or its tangent."""
         p = fa * fb * scale * power(min(whole(whole(ka + kb) + total_k), whole(2)))
@@ -402,7 +320,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         """Add to the gradient of a penalty that differs across the sums of its direction."""
         across = BY_ROW if which < 2 else BY_COLUMN
         if (forms >> (FORM_BITS * which)) & across:
-            each = (forms & ~0x1111) | 0x2222
+            each = own_pair(forms)
             out[at(each, which, b, r, c, rows, columns)] -= value
 
     @device
@@ -489,6 +407,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         leave_f = cuda.shared.array(edges, real)
         leave_k = cuda.shared.array(edges, whole)
         leave_d = cuda.shared.array(dot_edges, real)
+        spent_ = cuda.shared.array(spendings, np.float64)
         lane = np.int32(cuda.threadIdx.x) % np.int32(lanes)
         warp = np.int32(cuda.threadIdx.x) // np.int32(lanes)
         tile_at, cell_at, edge_at = warp * tile_size, warp * cell_size, warp * (depth * WORDS)
@@ -508,8 +427,8 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         remainder = (fma_double(-unit, temperature, LOG2E) + LOG2E_REST) / temperature
         high = real(unit)
         rest = real(unit - np.float64(high) + remainder)
-        first = 0 if mode != LOCAL else 1
-        strips = max((rows + 1 - first + lanes - 1) // lanes, 1)
+        offset = 0 if mode != LOCAL else 1
+        strips = max((rows + 1 - offset + lanes - 1) // lanes, 1)
         tickets = pairs * strips
         width = columns + 2
         squares_max = (columns + 2 + lanes - 1 + depth - 1) // depth
@@ -544,6 +463,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
             n, m = lengths[2 * b], lengths[2 * b + 1]
             fit = valid and n >= 0 and n <= rows and m >= 0 and m <= columns
             n, m = min(max(n, 0), rows), min(max(m, 0), columns)
+            first = offset
             shape = n, m, rows, columns
             empty = n == 0 or m == 0
             strip_count = (n + 1 - first + lanes - 1) // lanes
@@ -567,15 +487,17 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     fill(gradient, 0.0, b, s, shape, first, lane, False)
                 continue
 
-            virtual = m + 1 if mode != GLOBAL else -(2**30)
-            last = m if mode == GLOBAL else m + 1
+            # Counters of the inner loops are 32 bits wide, as registers are.
+            n, m, first = small(n), small(m), small(first)
+            virtual = small(m + 1) if mode != GLOBAL else small(-(2**30))
+            last = m if mode == GLOBAL else small(m + 1)
+            i = small(first + s * lanes + lane)
             squares = (last - first + 1 + lanes - 1 + depth - 1) // depth
-            i = first + s * lanes + lane
             here = b * strips + s
             row_in, row_out = (here - 1) * width, here * width
             kept_at = here * squares_max
             end_at = here * lanes + lane
-            costs = costs_at(penalties, b, i, 1, n, m)
+            costs = costs_at(penalties, b, i, small(1), n, m)
             none = one, nothing, zero
             state = one, nothing, zero, one, nothing, zero, one, nothing, zero
             top = one, nothing, zero, one, nothing, zero
@@ -592,15 +514,24 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     if s > 0:
                         ahead = (depth * c + depth - 1 + lanes - 1) // depth + 1
                         wait(down_done, here - 1, min(ahead, squares), lane)
-                    seen, wrong = load_tile(
-                        similarity, tile_, tile_at, b, s, c, shape, first, lane
-                    )
+                    seen, wrong = load_tile(similarity, tile_, tile_at, b, s, c, shape, first, lane)
                     largest, bad = max(largest, seen), bad or wrong
                     j = first + c * depth + lane
                     if lane < depth:
                         there = s > 0 and j <= last
                         load_edge(
-                            edge_f, edge_k, edge_d, row_in, j, there, edge_at, lane, in_f, in_k, in_d, False
+                            edge_f,
+                            edge_k,
+                            edge_d,
+                            row_in,
+                            j,
+                            there,
+                            edge_at,
+                            lane,
+                            in_f,
+                            in_k,
+                            in_d,
+                            False,
                         )
                     if want != SCORE:
                         p = ((kept_at + c) * 4) * lanes + lane
@@ -613,8 +544,9 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                             kept_d[p + 2 * lanes], kept_d[p + 3 * lanes] = state[8], diagonal[2]
                     sync()
                     sum_f, sum_k, sum_d = none
+                    column = small(first + c * depth - lane)
                     for u in range(depth):
-                        j = first + c * depth + u - lane
+                        j = small(column + small(u))
                         up = neighbours_above(top, in_f, in_k, in_d, edge_at, u, lane)
                         value = tile_[np.uint32(tile_at + lane * (depth + 1) + u)]
                         fw, kw = weight(value, high, rest)
@@ -732,7 +664,10 @@ def align_kernel(bits: int, *, general: bool, second: bool):
             total_k = whole(-total_k)
             row_below = (here + 1) * width
             end_f, end_k, end_d = none
-            sum_0, sum_1, sum_2, sum_3, mean = 0.0, 0.0, 0.0, 0.0, 0.0
+            # Sums of all squares, in shared memory: they are needed once a square.
+            spent_at = warp * (SUMS * lanes) + lane
+            for q in range(SUMS):
+                spent_[np.uint32(spent_at + q * lanes)] = 0.0
             right = none  # x_suffix of (i, j + 1)
             onto = none  # s + m_suffix of (i, j), which the lane before asks for
             drop = none  # y_suffix of (i, j), likewise
@@ -743,7 +678,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                 ended = ends_f[end_at], ends_k[end_at], zero
                 if second:
                     ended = ends_f[end_at], ends_k[end_at], ends_d[end_at]
-            costs_below = costs_at(penalties, b, i + 1, 1, n, m)
+            costs_below = costs_at(penalties, b, small(i + 1), small(1), n, m)
             for c in range(squares - 1, -1, -1):
                 if s < strip_count - 1:
                     behind = depth * c - (lanes - 1)
@@ -754,7 +689,18 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     j = first + c * depth + lane
                     there = s > 0 and j <= last
                     load_edge(
-                        edge_f, edge_k, edge_d, row_in, j, there, edge_at, lane, in_f, in_k, in_d, False
+                        edge_f,
+                        edge_k,
+                        edge_d,
+                        row_in,
+                        j,
+                        there,
+                        edge_at,
+                        lane,
+                        in_f,
+                        in_k,
+                        in_d,
+                        False,
                     )
                     j = first + c * depth + lane - (lanes - 1)
                     there = s < strip_count - 1 and j >= first and j <= last
@@ -772,8 +718,9 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                 state = fm, km, dm, fx, kx, dx, fy, ky, dy
                 diagonal = kept_f[p + 3 * lanes], kept_k[p + 3 * lanes], dp
                 sync()
+                column = small(first + c * depth - lane)
                 for u in range(depth):
-                    j = first + c * depth + u - lane
+                    j = small(column + small(u))
                     fa, ka, da = add(state[0], state[1], state[2], state[3], state[4], state[5])
                     top = fa, ka, da, state[6], state[7], state[8]
                     up = neighbours_above(top, in_f, in_k, in_d, edge_at, u, lane)
@@ -790,15 +737,21 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     )
                     p = np.uint32(cell_at + u * 3 * lanes + lane)
                     cell_f[p], cell_k[p] = state[0], state[1]
-                    cell_f[np.uint32(p + np.uint32(lanes))], cell_k[np.uint32(p + np.uint32(lanes))] = state[3], state[4]
-                    cell_f[np.uint32(p + np.uint32(2 * lanes))], cell_k[np.uint32(p + np.uint32(2 * lanes))] = state[6], state[7]
+                    (
+                        cell_f[np.uint32(p + np.uint32(lanes))],
+                        cell_k[np.uint32(p + np.uint32(lanes))],
+                    ) = state[3], state[4]
+                    (
+                        cell_f[np.uint32(p + np.uint32(2 * lanes))],
+                        cell_k[np.uint32(p + np.uint32(2 * lanes))],
+                    ) = state[6], state[7]
                     if second:
                         cell_d[p], cell_d[np.uint32(p + np.uint32(lanes))] = state[2], state[5]
                         cell_d[np.uint32(p + np.uint32(2 * lanes))] = state[8]
                 part_0, part_1, part_2, part_3, part = zero, zero, zero, zero, zero
                 for v in range(depth):
-                    u = depth - 1 - v
-                    j = first + c * depth + u - lane
+                    u = small(small(depth - 1) - small(v))
+                    j = small(column + u)
                     active = i <= n and j >= first and j <= last
                     gf, gk, gd = onto
                     hf, hk, hd = drop
@@ -822,8 +775,8 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                             below_1 = below_f[np.uint32(edge_at + WORDS * u + 3)]
                     beside = costs
                     if general:
-                        beside = costs_at(penalties, b, i, j + 1, n, m)
-                        costs_below = costs_at(penalties, b, i + 1, j, n, m)
+                        beside = costs_at(penalties, b, i, small(j + 1), n, m)
+                        costs_below = costs_at(penalties, b, small(i + 1), j, n, m)
                     open_right = times(
                         right[0], right[1], right[2], beside[0][0], beside[0][1], beside[0][2]
                     )
@@ -860,11 +813,23 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     if j == virtual and i > 0:
                         end_f, end_k, end_d = mf, mk, md
                     p = np.uint32(cell_at + u * 3 * lanes + lane)
-                    fm, km, fx, kx = cell_f[p], cell_k[p], cell_f[np.uint32(p + np.uint32(lanes))], cell_k[np.uint32(p + np.uint32(lanes))]
-                    fy, ky = cell_f[np.uint32(p + np.uint32(2 * lanes))], cell_k[np.uint32(p + np.uint32(2 * lanes))]
+                    fm, km, fx, kx = (
+                        cell_f[p],
+                        cell_k[p],
+                        cell_f[np.uint32(p + np.uint32(lanes))],
+                        cell_k[np.uint32(p + np.uint32(lanes))],
+                    )
+                    fy, ky = (
+                        cell_f[np.uint32(p + np.uint32(2 * lanes))],
+                        cell_k[np.uint32(p + np.uint32(2 * lanes))],
+                    )
                     dm, dx, dy = zero, zero, zero
                     if second:
-                        dm, dx, dy = cell_d[p], cell_d[np.uint32(p + np.uint32(lanes))], cell_d[np.uint32(p + np.uint32(2 * lanes))]
+                        dm, dx, dy = (
+                            cell_d[p],
+                            cell_d[np.uint32(p + np.uint32(lanes))],
+                            cell_d[np.uint32(p + np.uint32(2 * lanes))],
+                        )
                     scale = per_total if active else zero
                     spot = np.uint32(tile_at + lane * (depth + 1) + u)
                     value = tile_[spot]
@@ -895,9 +860,9 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                         fy, ky, dy, more_down[0], more_down[1], more_down[2], scale, total_k,
                         total_d,
                     )  # fmt: skip
-                    part += into_0 * beside[0][3] + into_1 * beside[1][3]
-                    part += into_2 * oy[3] + into_3 * ey[3]
                     if general:
+                        part += into_0 * beside[0][3] + into_1 * beside[1][3]
+                        part += into_2 * oy[3] + into_3 * ey[3]
                         flow_0, flow_1 = below_0 + into_0, below_1 + into_1
                         if active:
                             r, q = max(i, 1) - 1, max(min(j, m), 1) - 1
@@ -928,17 +893,17 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                         if general:
                             leave_f[np.uint32(edge_at + WORDS * u + 2)] = flow_0
                             leave_f[np.uint32(edge_at + WORDS * u + 3)] = flow_1
-                sum_0 += np.float64(part_0)
-                sum_1 += np.float64(part_1)
-                sum_2 += np.float64(part_2)
-                sum_3 += np.float64(part_3)
-                mean += np.float64(part)
+                spent_[np.uint32(spent_at)] += np.float64(part_0)
+                spent_[np.uint32(spent_at + lanes)] += np.float64(part_1)
+                spent_[np.uint32(spent_at + 2 * lanes)] += np.float64(part_2)
+                spent_[np.uint32(spent_at + 3 * lanes)] += np.float64(part_3)
+                spent_[np.uint32(spent_at + 4 * lanes)] += np.float64(part)
                 sync()
                 for e in range(depth):
                     element = e * lanes + lane
                     r, u = element // depth, element % depth
                     k, j = first + s * lanes + r, first + c * depth + u - r
-                    if 1 <= k and k <= n and 1 <= j and j <= m:
+                    if k >= 1 and k <= n and j >= 1 and j <= m:
                         p = np.uint32(tile_at + r * (depth + 1) + u)
                         gradient[(b * rows + k - 1) * columns + j - 1] = tile_[p]
                 j = first + c * depth + lane
@@ -949,6 +914,14 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     )  # fmt: skip
                 if c > 0:
                     tell(up_done, here, squares - c, lane)
+            sum_0, sum_1 = spent_[np.uint32(spent_at)], spent_[np.uint32(spent_at + lanes)]
+            sum_2 = spent_[np.uint32(spent_at + 2 * lanes)]
+            sum_3 = spent_[np.uint32(spent_at + 3 * lanes)]
+            mean = spent_[np.uint32(spent_at + 4 * lanes)]
+            if not general:
+                spent = costs_at(penalties, b, small(i + 1), small(1), n, m)
+                mean += sum_0 * np.float64(spent[0][3]) + sum_1 * np.float64(spent[1][3])
+                mean += sum_2 * np.float64(spent[2][3]) + sum_3 * np.float64(spent[3][3])
             if i < n:
                 by_row(out_2, forms, 2, b, i, rows, sum_2)
                 by_row(out_3, forms, 3, b, i, rows, sum_3)

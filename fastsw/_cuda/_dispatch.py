@@ -13,23 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._align import (
+from fastsw._cuda._align import DEPTH, SUMS, WORDS, align_kernel, warps
+from fastsw._cuda._compile import Kernel
+from fastsw._cuda import _hard
+from fastsw._cuda._device import LANES
+from fastsw._cuda._pairs import (
     BY_COLUMN,
     BY_PAIR,
     BY_ROW,
-    DEPTH,
     FORM_BITS,
     GRADIENT,
     NUMBER,
     SCORE,
-    SUMS,
     TANGENT,
-    WORDS,
-    align_kernel,
-    warps,
 )
-from fastsw._cuda._compile import Kernel
-from fastsw._cuda._device import LANES
 from fastsw._reference import LOCAL, MODES
 
 
@@ -99,24 +96,18 @@ def is_general(penalties) -> bool:
 
 def _run(inputs, memory, want, dots) -> Derivatives:
     """Launch the kernels of a call."""
-    similarity, penalties, temperature, mode, lengths = inputs
-    pairs, rows, columns = similarity.shape
-    given = memory.dtype(similarity)
-    out = Derivatives(
-        memory.zeros((pairs,), np.float64),
-        memory.empty(similarity.shape, given) if want != SCORE else memory.empty((1,), given),
-        tuple(
-            memory.zeros((pairs, *penalty_shape(p)[1:]) if want != SCORE else (1, 1, 1), np.float64)
-            for p in penalties
-        ),
-        memory.zeros((pairs,), np.float64),
-    )
-    if pairs == 0:
+    penalties, temperature = inputs.penalties, inputs.temperature
+    given = memory.dtype(inputs.similarity)
+    out = _outputs(inputs, memory, want)
+    if inputs.similarity.shape[0] == 0:
         return out
     general = is_general(penalties)
     job = _Job(inputs, memory, want, dots, out)
-    if isinstance(temperature, float) and temperature == 0:
-        raise NotImplementedError
+    if not isinstance(temperature, float) or temperature == 0:
+        if want != TANGENT:
+            _align_hard(job)
+        if isinstance(temperature, float):
+            return out
     everything = memory.zeros((1,), np.int32)
     everything -= 1
     if want == TANGENT or given == np.float64:
@@ -125,6 +116,25 @@ def _run(inputs, memory, want, dots) -> Derivatives:
     status = _align(job, kernel(32, general=general, second=False), 32, everything)
     _align(job, kernel(64, general=True, second=False), 64, status)
     return out
+
+
+def _outputs(inputs, memory, want) -> Derivatives:
+    """Arrays for the answers; what kernels add to, or leave alone at temperature 0, is zero."""
+    shape, given = inputs.similarity.shape, memory.dtype(inputs.similarity)
+    pairs = shape[0]
+    if want == SCORE:
+        similarity = memory.empty((1,), given)
+    else:
+        similarity = (memory.zeros if want == TANGENT else memory.empty)(shape, given)
+    return Derivatives(
+        memory.zeros((pairs,), np.float64),
+        similarity,
+        tuple(
+            memory.zeros((pairs, *penalty_shape(p)[1:]) if want != SCORE else (1, 1, 1), np.float64)
+            for p in inputs.penalties
+        ),
+        memory.zeros((pairs,), np.float64),
+    )
 
 
 class _Job(NamedTuple):
@@ -158,7 +168,7 @@ def _align(job, launched, bits, earlier):
     flags = memory.zeros((2 + pairs + 3 * pairs * strips,), np.int32)
     control, status = flags[:1], flags[1 : 2 + pairs + pairs * strips]
     done = flags[2 + pairs + pairs * strips :]
-    no_dots = (similarity, *[lengths_as_float(memory)] * 4)
+    no_dots = (similarity, *[_blank(memory)] * 4)
     directions = (job.dots.similarity, *job.dots.penalties) if second else no_dots
     blank = directions[1]
     arrays = [blank if isinstance(p, float) else p for p in penalties]
@@ -207,7 +217,72 @@ def _align(job, launched, bits, earlier):
     return status
 
 
-def lengths_as_float(memory):
+class Paths(NamedTuple):
+    """One optimal path a pair."""
+
+    score: Any  # [B], float64
+    pairs: Any  # [B, K, 2], int64, the last counts[b] are set
+    counts: Any  # [B], int64
+
+
+def paths(inputs: Inputs, memory) -> Paths:
+    """One best path a pair at temperature 0; NaN scores and no path where a cell is poisoned."""
+    cold = inputs._replace(temperature=0.0)
+    out = _outputs(cold, memory, GRADIENT)
+    return _align_hard(_Job(cold, memory, GRADIENT, None, out))
+
+
+@functools.cache
+def hard_kernel() -> Kernel:
+    """The launchable kernel of temperature 0."""
+    return Kernel(_hard.hard_kernel(), "hard", _hard.WARPS)
+
+
+def _align_hard(job) -> Paths:
+    """Launch the kernel of temperature 0."""
+    similarity, penalties, temperature, mode, lengths = job.inputs
+    memory, want = job.memory, job.want
+    pairs, rows, columns = similarity.shape
+    found = Paths(
+        job.out.score,
+        memory.empty((pairs, min(rows, columns), 2), np.int64),
+        memory.zeros((pairs,), np.int64),
+    )
+    if pairs == 0:
+        return found
+    blank = memory.empty((1,), np.float64)
+    graded = want != SCORE
+    hard_kernel().launch(
+        memory,
+        blocks_of(memory, pairs, _hard.WARPS),
+        (
+            similarity,
+            *[blank if isinstance(p, float) else p for p in penalties],
+            *[p if isinstance(p, float) else 0.0 for p in (*penalties, temperature)],
+            forms_of(penalties, temperature),
+            blank if isinstance(temperature, float) else temperature,
+            lengths,
+            pairs,
+            rows,
+            columns,
+            MODES[mode],
+            want,
+            memory.zeros((1,), np.int32),
+            memory.empty((pairs * (columns + 1) * 3,), np.float64),
+            memory.empty((pairs * (rows + 1),), np.float64),
+            memory.empty((pairs * (rows + 1) * (columns + 1) if graded else 1,), np.uint8),
+            job.out.score,
+            job.out.temperature,
+            job.out.similarity,
+            *job.out.penalties,
+            found.pairs,
+            found.counts,
+        ),
+    )
+    return found
+
+
+def _blank(memory):
     """An array that stands for one that a kernel does not read."""
     return memory.empty((1,), np.float64)
 
