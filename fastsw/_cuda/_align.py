@@ -47,6 +47,9 @@ from fastsw._cuda._pairs import (
     BY_COLUMN,
     BY_ROW,
     FORM_BITS,
+    LN2,
+    LOG2E,
+    LOG2E_REST,
     NUMBER,
     POISONED,
     SCORE,
@@ -58,6 +61,7 @@ from fastsw._cuda._pairs import (
     own_pair,
     penalty,
     poison_penalty,
+    sides,
     void_pair,
 )
 from fastsw._reference import FITTING, GLOBAL, LOCAL
@@ -71,8 +75,6 @@ SUMS = 5
 #: Numbers in a record of a boundary row; the last two are flows, without exponents.
 WORDS = 4
 
-LN2 = math.log(2.0)
-LOG2E, LOG2E_REST = 1.0 / math.log(2.0), 2.0355273740931033e-17
 
 
 def warps(bits: int) -> int:
@@ -98,7 +100,6 @@ def align_kernel(bits: int, *, general: bool, second: bool):
     kind = numbers(bits)
     real, whole, nothing, void = kind.real, kind.whole, kind.nothing, kind.void
     power, normal, weight, split = kind.power, kind.normal, kind.weight, kind.split
-    logarithm = kind.logarithm
     zero, one, origin = real(0), real(1), whole(0)
     lanes, depth, blocked = LANES, DEPTH, warps(bits)
     tile_size, cell_size = LANES * (DEPTH + 1), DEPTH * 3 * LANES
@@ -460,9 +461,8 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                 s = strips - 1 - s
             if earlier[0] > 0 and earlier[1 + b] != UNSAFE:
                 continue
-            n, m = lengths[2 * b], lengths[2 * b + 1]
-            fit = valid and n >= 0 and n <= rows and m >= 0 and m <= columns
-            n, m = min(max(n, 0), rows), min(max(m, 0), columns)
+            n, m, fit = sides(forms >> (FORM_BITS * 4), lengths, b, rows, columns)
+            fit = fit and valid
             first = offset
             shape = n, m, rows, columns
             empty = n == 0 or m == 0

@@ -30,7 +30,7 @@ from fastsw._cuda._device import LANES, SIMULATED
 logger = logging.getLogger("fastsw")
 
 #: Modules of this folder that only launch kernels.
-_NO_KERNELS = {"__init__", "_dispatch", "_memory"}
+_NO_KERNELS = {"__init__", "_compile", "_dispatch", "_memory", "_operators"}
 
 _POINTERS = {
     np.dtype(np.float32): types.CPointer(types.float32),

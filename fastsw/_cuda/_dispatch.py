@@ -15,7 +15,7 @@ import numpy as np
 
 from fastsw._cuda._align import DEPTH, SUMS, WORDS, align_kernel, warps
 from fastsw._cuda._compile import Kernel
-from fastsw._cuda import _hard
+from fastsw._cuda import _dtw, _hard
 from fastsw._cuda._device import LANES
 from fastsw._cuda._pairs import (
     BY_COLUMN,
@@ -26,6 +26,7 @@ from fastsw._cuda._pairs import (
     NUMBER,
     SCORE,
     TANGENT,
+    WHOLE,
 )
 from fastsw._reference import LOCAL, MODES
 
@@ -37,7 +38,7 @@ class Inputs(NamedTuple):
     penalties: tuple  # 4 x [B|1, N|1, M|1] arrays, or floats
     temperature: Any  # () array, or a float
     mode: str
-    lengths: Any  # [B, 2], int64
+    lengths: Any  # [B, 2], int64, or None for whole matrices
 
 
 class Derivatives(NamedTuple):
@@ -77,15 +78,16 @@ def penalty_shape(penalty) -> tuple[int, int, int]:
     return (1, 1, 1) if isinstance(penalty, float) else tuple(penalty.shape)
 
 
-def forms_of(penalties, temperature) -> int:
-    """How penalties and temperature are given, in bits."""
+def forms_of(penalties, temperature, lengths) -> int:
+    """How penalties, temperature and lengths are given, in bits."""
     forms = 0
     for which, penalty in enumerate(penalties):
         pairs, rows, columns = penalty_shape(penalty)
         form = NUMBER if isinstance(penalty, float) else 0
         form |= BY_PAIR * (pairs > 1) | BY_ROW * (rows > 1) | BY_COLUMN * (columns > 1)
         forms |= form << (FORM_BITS * which)
-    return forms | (NUMBER * isinstance(temperature, float)) << (FORM_BITS * 4)
+    known = NUMBER * isinstance(temperature, float) | WHOLE * (lengths is None)
+    return forms | known << (FORM_BITS * 4)
 
 
 def is_general(penalties) -> bool:
@@ -180,9 +182,9 @@ def _align(job, launched, bits, earlier):
             similarity,
             *arrays,
             *numbers,
-            forms_of(penalties, temperature),
+            forms_of(penalties, temperature, lengths),
             blank if isinstance(temperature, float) else temperature,
-            lengths,
+            memory.empty((1,), np.int64) if lengths is None else lengths,
             pairs,
             rows,
             columns,
@@ -259,9 +261,9 @@ def _align_hard(job) -> Paths:
             similarity,
             *[blank if isinstance(p, float) else p for p in penalties],
             *[p if isinstance(p, float) else 0.0 for p in (*penalties, temperature)],
-            forms_of(penalties, temperature),
+            forms_of(penalties, temperature, lengths),
             blank if isinstance(temperature, float) else temperature,
-            lengths,
+            memory.empty((1,), np.int64) if lengths is None else lengths,
             pairs,
             rows,
             columns,
@@ -280,6 +282,58 @@ def _align_hard(job) -> Paths:
         ),
     )
     return found
+
+
+class Warping(NamedTuple):
+    """Soft-DTW values and gradients, pair by pair."""
+
+    score: Any  # [B], float64
+    cost: Any  # [B, N, M], dtype of the input
+    temperature: Any  # [B], float64
+
+
+@functools.cache
+def dtw_kernel() -> Kernel:
+    """The launchable kernel of soft-DTW."""
+    return Kernel(_dtw.dtw_kernel(), "dtw", _dtw.WARPS)
+
+
+def soft_dtw(cost, temperature, lengths, bandwidth: int | None, memory, *, graded) -> Warping:
+    """Soft-DTW of every pair; gradients (d value / d cost, d value / d T) where asked for."""
+    pairs, rows, columns = cost.shape
+    given = memory.dtype(cost)
+    out = Warping(
+        memory.zeros((pairs,), np.float64),
+        memory.empty(cost.shape if graded else (1,), given),
+        memory.zeros((pairs,), np.float64),
+    )
+    if pairs == 0:
+        return out
+    known = isinstance(temperature, float)
+    blank = _blank(memory)
+    dtw_kernel().launch(
+        memory,
+        blocks_of(memory, pairs, _dtw.WARPS),
+        (
+            cost,
+            blank if known else temperature,
+            temperature if known else 0.0,
+            NUMBER * known | WHOLE * (lengths is None),
+            memory.empty((1,), np.int64) if lengths is None else lengths,
+            pairs,
+            rows,
+            columns,
+            -1 if bandwidth is None else bandwidth,
+            int(graded),
+            memory.zeros((1,), np.int32),
+            memory.empty((2 * pairs * columns,), np.float64),
+            memory.empty((2 * pairs * rows * columns if graded else 1,), np.float64),
+            out.score,
+            out.temperature,
+            out.cost,
+        ),
+    )
+    return out
 
 
 def _blank(memory):

@@ -30,6 +30,7 @@ from fastsw._cuda._pairs import (
     own_pair,
     penalty,
     poison_penalty,
+    sides,
     void_pair,
 )
 from fastsw._reference import FITTING, GLOBAL, LOCAL
@@ -167,9 +168,7 @@ def hard_kernel():
             b = from_lane(b, lane, np.int32(0))
             if b >= pairs:
                 break
-            n, m = lengths[2 * b], lengths[2 * b + 1]
-            fit = n >= 0 and n <= rows and m >= 0 and m <= columns
-            n, m = min(max(n, 0), rows), min(max(m, 0), columns)
+            n, m, fit = sides(forms >> (FORM_BITS * 4), lengths, b, rows, columns)
             empty = n == 0 or m == 0
             if want != SCORE:
                 for s in range(strips):

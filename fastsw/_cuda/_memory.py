@@ -106,7 +106,7 @@ def _numpy_dtypes():
 
 @functools.lru_cache(maxsize=64)
 def _stream(handle: int):
-    """Stream object of a handle."""
-    from cuda.core import Stream
+    """Stream object of a handle, where 0 is the legacy default stream."""
+    from cuda.core import LEGACY_DEFAULT_STREAM, Stream
 
-    return Stream.from_handle(handle)
+    return Stream.from_handle(handle) if handle else LEGACY_DEFAULT_STREAM

@@ -10,18 +10,32 @@ from fastsw._reference import GLOBAL, LOCAL
 #: What is asked for.
 SCORE, GRADIENT, TANGENT = 0, 1, 2
 
+#: Natural logarithm of 2; 1 / log(2), and what float64 leaves out of it.
+LN2, LOG2E, LOG2E_REST = math.log(2.0), 1.0 / math.log(2.0), 2.0355273740931033e-17
+
 #: What became of a pair: a sound answer, NaN, or values beyond the range of single precision.
 SOUND, POISONED, UNSAFE = 0, 1, 2
 
-#: Bits in `forms` of one penalty: it is a number, and differs by pair, by row, by column. The
-#: temperature, fifth, may be a number.
+#: Bits in `forms` of one penalty: it is a number, and differs by pair, by row, by column. Those of
+#: the temperature, fifth: it is a number, and all pairs are whole matrices.
 NUMBER, BY_PAIR, BY_ROW, BY_COLUMN, FORM_BITS = 1, 2, 4, 8, 4
+WHOLE = 2
 
 
 @device
 def own_pair(forms):
     """Forms of gradients and tangents, which each pair has its own of."""
     return (forms & ~0x1111) | 0x2222
+
+
+@device
+def sides(forms, lengths, b, rows, columns):
+    """Rows and columns of a pair, within the matrix, and whether they were."""
+    n, m = rows, columns
+    if forms & WHOLE == 0:
+        n, m = lengths[2 * b], lengths[2 * b + 1]
+    fit = n >= 0 and n <= rows and m >= 0 and m <= columns
+    return min(max(n, 0), rows), min(max(m, 0), columns), fit
 
 
 @device
