@@ -47,7 +47,7 @@ class Kernel:
     Parameters
     ----------
     function : callable
-        Takes pointers (arrays in the simulator), integers and floats.
+        Takes pointers (flat arrays in the simulator), integers and floats.
     name : str
         Of the variant; tells cached files apart.
     warps : int
@@ -65,7 +65,7 @@ class Kernel:
         """Run `blocks` blocks on the memory's device and stream."""
         if SIMULATED:
             cuda.jit(self.function)[blocks, LANES * self.warps](
-                *(a.reshape(-1) if isinstance(a, np.ndarray) else a for a in arguments)
+                *(a if isinstance(a, int | float) else a.numpy().reshape(-1) for a in arguments)
             )
             return
         from cuda.core import LaunchConfig, launch

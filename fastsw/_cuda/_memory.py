@@ -1,35 +1,16 @@
-"""Where the GPU backend allocates: torch on a device, NumPy in Numba's simulator.
+"""Where the GPU backend allocates: torch, on the device of the similarity, on its current stream.
 
-Both give uninitialised and zeroed arrays by NumPy dtype; torch also tells device and stream.
+In Numba's simulator that device is the CPU.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import numpy as np
 
-
-class SimulatedMemory:
-    """NumPy arrays, for kernels in the simulator."""
-
-    index = 0
-    capability = (0, 0)
-    processors = 2
-
-    def empty(self, shape, dtype):
-        """Uninitialised array, poisoned so that a value that was never written shows."""
-        array = np.empty(shape, dtype)
-        array.fill(np.nan if array.dtype.kind == "f" else 77)
-        return array
-
-    def zeros(self, shape, dtype):
-        """Array of zeros."""
-        return np.zeros(shape, dtype)
-
-    def dtype(self, array) -> np.dtype:
-        """NumPy dtype of an array."""
-        return array.dtype
+from fastsw._cuda._device import SIMULATED
 
 
 class TorchMemory:
@@ -38,7 +19,7 @@ class TorchMemory:
     Parameters
     ----------
     device : torch.device
-        A CUDA device.
+        A CUDA device; in the simulator the CPU.
     """
 
     def __init__(self, device):
@@ -46,19 +27,32 @@ class TorchMemory:
 
         self._torch = torch
         self.device = device
-        self.index = torch.cuda.current_device() if device.index is None else device.index
-        self.capability, self.processors = _properties(self.index)
+        if SIMULATED:
+            self.index, self.capability, self.processors = 0, (0, 0), 2
+        else:
+            self.index = torch.cuda.current_device() if device.index is None else device.index
+            self.capability, self.processors = _properties(self.index)
         self._dtypes = _dtypes()
 
     def empty(self, shape, dtype):
-        """Uninitialised tensor; says how much was needed where there is not enough."""
-        return self._allocated(self._torch.empty, shape, dtype)
+        """Uninitialised tensor; the simulator's is poisoned, so that what stays unwritten shows."""
+        tensor = self._allocated(self._torch.empty, shape, dtype)
+        if SIMULATED:
+            tensor.fill_(float("nan") if tensor.is_floating_point() else 77)
+        return tensor
 
     def zeros(self, shape, dtype):
         """Tensor of zeros."""
         return self._allocated(self._torch.zeros, shape, dtype)
 
+    def current(self):
+        """Context in which the device is the current one."""
+        if SIMULATED:
+            return contextlib.nullcontext()
+        return self._torch.cuda.device(self.device)
+
     def _allocated(self, allocate, shape, dtype):
+        """Allocate; say how much was needed where there is not enough."""
         try:
             return allocate(shape, dtype=self._dtypes[np.dtype(dtype)], device=self.device)
         except self._torch.OutOfMemoryError as error:

@@ -23,7 +23,7 @@ def _compute_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def _known(name: str, value: Tensor) -> float | Tensor:
     """A number from the host, or a float64 tensor on the device."""
-    if value.device.type == "cpu":
+    if value.device.type == "cpu" and value.numel() == 1:
         number = float(value)
         if not np.isfinite(number):
             raise ValueError(f"`{name}` must be finite, got {number}")
@@ -39,7 +39,7 @@ def _matrices(matrices: Tensor) -> Tensor:
 def _sides(lengths: Tensor, shape, device, name="similarity") -> Tensor | None:
     """Lengths on the device; None where the host knows that all matrices are whole."""
     if lengths.device.type != "cpu":
-        return lengths.contiguous()
+        return lengths.to(torch.int64).contiguous()
     known = lengths.numpy()
     _problem.check_lengths(known, shape, name)
     if (known == shape[1:]).all():
@@ -84,18 +84,20 @@ def _outputs(found, similarity, penalties, temperature):
 def score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
     """``fastsw::score``."""
     penalties = open_x, extend_x, open_y, extend_y
-    with torch.cuda.device(similarity.device):
+    memory = TorchMemory(similarity.device)
+    with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
-        found = _dispatch.score(inputs, TorchMemory(similarity.device))
+        found = _dispatch.score(inputs, memory)
         return found.to(_compute_dtype(similarity.dtype))
 
 
 def align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
     """``fastsw::align``."""
     penalties = open_x, extend_x, open_y, extend_y
-    with torch.cuda.device(similarity.device):
+    memory = TorchMemory(similarity.device)
+    with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
-        found = _dispatch.gradients(inputs, TorchMemory(similarity.device))
+        found = _dispatch.gradients(inputs, memory)
         return _outputs(found, similarity, penalties, temperature)
 
 
@@ -107,7 +109,8 @@ def align_tangent(
     The score is homogeneous of degree 1 in all of them, so its Hessian annihilates their vector.
     """
     penalties = open_x, extend_x, open_y, extend_y
-    with torch.cuda.device(similarity.device):
+    memory = TorchMemory(similarity.device)
+    with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
         dot_similarity, *dot_penalties, dot_temperature = dots
         if isinstance(inputs.temperature, float):
@@ -125,16 +128,17 @@ def align_tangent(
             ),
             None,
         )
-        found = _dispatch.tangents(inputs, direction, TorchMemory(similarity.device))
+        found = _dispatch.tangents(inputs, direction, memory)
         return _outputs(found, similarity, penalties, temperature)
 
 
 def traceback(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
     """Give one best path a pair, found on the device."""
     penalties = open_x, extend_x, open_y, extend_y
-    with torch.cuda.device(similarity.device):
+    memory = TorchMemory(similarity.device)
+    with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
-        found = _dispatch.paths(inputs, TorchMemory(similarity.device))
+        found = _dispatch.paths(inputs, memory)
         scores, pairs, counts = (a.cpu().numpy() for a in found)
     return [
         Alignment(float(scores[b]), pairs[b, pairs.shape[1] - counts[b] :].copy())
@@ -144,14 +148,14 @@ def traceback(similarity, open_x, extend_x, open_y, extend_y, temperature, lengt
 
 def _warp(cost, temperature, lengths, bandwidth, *, graded):
     """Run soft-DTW."""
-    with torch.cuda.device(cost.device):
+    memory = TorchMemory(cost.device)
+    with memory.current():
         value = _known("temperature", temperature)
         if isinstance(value, float):
             _problem.check_temperature(value)
         sides = _sides(lengths, tuple(cost.shape), cost.device, "cost")
         if lengths.device.type == "cpu":
             _problem.check_bandwidth(bandwidth, lengths.numpy())
-        memory = TorchMemory(cost.device)
         return _dispatch.soft_dtw(_matrices(cost), value, sides, bandwidth, memory, graded=graded)
 
 
