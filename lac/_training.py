@@ -76,6 +76,12 @@ class EmbeddingModule(lightning.LightningModule):
         flat = (content, batch["times"], batch["mask"])
         return self.encoder(*(x.flatten(0, 1) for x in flat)).unflatten(0, (-1, 2))
 
+    def _terms(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the loss and its terms, in single precision even where the encoder has less."""
+        embeddings = self(batch)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return self.loss(embeddings.float(), batch["times"], batch["mask"])
+
     def on_fit_start(self) -> None:
         """Remember the seed that was set for the run."""
         self._seed = torch.initial_seed()
@@ -86,7 +92,7 @@ class EmbeddingModule(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log its terms."""
-        terms = self.loss(self(batch), batch["times"], batch["mask"])
+        terms = self._terms(batch)
         size = len(batch["clip"])
         self.log("train/loss", terms["loss"], prog_bar=True, batch_size=size)
         self.log_dict(
@@ -97,7 +103,7 @@ class EmbeddingModule(lightning.LightningModule):
 
     def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
         """Log the terms of the loss on plain views of validation clips."""
-        terms = self.loss(self(batch), batch["times"], batch["mask"])
+        terms = self._terms(batch)
         self.log("val/loss", terms["loss"], prog_bar=True, batch_size=len(batch["clip"]))
         self.log_dict(
             {

@@ -52,12 +52,15 @@ class Kernel:
         Of the variant; tells cached files apart.
     warps : int
         Warps of a block.
+    resident : int
+        Blocks that a multiprocessor should hold at once, which bounds the registers of a thread.
     """
 
-    def __init__(self, function, name: str, warps: int):
+    def __init__(self, function, name: str, warps: int, resident: int = 1):
         self.function = function
         self.name = name
         self.warps = warps
+        self.resident = resident
         self._loaded: dict = {}
         self._lock = threading.Lock()
 
@@ -70,20 +73,9 @@ class Kernel:
             return
         from cuda.core import LaunchConfig, launch
 
-        values, kinds = [], []
-        for argument in arguments:
-            if isinstance(argument, float):
-                values.append(ctypes.c_double(argument))
-                kinds.append(types.float64)
-            elif isinstance(argument, int):
-                values.append(argument)
-                kinds.append(types.int64)
-            else:
-                values.append(argument.data_ptr())
-                kinds.append(_POINTERS[memory.dtype(argument)])
-        loaded = self._load(memory, tuple(kinds))
+        loaded = self._load(memory, kinds_of(memory, arguments))
         config = LaunchConfig(grid=blocks, block=LANES * self.warps)
-        launch(memory.stream(), config, loaded, *values)
+        launch(memory.stream(), config, loaded, *map(_launched, arguments))
 
     def _load(self, memory, kinds):
         """The kernel on the memory's device."""
@@ -96,8 +88,27 @@ class Kernel:
 
     def ptx(self, kinds, capability) -> str:
         """PTX of the kernel for argument types and a compute capability (major, minor)."""
-        text, _ = cuda.compile_ptx(self.function, kinds, cc=capability)
-        return text
+        bounds = LANES * self.warps, self.resident
+        return cuda.compile_ptx(self.function, kinds, cc=capability, launch_bounds=bounds)[0]
+
+
+def kinds_of(memory, arguments) -> tuple:
+    """Numba's types of a kernel's arguments."""
+    return tuple(
+        types.float64
+        if isinstance(a, float)
+        else types.int64
+        if isinstance(a, int)
+        else _POINTERS[memory.dtype(a)]
+        for a in arguments
+    )
+
+
+def _launched(argument):
+    """An argument as launches take it: integers and addresses are 64 bits wide."""
+    if isinstance(argument, float):
+        return ctypes.c_double(argument)
+    return argument if isinstance(argument, int) else argument.data_ptr()
 
 
 def entry_name(ptx: str) -> str:

@@ -70,7 +70,8 @@ def kernel(bits: int, *, general: bool, second: bool) -> Kernel:
     """The launchable kernel of one variant."""
     name = "tangent" if second else "align"
     variant = f"{name}_{bits}_{'general' if general else 'uniform'}"
-    return Kernel(align_kernel(bits, general=general, second=second), variant, warps(bits))
+    function = align_kernel(bits, general=general, second=second)
+    return Kernel(function, variant, warps(bits), 2)
 
 
 def penalty_shape(penalty) -> tuple[int, int, int]:

@@ -11,7 +11,6 @@ import subprocess
 from unittest import mock
 
 import pytest
-from numba import cuda
 from numba.cuda import cuda_paths, dispatcher
 from numba.cuda.cudadrv import nvrtc, nvvm
 
@@ -39,10 +38,10 @@ def _answers(capability):
         yield
 
 
-def ptx(function, kinds, capability):
-    """PTX of a kernel function."""
+def ptx(kernel, kinds, capability):
+    """PTX of a kernel."""
     with _answers(capability):
-        return cuda.compile_ptx(function, kinds, cc=capability)[0]
+        return kernel.ptx(kinds, capability)
 
 
 def resources(text, capability, folder):
