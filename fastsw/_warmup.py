@@ -33,11 +33,6 @@ def warmup(device: Any = "cpu", *, dtypes: tuple[str, ...] = ("float32", "float6
         If the device is neither the CPU nor a CUDA device, or a dtype is not one of the two.
     ModuleNotFoundError
         If a CUDA device is named and torch or numba-cuda is not installed.
-
-    Examples
-    --------
-    >>> import fastsw
-    >>> fastsw.warmup("cpu", dtypes=("float32",))
     """
     for dtype in dtypes:
         if dtype not in ("float32", "float64"):
