@@ -312,7 +312,8 @@ def markdown(report):
     lines = [
         f"# CUDA backend on {report['device']}",
         "",
-        f"{report['date']}, commit {report['commit']}, `{report['command']}`; {report['versions']}.",
+        f"{report['date']}, commit {report['commit']}, `{report['command']}`; "
+        f"{report['versions']}.",
         f"Copy bandwidth {shown(report['copy_bandwidth_gb'])} GB/s (bytes read and written). "
         f"float32, {OPTIONS}. Tests: {report['tests']}.",
         "",

@@ -50,7 +50,9 @@ def warmup(device: Any = "cpu", *, dtypes: tuple[str, ...] = ("float32", "float6
             if has_torch:
                 import torch
 
-                _call_all(torch.zeros(shape, dtype=getattr(torch, dtype), device=device), _put(device))
+                _call_all(
+                    torch.zeros(shape, dtype=getattr(torch, dtype), device=device), _put(device)
+                )
 
 
 def _put(device):

@@ -76,7 +76,6 @@ SUMS = 5
 WORDS = 4
 
 
-
 def warps(bits: int) -> int:
     """Warps of a block, by what fits into 48 KiB of shared memory."""
     if SIMULATED:
@@ -101,6 +100,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
     real, whole, nothing, void = kind.real, kind.whole, kind.nothing, kind.void
     power, normal, weight, split = kind.power, kind.normal, kind.weight, kind.split
     zero, one, origin = real(0), real(1), whole(0)
+    free = one, origin, zero, zero
     lanes, depth, blocked = LANES, DEPTH, warps(bits)
     tile_size, cell_size = LANES * (DEPTH + 1), DEPTH * 3 * LANES
     single = bits == 32
@@ -111,19 +111,19 @@ def align_kernel(bits: int, *, general: bool, second: bool):
     dot_cells, dot_edges = (cells, edges) if second else (1, 1)
 
     @device
-    def add(fa, ka, da, fb, kb, db):
+    def add(a, b):
         """Sum of two numbers, its mantissa not normalised, and its tangent."""
-        k = max(ka, kb)
-        a, b = fa * power(whole(ka - k)), fb * power(whole(kb - k))
-        f, d = a + b, da
+        k = max(a[1], b[1])
+        fa, fb = a[0] * power(whole(a[1] - k)), b[0] * power(whole(b[1] - k))
+        f, d = fa + fb, a[2]
         if second:
-            d = (a * da + b * db) / f
+            d = (fa * a[2] + fb * b[2]) / f
         return f, k, d
 
     @device
-    def times(fa, ka, da, fb, kb, db):
+    def times(a, b):
         """Product of two numbers."""
-        return fa * fb, whole(ka + kb), da + db
+        return a[0] * b[0], whole(a[1] + b[1]), a[2] + b[2]
 
     @device
     def costs_at(penalties, b, i, j, n, m):
@@ -188,45 +188,34 @@ def align_kernel(bits: int, *, general: bool, second: bool):
     @device
     def advance(mode, i, j, virtual, start, state, diagonal, up, cell, costs, ended):
         """States of a cell from those of its neighbours, and the diagonal of the next."""
-        fm, km, dm, fx, kx, dx, fy, ky, dy = state
-        fa, ka, da, fb, kb, db = up
-        ox, ex, oy, ey = costs
+        left_m, left_x = state[0:3], state[3:6]
+        opened, skipped = up[0:3], up[3:6]  # m + x, and y
         last = j == virtual
-        # m: every state of the cell before, and the start
+        # m: every state of the cell before, and the start.
         k = max(diagonal[1], start)
-        rest = diagonal[0] * power(whole(diagonal[1] - k))
-        f = rest + power(whole(start - k))
-        d = zero
+        before = diagonal[0] * power(whole(diagonal[1] - k))
+        fm = before + power(whole(start - k))
+        dm = zero
         if second:
-            d = cell[2] + rest * diagonal[2] / f
-        f, k = normal(cell[0] * f, whole(k + cell[1]))
+            dm = cell[2] + before * diagonal[2] / fm
+        fm, km = normal(cell[0] * fm, whole(k + cell[1]))
         # x
-        g, q, e = times(fm, km, dm, ox[0], ox[1], ox[2])
-        h, l, t = times(fx, kx, dx, ex[0], ex[1], ex[2])
-        g, q, e = add(g, q, e, h, l, t)
-        g, q = normal(g, q)
-        # y, at no cost where the virtual column of local mode goes down
-        free = last and mode == LOCAL
-        open_f, open_k, open_d = oy[0], oy[1], oy[2]
-        more_f, more_k, more_d = ey[0], ey[1], ey[2]
-        if free:
-            open_f, open_k, open_d = one, origin, zero
-            more_f, more_k, more_d = one, origin, zero
-        h, l, t = times(fa, ka, da, open_f, open_k, open_d)
-        v, w, z = times(fb, kb, db, more_f, more_k, more_d)
-        h, l, t = add(h, l, t, v, w, z)
-        h, l = normal(h, l)
+        fx, kx, dx = add(times(left_m, costs[0]), times(left_x, costs[1]))
+        fx, kx = normal(fx, kx)
+        # y; down the virtual column of local mode at no cost
+        open_y, extend_y = costs[2], costs[3]
+        if last and mode == LOCAL:
+            open_y, extend_y = free, free
+        fy, ky, dy = add(times(opened, open_y), times(skipped, extend_y))
+        fy, ky = normal(fy, ky)
         if last:
-            f, k, d = ended
-            g, q, e = one, nothing, zero
-        if i == 0:
-            begins = mode == FITTING or (mode == GLOBAL and j == 0)
-            if begins and j >= 0:
-                f, k, d = one, origin, zero
-                g, q, e = one, nothing, zero
-                h, l, t = one, nothing, zero
-        fp, kp, dp = add(fa, ka, da, fb, kb, db)
-        return (f, k, d, g, q, e, h, l, t), (fp, kp, dp)
+            fm, km, dm = ended
+            fx, kx, dx = one, nothing, zero
+        if i == 0 and j >= 0 and (mode == FITTING or (mode == GLOBAL and j == 0)):
+            fm, km, dm = one, origin, zero
+            fx, kx, dx = one, nothing, zero
+            fy, ky, dy = one, nothing, zero
+        return (fm, km, dm, fx, kx, dx, fy, ky, dy), add(opened, skipped)
 
     @device
     def neighbours_above(top, entered_f, entered_k, entered_d, base, u, lane):
@@ -309,11 +298,11 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         return value
 
     @device
-    def flow(fa, ka, da, fb, kb, db, scale, total_k, total_d):
+    def flow(a, b, scale, total_k, total_d):
         """Share of the total that passes through prefix a and suffix b, or its tangent."""
-        p = fa * fb * scale * power(min(whole(whole(ka + kb) + total_k), whole(2)))
+        p = a[0] * b[0] * scale * power(min(whole(whole(a[1] + b[1]) + total_k), whole(2)))
         if second:
-            p *= da + db - total_d
+            p *= a[2] + b[2] - total_d
         return p
 
     @device
@@ -561,7 +550,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                                 reach = max(reach, reach_of(costs))
                         ended = none
                         if j == virtual:
-                            ef, ek, ed = add(run_f, run_k, run_d, sum_f, sum_k, sum_d)
+                            ef, ek, ed = add((run_f, run_k, run_d), (sum_f, sum_k, sum_d))
                             ef, ek = normal(ef, ek)
                             if i == 0:
                                 ef, ek, ed = one, origin, zero
@@ -584,9 +573,9 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                             ended,
                         )
                         fm, km, dm, fx, kx, dx, fy, ky, dy = state
-                        fa, ka, da = add(fm, km, dm, fx, kx, dx)
+                        fa, ka, da = add((fm, km, dm), (fx, kx, dx))
                         top = fa, ka, da, fy, ky, dy
-                        sum_f, sum_k, sum_d = add(sum_f, sum_k, sum_d, fm, km, dm)
+                        sum_f, sum_k, sum_d = add((sum_f, sum_k, sum_d), (fm, km, dm))
                         if lane == lanes - 1:
                             p = np.uint32(edge_at + WORDS * u)
                             q = np.uint32(edge_at + WORDS * u + 1)
@@ -595,12 +584,12 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                             if second:
                                 leave_d[p], leave_d[q] = da, dy
                         if i == n and j == last:
-                            tf, tk, td = add(fa, ka, da, fy, ky, dy)
+                            tf, tk, td = add((fa, ka, da), (fy, ky, dy))
                             tf, tk = normal(tf, tk)
                             totals[3 * b] = np.float64(tf)
                             totals[3 * b + 1] = np.float64(tk)
                             totals[3 * b + 2] = np.float64(td)
-                    run_f, run_k, run_d = add(run_f, run_k, run_d, sum_f, sum_k, sum_d)
+                    run_f, run_k, run_d = add((run_f, run_k, run_d), (sum_f, sum_k, sum_d))
                     run_f, run_k = normal(run_f, run_k)
                     sync()
                     j = first + c * depth + lane - (lanes - 1)
@@ -721,7 +710,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                 column = small(first + c * depth - lane)
                 for u in range(depth):
                     j = small(column + small(u))
-                    fa, ka, da = add(state[0], state[1], state[2], state[3], state[4], state[5])
+                    fa, ka, da = add(state, (state[3], state[4], state[5]))
                     top = fa, ka, da, state[6], state[7], state[8]
                     up = neighbours_above(top, in_f, in_k, in_d, edge_at, u, lane)
                     value = tile_[np.uint32(tile_at + lane * (depth + 1) + u)]
@@ -736,18 +725,22 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                         mode, i, j, virtual, start, state, diagonal, up, (fw, kw, dw), costs, ended
                     )
                     p = np.uint32(cell_at + u * 3 * lanes + lane)
+                    x_at, y_at = (
+                        np.uint32(p + np.uint32(lanes)),
+                        np.uint32(p + np.uint32(2 * lanes)),
+                    )
                     cell_f[p], cell_k[p] = state[0], state[1]
                     (
-                        cell_f[np.uint32(p + np.uint32(lanes))],
-                        cell_k[np.uint32(p + np.uint32(lanes))],
+                        cell_f[x_at],
+                        cell_k[x_at],
                     ) = state[3], state[4]
                     (
-                        cell_f[np.uint32(p + np.uint32(2 * lanes))],
-                        cell_k[np.uint32(p + np.uint32(2 * lanes))],
+                        cell_f[y_at],
+                        cell_k[y_at],
                     ) = state[6], state[7]
                     if second:
-                        cell_d[p], cell_d[np.uint32(p + np.uint32(lanes))] = state[2], state[5]
-                        cell_d[np.uint32(p + np.uint32(2 * lanes))] = state[8]
+                        cell_d[p], cell_d[x_at] = state[2], state[5]
+                        cell_d[y_at] = state[8]
                 part_0, part_1, part_2, part_3, part = zero, zero, zero, zero, zero
                 for v in range(depth):
                     u = small(small(depth - 1) - small(v))
@@ -777,30 +770,19 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     if general:
                         beside = costs_at(penalties, b, i, small(j + 1), n, m)
                         costs_below = costs_at(penalties, b, small(i + 1), j, n, m)
-                    open_right = times(
-                        right[0], right[1], right[2], beside[0][0], beside[0][1], beside[0][2]
-                    )
-                    more_right = times(
-                        right[0], right[1], right[2], beside[1][0], beside[1][1], beside[1][2]
-                    )
+                    open_right = times(right, beside[0])
+                    more_right = times(right, beside[1])
                     oy, ey = costs_below[2], costs_below[3]
-                    free = j == virtual and mode == LOCAL
-                    if free:
-                        oy = one, origin, zero, zero
-                        ey = one, origin, zero, zero
-                    open_down = times(down_f, down_k, down_d, oy[0], oy[1], oy[2])
-                    more_down = times(down_f, down_k, down_d, ey[0], ey[1], ey[2])
-                    of, ok, od = open_down
-                    df, dk, dd = slanting
-                    mf, mk, md = add(df, dk, dd, end_f, end_k, end_d)
-                    xf, xk, xd = add(df, dk, dd, of, ok, od)
-                    rf, rk, rd = open_right
-                    tf, tk, td = add(rf, rk, rd, of, ok, od)
-                    mf, mk, md = add(mf, mk, md, tf, tk, td)
-                    rf, rk, rd = more_right
-                    xf, xk, xd = add(xf, xk, xd, rf, rk, rd)
-                    rf, rk, rd = more_down
-                    yf, yk, yd = add(df, dk, dd, rf, rk, rd)
+                    ending = j == virtual and mode == LOCAL
+                    if ending:
+                        oy, ey = free, free
+                    open_down = times((down_f, down_k, down_d), oy)
+                    more_down = times((down_f, down_k, down_d), ey)
+                    mf, mk, md = add(
+                        add(slanting, (end_f, end_k, end_d)), add(open_right, open_down)
+                    )
+                    xf, xk, xd = add(add(slanting, open_down), more_right)
+                    yf, yk, yd = add(slanting, more_down)
                     mf, mk = normal(mf, mk)
                     xf, xk = normal(xf, xk)
                     yf, yk = normal(yf, yk)
@@ -813,22 +795,26 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     if j == virtual and i > 0:
                         end_f, end_k, end_d = mf, mk, md
                     p = np.uint32(cell_at + u * 3 * lanes + lane)
+                    x_at, y_at = (
+                        np.uint32(p + np.uint32(lanes)),
+                        np.uint32(p + np.uint32(2 * lanes)),
+                    )
                     fm, km, fx, kx = (
                         cell_f[p],
                         cell_k[p],
-                        cell_f[np.uint32(p + np.uint32(lanes))],
-                        cell_k[np.uint32(p + np.uint32(lanes))],
+                        cell_f[x_at],
+                        cell_k[x_at],
                     )
                     fy, ky = (
-                        cell_f[np.uint32(p + np.uint32(2 * lanes))],
-                        cell_k[np.uint32(p + np.uint32(2 * lanes))],
+                        cell_f[y_at],
+                        cell_k[y_at],
                     )
                     dm, dx, dy = zero, zero, zero
                     if second:
                         dm, dx, dy = (
                             cell_d[p],
-                            cell_d[np.uint32(p + np.uint32(lanes))],
-                            cell_d[np.uint32(p + np.uint32(2 * lanes))],
+                            cell_d[x_at],
+                            cell_d[y_at],
                         )
                     scale = per_total if active else zero
                     spot = np.uint32(tile_at + lane * (depth + 1) + u)
@@ -838,28 +824,19 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     if second and value > -math.inf:
                         q = (b * rows + i - 1) * columns + j - 1
                         dw = real(inverse * dot_similarity[q])
-                    pair = flow(fm, km, dm, mf, mk, md, scale, total_k, total_d)
+                    pair = flow((fm, km, dm), (mf, mk, md), scale, total_k, total_d)
                     if not value > -math.inf:
                         pair = zero
                     bits_ = max(value * high, void_bits)
                     part += pair * bits_
                     tile_[spot] = pair
-                    into_0 = flow(
-                        fm, km, dm, open_right[0], open_right[1], open_right[2], scale, total_k,
-                        total_d,
-                    )  # fmt: skip
-                    into_1 = flow(
-                        fx, kx, dx, more_right[0], more_right[1], more_right[2], scale, total_k,
-                        total_d,
-                    )  # fmt: skip
-                    if free:
+                    into_0 = flow((fm, km, dm), open_right, scale, total_k, total_d)  # fmt: skip
+                    into_1 = flow((fx, kx, dx), more_right, scale, total_k, total_d)  # fmt: skip
+                    if ending:
                         scale = zero
-                    fa, ka, da = add(fm, km, dm, fx, kx, dx)
-                    into_2 = flow(fa, ka, da, of, ok, od, scale, total_k, total_d)
-                    into_3 = flow(
-                        fy, ky, dy, more_down[0], more_down[1], more_down[2], scale, total_k,
-                        total_d,
-                    )  # fmt: skip
+                    fa, ka, da = add((fm, km, dm), (fx, kx, dx))
+                    into_2 = flow((fa, ka, da), open_down, scale, total_k, total_d)
+                    into_3 = flow((fy, ky, dy), more_down, scale, total_k, total_d)  # fmt: skip
                     if general:
                         part += into_0 * beside[0][3] + into_1 * beside[1][3]
                         part += into_2 * oy[3] + into_3 * ey[3]
@@ -880,7 +857,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
                     part_2, part_3 = part_2 + into_2, part_3 + into_3
                     slanting = next_f, next_k, next_d
                     right, drop = (xf, xk, xd), (yf, yk, yd)
-                    gf, gk, gd = times(mf, mk, md, fw, kw, dw)
+                    gf, gk, gd = times((mf, mk, md), (fw, kw, dw))
                     gf, gk = normal(gf, gk)
                     onto = gf, gk, gd
                     if lane == 0:

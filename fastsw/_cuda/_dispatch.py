@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastsw._cuda import _dtw, _hard
 from fastsw._cuda._align import DEPTH, SUMS, WORDS, align_kernel, warps
 from fastsw._cuda._compile import Kernel
-from fastsw._cuda import _dtw, _hard
 from fastsw._cuda._device import LANES
 from fastsw._cuda._pairs import (
     BY_COLUMN,
@@ -71,7 +71,8 @@ def kernel(bits: int, *, general: bool, second: bool) -> Kernel:
     name = "tangent" if second else "align"
     variant = f"{name}_{bits}_{'general' if general else 'uniform'}"
     function = align_kernel(bits, general=general, second=second)
-    return Kernel(function, variant, warps(bits), 2)
+    # 128 registers a thread in single precision: enough for the loops over cells, by disassembly.
+    return Kernel(function, variant, warps(bits), 4 if bits == 32 else 2)
 
 
 def penalty_shape(penalty) -> tuple[int, int, int]:

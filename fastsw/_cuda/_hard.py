@@ -214,9 +214,7 @@ def hard_kernel():
                             inner = i > 0 and j > 0
                             cell = NOWHERE
                             if inner:
-                                cell = np.float64(
-                                    similarity[(b * rows + i - 1) * columns + j - 1]
-                                )
+                                cell = np.float64(similarity[(b * rows + i - 1) * columns + j - 1])
                                 if not cell < math.inf:
                                     sound, cell = False, NOWHERE
                             cost = costs(penalties, b, i, j, n, m)

@@ -11,7 +11,7 @@ import subprocess
 from unittest import mock
 
 import pytest
-from numba.cuda import cuda_paths, dispatcher
+from numba.cuda import compiler, cuda_paths, dispatcher
 from numba.cuda.cudadrv import nvrtc, nvvm
 
 CAPABILITIES = [(8, 0), (9, 0)]
@@ -38,14 +38,22 @@ def _answers(capability):
         yield
 
 
-def ptx(kernel, kinds, capability):
-    """PTX of a kernel."""
-    with _answers(capability):
-        return kernel.ptx(kinds, capability)
+def ptx(kernel, kinds):
+    """PTX of a kernel by compute capability; Numba's part of the work, most of it, is done once."""
+    bounds = 32 * kernel.warps, kernel.resident
+    options = {"device": False, "abi": "numba", "launch_bounds": bounds}
+    with _answers(CAPABILITIES[-1]):
+        library, _ = compiler._compile_pyfunc_with_fixup(
+            kernel.function, kinds, cc=CAPABILITIES[-1], **options
+        )
+        return {capability: library.get_asm_strs(cc=capability)[0] for capability in CAPABILITIES}
 
 
 def resources(text, capability, folder):
-    """Registers, spilled bytes and shared memory that ptxas reports; None where it is missing."""
+    """Registers, spilled bytes and shared memory that ptxas reports; None where it is missing.
+
+    With nvdisasm also the local-memory accesses in the loops over cells.
+    """
     if shutil.which("ptxas") is None:
         return None
     source = folder / "kernel.ptx"
@@ -64,7 +72,43 @@ def resources(text, capability, folder):
         "spills": r"(\d+) bytes spill stores",
         "shared": r"(\d+) bytes smem",
     }
-    return {
+    used = {
         name: max(map(int, re.findall(pattern, run.stderr)), default=0)
         for name, pattern in found.items()
     }
+    used["spills in loops"] = None
+    if shutil.which("nvdisasm") is not None:
+        used["spills in loops"] = _spills_in_loops(folder / "kernel.cubin")
+    return used
+
+
+def _spills_in_loops(cubin):
+    """Local-memory accesses in the three shortest loops that exchange values between lanes."""
+    run = subprocess.run(["nvdisasm", "-c", str(cubin)], capture_output=True, text=True, check=True)
+    code, labels = [], {}
+    for line in run.stdout.splitlines():
+        label = re.match(r"(\.L_x_\d+):", line.strip())
+        if label:
+            labels[label[1]] = len(code)
+        instruction = re.search(r"/\*[0-9a-f]{4,}\*/\s+(.*?);", line)
+        if instruction:
+            code.append(instruction[1])
+    loops = []
+    for end, instruction in enumerate(code):
+        target = re.search(r"BRA.*`\((\.L_x_\d+)\)", instruction)
+        if target and labels.get(target[1], end + 1) <= end:
+            loops.append((labels[target[1]], end))
+    # The walk over a square's steps: down, down again, and up. Longer loops hold these.
+    walks = [
+        (begin, end)
+        for begin, end in sorted(loops, key=lambda loop: loop[1] - loop[0])
+        if all(
+            any(word in line for line in code[begin : end + 1]) for word in ("SHFL", "LDS", "STS")
+        )
+    ][:3]
+    assert len(walks) == 3
+    return sum(
+        bool(re.search(r"\b(LDL|STL)\b", line))
+        for begin, end in walks
+        for line in code[begin : end + 1]
+    )

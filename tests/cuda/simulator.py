@@ -6,31 +6,25 @@ barrier, and lets two threads allocate one shared array twice. Here threads meet
 """
 
 import os
+import sys
 import threading
 
 assert os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
-import numpy as np
-from numba.cuda.simulator import kernel, kernelapi
+import numpy as np  # noqa: E402
+from numba.cuda.simulator import kernel, kernelapi  # noqa: E402
 
 _allocating = threading.Lock()
-_allocate = kernelapi.FakeCUDAShared.array
 
 
-def _array(self, *arguments, **options):
-    with _allocating:
-        # The simulator tells arrays apart by the line that allocates them, found in the stack.
-        return _allocate_here(self, *arguments, **options)
-
-
-def _allocate_here(self, shape, dtype, alignment=None):
-    import sys
-
-    frame = sys._getframe(2)
+def _array(self, shape, dtype, alignment=None):
+    """Shared array of the calling line, poisoned at first."""
+    frame = sys._getframe(1)
     caller = frame.f_code.co_filename, frame.f_lineno
-    if caller not in self._allocations:
-        self._allocations[caller] = np.full(shape, 77, dtype)  # poisoned
-    return self._allocations[caller]
+    with _allocating:
+        if caller not in self._allocations:
+            self._allocations[caller] = np.full(shape, 77, dtype)
+        return self._allocations[caller]
 
 
 def _meet(thread):

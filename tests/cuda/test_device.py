@@ -80,9 +80,7 @@ def check(similarity, device, *, gap_open, gap_extend, temperature, mode, length
         pairs = (found, reference) if isinstance(reference, tuple) else ((found,), (reference,))
         for one, other in zip(*pairs, strict=True):
             within(host(one), other, of_posterior * np.maximum(1.0, np.abs(other)))
-    entropy_within(
-        host(gradients.temperature), wanted, temperature, similarity.dtype, total=True
-    )
+    entropy_within(host(gradients.temperature), wanted, temperature, similarity.dtype, total=True)
 
 
 #: Every form of penalties with every mode; the other options take turns.
@@ -184,7 +182,9 @@ EXTREMES = {
 }
 
 
-@pytest.mark.parametrize("temperature", [0.001, 1.0] if SIMULATED else [0.001, 0.01, 0.1, 1.0, 100.0])
+@pytest.mark.parametrize(
+    "temperature", [0.001, 1.0] if SIMULATED else [0.001, 0.01, 0.1, 1.0, 100.0]
+)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", EXTREMES)
 def test_any_range_is_exact(kind, mode, temperature, device):
@@ -275,7 +275,9 @@ def test_temperature_zero_gives_one_best_path(mode, form, dtype, where, device):
     np.testing.assert_array_equal(host(score), cpu_score)
     np.testing.assert_array_equal(host(gradients.similarity), cpu.similarity)
     for one, other in ((gradients.gap_open, cpu.gap_open), (gradients.gap_extend, cpu.gap_extend)):
-        for a, b in zip(*((v if isinstance(v, tuple) else (v,)) for v in (one, other)), strict=True):
+        for a, b in zip(
+            *((v if isinstance(v, tuple) else (v,)) for v in (one, other)), strict=True
+        ):
             np.testing.assert_array_equal(host(a), b)
     for b, (n, m) in enumerate(lengths):
         pairs = np.argwhere(host(gradients.similarity[b]))
@@ -293,7 +295,7 @@ def test_paths_are_those_of_the_cpu(mode, device):
     from fastsw import _torch
     from fastsw._cuda import _operators
 
-    similarity, gap_open, gap_extend = make((4, *SIDES), ("sides-vector", "scalar"), np.float32)
+    similarity, *_ = make((4, *SIDES), ("scalar", "scalar"), np.float32)
     similarity = np.round(similarity * 2)  # ties
     lengths = np.array([list(SIDES), [0, 3], [2, 0], [5, 4]])
     options = dict(gap_open=1.0, gap_extend=0.5, mode=mode, lengths=lengths)
@@ -366,9 +368,9 @@ def test_soft_dtw_equals_the_reference(dtype, temperature, bandwidth, device):
     if SIMULATED:
         lengths[2] = 2, 3
     found = torch.ops.fastsw.soft_dtw(*arguments)
-    gradient, slope = torch.ops.fastsw.soft_dtw_gradient(*(
-        a.detach() if isinstance(a, torch.Tensor) else a for a in arguments
-    ))
+    gradient, slope = torch.ops.fastsw.soft_dtw_gradient(
+        *(a.detach() if isinstance(a, torch.Tensor) else a for a in arguments)
+    )
     for b, (n, m) in enumerate(lengths):
         if n == 0:
             assert host(found)[b] == np.inf
@@ -377,15 +379,17 @@ def test_soft_dtw_equals_the_reference(dtype, temperature, bandwidth, device):
         if temperature > 0:
             wanted = _reference.soft_dtw(cells, temperature=temperature, bandwidth=bandwidth)
         else:
-            cpu = fastsw._cpu.soft_dtw(
-                cells[None], 0.0, lengths[b : b + 1], bandwidth, graded=True
-            )
+            cpu = fastsw._cpu.soft_dtw(cells[None], 0.0, lengths[b : b + 1], bandwidth, graded=True)
             wanted = cpu.score[0], cpu.cost[0], 0.0
         bound = 1e-11 if dtype == np.float64 else 2e-6
         within(host(found)[b], wanted[0], bound * max(1.0, abs(wanted[0])))
         within(host(gradient)[b, :n, :m], wanted[1], 1e-8 if dtype == np.float64 else 2e-5)
         # Terms of the size of the cost over T cancel.
-        within(host(slope)[b], wanted[2], (1e-10 if dtype == np.float64 else 2e-5) / max(temperature, 0.01))
+        within(
+            host(slope)[b],
+            wanted[2],
+            (1e-10 if dtype == np.float64 else 2e-5) / max(temperature, 0.01),
+        )
     assert (host(gradient)[1, 5:] == 0).all() and (host(gradient)[1, :, 4:] == 0).all()
 
 
