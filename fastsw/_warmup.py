@@ -67,7 +67,7 @@ def _call_all(similarity, put) -> None:
     pairs, rows, columns = similarity.shape
     vectors = put(np.ones((pairs, columns))), put(np.ones((pairs, rows)))
     for gap_open in (1.0, vectors, put(np.ones((rows, columns)))):
-        options = {"gap_open": gap_open, "gap_extend": 0.5}
+        options: dict[str, Any] = {"gap_open": gap_open, "gap_extend": 0.5}
         for temperature in (0.0, 1.0, 1e-4):
             _api.score(similarity, temperature=temperature, **options)
             _api.value_and_grad(similarity, temperature=temperature, **options)

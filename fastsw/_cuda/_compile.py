@@ -22,7 +22,7 @@ from pathlib import Path
 import numba
 import numpy as np
 from numba import cuda
-from numba.core import types
+from numba.cuda.types import CPointer, float32, float64, int32, int64, uint8
 
 from fastsw._cpu._compile import cache_folder
 from fastsw._cuda._device import LANES, SIMULATED
@@ -33,11 +33,11 @@ logger = logging.getLogger("fastsw")
 _NO_KERNELS = {"__init__", "_compile", "_dispatch", "_memory", "_operators"}
 
 _POINTERS = {
-    np.dtype(np.float32): types.CPointer(types.float32),
-    np.dtype(np.float64): types.CPointer(types.float64),
-    np.dtype(np.int32): types.CPointer(types.int32),
-    np.dtype(np.int64): types.CPointer(types.int64),
-    np.dtype(np.uint8): types.CPointer(types.uint8),
+    np.dtype(np.float32): CPointer(float32),
+    np.dtype(np.float64): CPointer(float64),
+    np.dtype(np.int32): CPointer(int32),
+    np.dtype(np.int64): CPointer(int64),
+    np.dtype(np.uint8): CPointer(uint8),
 }
 
 
@@ -95,9 +95,9 @@ class Kernel:
 def kinds_of(memory, arguments) -> tuple:
     """Numba's types of a kernel's arguments."""
     return tuple(
-        types.float64
+        float64
         if isinstance(a, float)
-        else types.int64
+        else int64
         if isinstance(a, int)
         else _POINTERS[memory.dtype(a)]
         for a in arguments

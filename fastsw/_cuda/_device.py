@@ -78,11 +78,13 @@ if SIMULATED:
 
     def fma_float(a, b, c):
         """a * b + c, rounded once."""
-        return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
+        with np.errstate(invalid="ignore"):
+            return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
 
     def fma_double(a, b, c):
         """a * b + c, rounded nearly once."""
-        return np.float64(np.longdouble(a) * np.longdouble(b) + np.longdouble(c))
+        with np.errstate(invalid="ignore"):
+            return np.float64(np.longdouble(a) * np.longdouble(b) + np.longdouble(c))
 
     def fetch_add(counters, index, value):
         """Add to a counter; its value before."""

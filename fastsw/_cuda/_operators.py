@@ -113,10 +113,11 @@ def align_tangent(
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
         dot_similarity, *dot_penalties, dot_temperature = dots
-        if isinstance(inputs.temperature, float):
-            warmth = inputs.temperature or 1.0
+        warmth = inputs.temperature
+        if isinstance(warmth, float):
+            warmth = warmth or 1.0
         else:
-            warmth = torch.where(inputs.temperature == 0, 1.0, inputs.temperature)
+            warmth = torch.where(warmth == 0, 1.0, warmth)
         shrink = (dot_temperature.to(torch.float64) / warmth)[:, None, None]
         finite = inputs.similarity.masked_fill(~inputs.similarity.isfinite(), 0)
         direction = _dispatch.Derivatives(
