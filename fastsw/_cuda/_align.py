@@ -357,6 +357,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         dot_1,
         dot_2,
         dot_3,
+        follows,
         earlier,
         control,
         status,
@@ -407,7 +408,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
             temperature = temperatures[0]
         if temperature == 0.0:
             return
-        if earlier[0] == 0:
+        if follows != 0 and earlier[0] == 0:
             return
         valid = temperature > 0.0 and temperature < math.inf
         if not valid:
@@ -448,7 +449,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
             b = order - s * pairs
             if upward:
                 s = strips - 1 - s
-            if earlier[0] > 0 and earlier[1 + b] != UNSAFE:
+            if follows != 0 and earlier[1 + b] != UNSAFE:
                 continue
             n, m, fit = sides(forms >> (FORM_BITS * 4), lengths, b, rows, columns)
             fit = fit and valid

@@ -9,6 +9,7 @@ their range (lengths, temperature, penalties) make the answers of their pairs Na
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from fastsw._cuda import _dtw, _hard
 from fastsw._cuda._align import DEPTH, SUMS, WORDS, align_kernel, warps
 from fastsw._cuda._compile import Kernel
 from fastsw._cuda._device import LANES
+from fastsw._cuda._memory import Slab
 from fastsw._cuda._pairs import (
     BY_COLUMN,
     BY_PAIR,
@@ -112,13 +114,11 @@ def _run(inputs, memory, want, dots) -> Derivatives:
             _align_hard(job)
         if isinstance(temperature, float):
             return out
-    everything = memory.zeros((1,), np.int32)
-    everything -= 1
     if want == TANGENT or given == np.float64:
-        _align(job, kernel(64, general=True, second=want == TANGENT), 64, everything)
-        return out
-    status = _align(job, kernel(32, general=general, second=False), 32, everything)
-    _align(job, kernel(64, general=True, second=False), 64, status)
+        _align(job, [(kernel(64, general=True, second=want == TANGENT), 64)])
+    else:
+        single = kernel(32, general=general, second=False)
+        _align(job, [(single, 32), (kernel(64, general=True, second=False), 64)])
     return out
 
 
@@ -130,14 +130,18 @@ def _outputs(inputs, memory, want) -> Derivatives:
         similarity = memory.empty((1,), given)
     else:
         similarity = (memory.zeros if want == TANGENT else memory.empty)(shape, given)
+    zeros = Slab(memory, zero=True)
+    shapes = [(1, 1, 1)] * 4
+    if want != SCORE:
+        shapes = [(pairs, *penalty_shape(p)[1:]) for p in inputs.penalties]
+    score, slope = zeros.part(pairs, np.float64), zeros.part(pairs, np.float64)
+    penalties = [zeros.part(math.prod(shape), np.float64) for shape in shapes]
+    zeros.allocate()
     return Derivatives(
-        memory.zeros((pairs,), np.float64),
+        score.tensor((pairs,)),
         similarity,
-        tuple(
-            memory.zeros((pairs, *penalty_shape(p)[1:]) if want != SCORE else (1, 1, 1), np.float64)
-            for p in inputs.penalties
-        ),
-        memory.zeros((pairs,), np.float64),
+        tuple(p.tensor(shape) for p, shape in zip(penalties, shapes, strict=True)),
+        slope.tensor((pairs,)),
     )
 
 
@@ -151,74 +155,72 @@ class _Job(NamedTuple):
     out: Derivatives
 
 
-def _align(job, launched, bits, earlier):
-    """Launch one kernel; its status array."""
-    similarity, penalties, temperature, mode, lengths = job.inputs
+def _align(job, launches) -> None:
+    """Launch kernels (with their bits), each on the pairs that the one before left to it."""
+    similarity, mode = job.inputs.similarity, job.inputs.mode
     memory, want = job.memory, job.want
     pairs, rows, columns = similarity.shape
     first = 1 if MODES[mode] == LOCAL else 0
     strips = max(-(-(rows + 1 - first) // LANES), 1)
     squares = -(-(columns + 2 + LANES - 1) // DEPTH)
-    real, whole = (np.float32, np.int32) if bits == 32 else (np.float64, np.float64)
     second, graded = want == TANGENT, want != SCORE
     edge = pairs * strips * (columns + 2) * WORDS
     kept = pairs * strips * squares * 4 * LANES if graded else 1
     ends = pairs * strips * LANES if graded else 1
     back = edge if graded else 1
+    flags = Slab(memory, zero=True)
+    blank = flags.part(1, np.float64)  # stands for what a kernel does not read
+    sizes = 1, 1 + pairs + pairs * strips, pairs * strips, pairs * strips
+    counters = [[flags.part(size, np.int32) for size in sizes] for _ in launches]
+    flags.allocate()
+    directions = (similarity, *[blank] * 4)
+    if second:
+        directions = job.dots.similarity, *job.dots.penalties
+    before = None
+    for (launched, bits), counter in zip(launches, counters, strict=True):
+        real, whole = (np.float32, np.int32) if bits == 32 else (np.float64, np.float64)
+        work = Slab(memory, zero=False)
+        parts = [work.part(3 * pairs, np.float64), work.part(pairs * strips * SUMS, np.float64)]
+        for size in (edge, back, kept, ends):
+            parts += [work.part(size, real), work.part(size, whole)]
+            parts.append(work.part(size if second else 1, real))
+        work.allocate()
+        status = counter[1]
+        launched.launch(
+            memory,
+            blocks_of(memory, pairs * strips * (2 if graded else 1), launched.warps),
+            (
+                similarity,
+                *_given(job.inputs, blank),
+                pairs,
+                rows,
+                columns,
+                MODES[mode],
+                want,
+                *directions,
+                int(before is not None),
+                before or status,
+                *counter,
+                *parts,
+                job.out.score,
+                job.out.temperature,
+                job.out.similarity,
+                *job.out.penalties,
+            ),
+        )
+        before = status
 
-    def dot(size):
-        return size if second else 1
 
-    flags = memory.zeros((2 + pairs + 3 * pairs * strips,), np.int32)
-    control, status = flags[:1], flags[1 : 2 + pairs + pairs * strips]
-    done = flags[2 + pairs + pairs * strips :]
-    no_dots = (similarity, *[_blank(memory)] * 4)
-    directions = (job.dots.similarity, *job.dots.penalties) if second else no_dots
-    blank = directions[1]
-    arrays = [blank if isinstance(p, float) else p for p in penalties]
-    numbers = [p if isinstance(p, float) else 0.0 for p in (*penalties, temperature)]
-    launched.launch(
-        memory,
-        blocks_of(memory, pairs * strips * (2 if graded else 1), launched.warps),
-        (
-            similarity,
-            *arrays,
-            *numbers,
-            forms_of(penalties, temperature, lengths),
-            blank if isinstance(temperature, float) else temperature,
-            memory.empty((1,), np.int64) if lengths is None else lengths,
-            pairs,
-            rows,
-            columns,
-            MODES[mode],
-            want,
-            *directions,
-            earlier,
-            control,
-            status,
-            done[: pairs * strips],
-            done[pairs * strips :],
-            memory.empty((3 * pairs,), np.float64),
-            memory.empty((pairs * strips * SUMS,), np.float64),
-            memory.empty((edge,), real),
-            memory.empty((edge,), whole),
-            memory.empty((dot(edge),), real),
-            memory.empty((back,), real),
-            memory.empty((back,), whole),
-            memory.empty((dot(back),), real),
-            memory.empty((kept,), real),
-            memory.empty((kept,), whole),
-            memory.empty((dot(kept),), real),
-            memory.empty((ends,), real),
-            memory.empty((ends,), whole),
-            memory.empty((dot(ends),), real),
-            job.out.score,
-            job.out.temperature,
-            job.out.similarity,
-            *job.out.penalties,
-        ),
+def _given(inputs, blank) -> tuple:
+    """Penalties, temperature and lengths as kernels take them: addresses, numbers, and which."""
+    _, penalties, temperature, _, lengths = inputs
+    return (
+        *[blank if isinstance(p, float) else p for p in penalties],
+        *[p if isinstance(p, float) else 0.0 for p in (*penalties, temperature)],
+        forms_of(penalties, temperature, lengths),
+        blank if isinstance(temperature, float) else temperature,
+        blank.of(np.int64) if lengths is None else lengths,
     )
-    return status
 
 
 class Paths(NamedTuple):
@@ -244,7 +246,7 @@ def hard_kernel() -> Kernel:
 
 def _align_hard(job) -> Paths:
     """Launch the kernel of temperature 0."""
-    similarity, penalties, temperature, mode, lengths = job.inputs
+    similarity, mode = job.inputs.similarity, job.inputs.mode
     memory, want = job.memory, job.want
     pairs, rows, columns = similarity.shape
     found = Paths(
@@ -254,27 +256,29 @@ def _align_hard(job) -> Paths:
     )
     if pairs == 0:
         return found
-    blank = memory.empty((1,), np.float64)
     graded = want != SCORE
+    flags, work = Slab(memory, zero=True), Slab(memory, zero=False)
+    blank, control = flags.part(1, np.float64), flags.part(1, np.int32)
+    flags.allocate()
+    above = work.part(pairs * (columns + 1) * 3, np.float64)
+    trailing = work.part(pairs * (rows + 1), np.float64)
+    origins = work.part(pairs * (rows + 1) * (columns + 1) if graded else 1, np.uint8)
+    work.allocate()
     hard_kernel().launch(
         memory,
         blocks_of(memory, pairs, _hard.WARPS),
         (
             similarity,
-            *[blank if isinstance(p, float) else p for p in penalties],
-            *[p if isinstance(p, float) else 0.0 for p in (*penalties, temperature)],
-            forms_of(penalties, temperature, lengths),
-            blank if isinstance(temperature, float) else temperature,
-            memory.empty((1,), np.int64) if lengths is None else lengths,
+            *_given(job.inputs, blank),
             pairs,
             rows,
             columns,
             MODES[mode],
             want,
-            memory.zeros((1,), np.int32),
-            memory.empty((pairs * (columns + 1) * 3,), np.float64),
-            memory.empty((pairs * (rows + 1),), np.float64),
-            memory.empty((pairs * (rows + 1) * (columns + 1) if graded else 1,), np.uint8),
+            control,
+            above,
+            trailing,
+            origins,
             job.out.score,
             job.out.temperature,
             job.out.similarity,
@@ -312,7 +316,12 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, memory, *, grade
     if pairs == 0:
         return out
     known = isinstance(temperature, float)
-    blank = _blank(memory)
+    flags, work = Slab(memory, zero=True), Slab(memory, zero=False)
+    blank, control = flags.part(1, np.float64), flags.part(1, np.int32)
+    flags.allocate()
+    edge = work.part(2 * pairs * columns, np.float64)
+    cells = work.part(2 * pairs * rows * columns if graded else 1, np.float64)
+    work.allocate()
     dtw_kernel().launch(
         memory,
         blocks_of(memory, pairs, _dtw.WARPS),
@@ -321,26 +330,21 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, memory, *, grade
             blank if known else temperature,
             temperature if known else 0.0,
             NUMBER * known | WHOLE * (lengths is None),
-            memory.empty((1,), np.int64) if lengths is None else lengths,
+            blank.of(np.int64) if lengths is None else lengths,
             pairs,
             rows,
             columns,
             -1 if bandwidth is None else bandwidth,
             int(graded),
-            memory.zeros((1,), np.int32),
-            memory.empty((2 * pairs * columns,), np.float64),
-            memory.empty((2 * pairs * rows * columns if graded else 1,), np.float64),
+            control,
+            edge,
+            cells,
             out.score,
             out.temperature,
             out.cost,
         ),
     )
     return out
-
-
-def _blank(memory):
-    """An array that stands for one that a kernel does not read."""
-    return memory.empty((1,), np.float64)
 
 
 def blocks_of(memory, tickets: int, block_warps: int) -> int:

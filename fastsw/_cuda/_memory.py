@@ -7,10 +7,75 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from typing import Any
 
 import numpy as np
 
 from fastsw._cuda._device import SIMULATED
+
+
+class Part:
+    """A typed stretch of a slab, which launches take as they take tensors."""
+
+    __slots__ = ("count", "dtype", "offset", "slab")
+
+    def __init__(self, slab, offset: int, count: int, dtype: np.dtype):
+        self.slab = slab
+        self.offset = offset
+        self.count = count
+        self.dtype = dtype
+
+    def of(self, dtype) -> Part:
+        """The same place as an element of another type."""
+        return Part(self.slab, self.offset, 1, np.dtype(dtype))
+
+    def data_ptr(self) -> int:
+        """Address of the first element."""
+        return self.slab.tensor.data_ptr() + self.offset
+
+    def tensor(self, shape):
+        """The stretch as a tensor."""
+        end = self.offset + self.count * self.dtype.itemsize
+        return (
+            self.slab.tensor[self.offset : end].view(self.slab.torch_dtype(self.dtype)).view(shape)
+        )
+
+    def numpy(self):
+        """The stretch as a NumPy array, on the host."""
+        return self.tensor((self.count,)).numpy()
+
+
+class Slab:
+    """Many arrays in one allocation, which costs the host as much as one of them.
+
+    Parameters
+    ----------
+    memory : TorchMemory
+    zero : bool
+        Whether the arrays are zero at first.
+    """
+
+    def __init__(self, memory, *, zero: bool):
+        self._memory = memory
+        self._zero = zero
+        self._size = 0
+        self.tensor: Any = None
+
+    def part(self, count: int, dtype) -> Part:
+        """Reserve an array; usable after `allocate`."""
+        kind = np.dtype(dtype)
+        part = Part(self, self._size, count, kind)
+        self._size += -(-count * kind.itemsize // 16) * 16
+        return part
+
+    def allocate(self) -> None:
+        """Allocate what was reserved."""
+        allocate = self._memory.zeros if self._zero else self._memory.empty
+        self.tensor = allocate((max(self._size, 16),), np.uint8)
+
+    def torch_dtype(self, dtype):
+        """The torch dtype of a NumPy dtype."""
+        return self._memory.torch_dtype(dtype)
 
 
 class TorchMemory:
@@ -32,13 +97,12 @@ class TorchMemory:
         else:
             self.index = torch.cuda.current_device() if device.index is None else device.index
             self.capability, self.processors = _properties(self.index)
-        self._dtypes = _dtypes()
 
     def empty(self, shape, dtype):
         """Uninitialised tensor; the simulator's is poisoned, so that what stays unwritten shows."""
         tensor = self._allocated(self._torch.empty, shape, dtype)
         if SIMULATED:
-            tensor.fill_(float("nan") if tensor.is_floating_point() else 77)
+            tensor.fill_(float("nan") if tensor.is_floating_point() else 255)  # bytes of a NaN
         return tensor
 
     def zeros(self, shape, dtype):
@@ -54,7 +118,7 @@ class TorchMemory:
     def _allocated(self, allocate, shape, dtype):
         """Allocate; say how much was needed where there is not enough."""
         try:
-            return allocate(shape, dtype=self._dtypes[np.dtype(dtype)], device=self.device)
+            return allocate(shape, dtype=self.torch_dtype(dtype), device=self.device)
         except self._torch.OutOfMemoryError as error:
             size = float(np.prod(np.asarray(shape, np.float64))) * np.dtype(dtype).itemsize
             raise self._torch.OutOfMemoryError(
@@ -62,9 +126,13 @@ class TorchMemory:
                 f"{tuple(np.atleast_1d(shape))}; align fewer pairs at once: {error}"
             ) from error
 
-    def dtype(self, tensor) -> np.dtype:
-        """NumPy dtype of a tensor."""
-        return _numpy_dtypes()[tensor.dtype]
+    def torch_dtype(self, dtype):
+        """Torch's dtype of NumPy's."""
+        return _dtypes()[np.dtype(dtype)]
+
+    def dtype(self, array) -> np.dtype:
+        """NumPy dtype of a tensor or a part of a slab."""
+        return array.dtype if isinstance(array, Part) else _numpy_dtypes()[array.dtype]
 
     def stream(self):
         """The current stream of the device, as launches take it."""

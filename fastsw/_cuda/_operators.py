@@ -72,12 +72,15 @@ def _inputs(similarity, penalties, temperature, lengths, mode) -> _dispatch.Inpu
 
 
 def _outputs(found, similarity, penalties, temperature):
-    """Backend arrays, each in the dtype of what it differentiates."""
+    """Backend arrays, each in the dtype of what it differentiates.
+
+    All but the similarity's are parts of one allocation, and an operator's answers are not.
+    """
     return (
-        found.score.to(_compute_dtype(similarity.dtype)),
+        found.score.to(_compute_dtype(similarity.dtype), copy=True),
         found.similarity.to(similarity.dtype),
-        *(g.to(p.dtype) for g, p in zip(found.penalties, penalties, strict=True)),
-        found.temperature.to(temperature.dtype),
+        *(g.to(p.dtype, copy=True) for g, p in zip(found.penalties, penalties, strict=True)),
+        found.temperature.to(temperature.dtype, copy=True),
     )
 
 
@@ -88,7 +91,7 @@ def score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, 
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
         found = _dispatch.score(inputs, memory)
-        return found.to(_compute_dtype(similarity.dtype))
+        return found.to(_compute_dtype(similarity.dtype), copy=True)
 
 
 def align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):

@@ -12,20 +12,16 @@ if SIMULATED:
 import offline  # noqa: E402
 
 from fastsw._cuda import _compile, _dispatch  # noqa: E402
+from fastsw._cuda._memory import TorchMemory  # noqa: E402
 
 
-class Host:
+class Host(TorchMemory):
     """Memory of the host, for calls whose launches are recorded."""
 
-    processors = 2
-
-    def empty(self, shape, dtype):
-        return torch.from_numpy(np.zeros(shape, dtype))
-
-    zeros = empty
-
-    def dtype(self, tensor):
-        return tensor.numpy().dtype
+    def __init__(self):
+        self._torch = torch
+        self.device = torch.device("cpu")
+        self.processors = 2
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +37,7 @@ def launches():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_compile.Kernel, "launch", record)
         for dtype in (np.float32, np.float64):
-            similarity = memory.empty((2, 3, 4), dtype)
+            similarity = memory.zeros((2, 3, 4), dtype)
             for penalties in ((1.0,) * 4, (memory.empty((2, 3, 4), np.float64),) * 4):
                 warm = memory.empty((), np.float64)
                 for temperature in (1.0, warm):
