@@ -42,7 +42,9 @@ _POINTERS = {
 
 
 class Kernel:
-    """A kernel function, compiled for each device and each tuple of argument types once.
+    """A kernel function, compiled once for each device and dtype of its first argument.
+
+    The types of all other arguments follow from that dtype and the variant.
 
     Parameters
     ----------
@@ -73,16 +75,17 @@ class Kernel:
             return
         from cuda.core import LaunchConfig, launch
 
-        loaded = self._load(memory, kinds_of(memory, arguments))
+        loaded = self._load(memory, arguments)
         config = LaunchConfig(grid=blocks, block=LANES * self.warps)
         launch(memory.stream(), config, loaded, *map(_launched, arguments))
 
-    def _load(self, memory, kinds):
+    def _load(self, memory, arguments):
         """The kernel on the memory's device."""
-        key = memory.index, kinds
+        key = memory.index, arguments[0].dtype
         if key not in self._loaded:
             with self._lock:
                 if key not in self._loaded:
+                    kinds = kinds_of(memory, arguments)
                     self._loaded[key] = _load(self, kinds, memory.capability)
         return self._loaded[key]
 
@@ -106,9 +109,10 @@ def kinds_of(memory, arguments) -> tuple:
 
 def _launched(argument):
     """An argument as launches take it: integers and addresses are 64 bits wide."""
-    if isinstance(argument, float):
-        return ctypes.c_double(argument)
-    return argument if isinstance(argument, int) else argument.data_ptr()
+    kind = type(argument)
+    if kind is int:
+        return argument
+    return ctypes.c_double(argument) if kind is float else argument.data_ptr()
 
 
 def entry_name(ptx: str) -> str:

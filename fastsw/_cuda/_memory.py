@@ -31,7 +31,7 @@ class Part:
 
     def data_ptr(self) -> int:
         """Address of the first element."""
-        return self.slab.tensor.data_ptr() + self.offset
+        return self.slab.address + self.offset
 
     def tensor(self, shape):
         """The stretch as a tensor."""
@@ -60,6 +60,7 @@ class Slab:
         self._zero = zero
         self._size = 0
         self.tensor: Any = None
+        self.address = 0
 
     def part(self, count: int, dtype) -> Part:
         """Reserve an array; usable after `allocate`."""
@@ -72,6 +73,7 @@ class Slab:
         """Allocate what was reserved."""
         allocate = self._memory.zeros if self._zero else self._memory.empty
         self.tensor = allocate((max(self._size, 16),), np.uint8)
+        self.address = self.tensor.data_ptr()
 
     def torch_dtype(self, dtype):
         """The torch dtype of a NumPy dtype."""
@@ -123,7 +125,7 @@ class TorchMemory:
             size = float(np.prod(np.asarray(shape, np.float64))) * np.dtype(dtype).itemsize
             raise self._torch.OutOfMemoryError(
                 f"the alignment needs {size / 2**20:.0f} MiB of GPU memory for an array of shape "
-                f"{tuple(np.atleast_1d(shape))}; align fewer pairs at once: {error}"
+                f"{tuple(shape)}; align fewer pairs at once: {error}"
             ) from error
 
     def torch_dtype(self, dtype):

@@ -4,15 +4,15 @@ In the simulator the operators' CPU kernels are replaced by those of the CUDA ba
 public functions run them on CPU tensors.
 """
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
-
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "fastsw")]
+
+from simulated import SIMULATED
+
 if SIMULATED:
     import simulator  # noqa: F401
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import SIMULATED
+from simulated import SIMULATED
 
 pytest.importorskip("numba_cuda")
 torch = pytest.importorskip("torch")

@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import SIMULATED
 from oracle import FORMS, MODES, cell_tables, draw_penalty, expected, path_score, within
 from oracle import within_entropy as entropy_within
+from simulated import SIMULATED
 
 import fastsw
 from fastsw import _reference
@@ -114,6 +114,28 @@ def test_gradients_equal_the_reference(mode, forms, dtype, temperature, lengths,
         mode=mode,
         lengths=uneven(shape) if lengths == "uneven" else None,
         where=where,
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_numbers_on_the_device_are_read_there(mode, device, monkeypatch):
+    from fastsw._cuda import _operators
+
+    monkeypatch.setattr(
+        _operators, "_known", lambda name, value: value.to(device, torch.float64).contiguous()
+    )
+    monkeypatch.setattr(
+        _operators, "_sides", lambda lengths, shape, place, name="": lengths.to(place)
+    )
+    similarity, gap_open, gap_extend = make((2, *SIDES), ("scalar", "sides-scalar"), np.float32)
+    check(
+        similarity,
+        device,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=0.4,
+        mode=mode,
+        lengths=uneven(similarity.shape),
     )
 
 

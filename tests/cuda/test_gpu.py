@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import SIMULATED
 from oracle import MODES, expected, within
+from simulated import SIMULATED
 
 import fastsw
 

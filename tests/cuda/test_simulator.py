@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SIMULATED
+from simulated import SIMULATED
 
 
 @pytest.mark.skipif(SIMULATED, reason="runs inside of the simulator already")
