@@ -83,7 +83,7 @@ def resources(text, capability, folder):
 
 
 def _spills_in_loops(cubin):
-    """Local-memory accesses in the three shortest loops that exchange values between lanes."""
+    """Local-memory accesses in the three shortest loops that exchange values, if there are three."""
     run = subprocess.run(["nvdisasm", "-c", str(cubin)], capture_output=True, text=True, check=True)
     code, labels = [], {}
     for line in run.stdout.splitlines():
@@ -106,7 +106,8 @@ def _spills_in_loops(cubin):
             any(word in line for line in code[begin : end + 1]) for word in ("SHFL", "LDS", "STS")
         )
     ][:3]
-    assert len(walks) == 3
+    if len(walks) < 3:
+        return None
     return sum(
         bool(re.search(r"\b(LDL|STL)\b", line))
         for begin, end in walks
