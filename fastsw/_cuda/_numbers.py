@@ -42,7 +42,6 @@ class Numbers(NamedTuple):
     normal: object  # f * 2**k with the mantissa in [1, 2)
     weight: object  # 2**(value * unit)
     split: object  # the same of a float64 value
-    logarithm: object  # log2 as float64
 
 
 @functools.cache
@@ -79,11 +78,7 @@ def _single():
         q = round_double(t)
         return exp2_float(real(t - q)), whole(q)
 
-    @device
-    def logarithm(f, k):
-        return np.float64(k) + np.log2(np.float64(f))
-
-    return Numbers(real, whole, nothing, void, power, normal, weight, split, logarithm)
+    return Numbers(real, whole, nothing, void, power, normal, weight, split)
 
 
 def _double():
@@ -114,8 +109,4 @@ def _double():
         q = round_double(t)
         return exp2_double(t - q), q
 
-    @device
-    def logarithm(f, k):
-        return k + np.log2(f)
-
-    return Numbers(real, whole, nothing, void, power, normal, weight, split, logarithm)
+    return Numbers(real, whole, nothing, void, power, normal, weight, split)

@@ -83,7 +83,7 @@ def resources(text, capability, folder):
 
 
 def _spills_in_loops(cubin):
-    """Local-memory accesses in the three shortest loops that exchange values, if there are three."""
+    """Local-memory accesses in the three shortest loops that exchange values, or None."""
     run = subprocess.run(["nvdisasm", "-c", str(cubin)], capture_output=True, text=True, check=True)
     code, labels = [], {}
     for line in run.stdout.splitlines():
