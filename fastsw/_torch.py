@@ -9,6 +9,7 @@ graph, so the second derivative of `score` and the first of `posterior` are the 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from typing import Any
 
@@ -92,6 +93,7 @@ def _as_numpy(tensor: Tensor) -> np.ndarray:
     return np.from_dlpack(tensor.detach().cpu())
 
 
+@functools.cache
 def _gpu():
     """The module that runs the operators on a GPU."""
     if importlib.util.find_spec("numba_cuda") is None:
