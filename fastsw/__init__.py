@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from fastsw._alignment import Alignment
 from fastsw._api import entropy, posterior, sample, score, soft_dtw, traceback, value_and_grad
 from fastsw._numpy import Gradients
+from fastsw._warmup import warmup
 
 if TYPE_CHECKING:
     from fastsw import nn as nn
@@ -23,6 +24,7 @@ __all__ = [
     "soft_dtw",
     "traceback",
     "value_and_grad",
+    "warmup",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import platform
 import sys
@@ -104,10 +105,10 @@ def _backends() -> Iterator[tuple[str, Callable]]:
     if torch is None:
         return
 
-    def on_torch(similarity, mode):
-        leaves = [torch.from_numpy(similarity)]
-        leaves += [torch.tensor(v, dtype=leaves[0].dtype) for v in _OPTIONS["gap_open"]]
-        leaves.append(torch.tensor(_OPTIONS["gap_extend"], dtype=leaves[0].dtype))
+    def on_torch(similarity, mode, device="cpu"):
+        leaves = [torch.from_numpy(similarity).to(device)]
+        values = *_OPTIONS["gap_open"], _OPTIONS["gap_extend"]
+        leaves += [torch.tensor(v, dtype=leaves[0].dtype, device=device) for v in values]
         for leaf in leaves:
             leaf.requires_grad_()
         score = fastsw.score(
@@ -119,9 +120,11 @@ def _backends() -> Iterator[tuple[str, Callable]]:
             lengths=torch.from_numpy(_LENGTHS),
         )
         score.sum().backward()
-        return score.detach().numpy(), *(leaf.grad.numpy() for leaf in leaves)
+        return score.detach().cpu().numpy(), *(leaf.grad.cpu().numpy() for leaf in leaves)
 
     yield "CPU, torch", on_torch
+    for k in range(torch.cuda.device_count()):
+        yield f"CUDA {k}, torch", functools.partial(on_torch, device=f"cuda:{k}")
 
 
 def _check(align: Callable, dtype: np.dtype) -> str | None:

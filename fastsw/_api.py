@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from fastsw import _numpy
 from fastsw._alignment import Alignment
-from fastsw._arrays import is_torch
+from fastsw._arrays import is_torch, on_cuda
 from fastsw._numpy import Gradients
 
 Mode = Literal["local", "global", "fitting"]
@@ -21,6 +21,10 @@ def _on(similarity):
         from fastsw import _torch
 
         return _torch
+    if on_cuda(similarity):
+        from fastsw import _foreign
+
+        return _foreign
     return _numpy
 
 

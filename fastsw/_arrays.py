@@ -75,6 +75,19 @@ def is_torch(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+#: Devices of CUDA in DLPack: its own memory, and memory shared with the host.
+_DLPACK_CUDA = 2, 13
+
+
+def on_cuda(value: Any) -> bool:
+    """Tell whether the value is an array of another library on a CUDA device."""
+    if isinstance(value, np.ndarray | np.generic):
+        return False
+    if hasattr(value, "__dlpack_device__"):
+        return value.__dlpack_device__()[0] in _DLPACK_CUDA
+    return hasattr(value, "__cuda_array_interface__")
+
+
 def foreign_to_numpy(name: str, value: Any) -> Any:
     """NumPy view of an array of another library; anything else as it is.
 

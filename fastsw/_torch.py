@@ -9,6 +9,8 @@ graph, so the second derivative of `score` and the first of `posterior` are the 
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -46,30 +48,33 @@ class TorchKind:
                 )
             return value
         if isinstance(value, (int, float)):  # Dynamo traces no union
-            return torch.full((), value, dtype=torch.float64, device=like.device)
+            return torch.full((), value, dtype=torch.float64)  # kernels take numbers from the host
         return torch.as_tensor(_numpy.KIND.convert(name, value, value), device=like.device)
 
     def integers(self, name: str, value: Any, like: Tensor) -> Tensor:
-        """int64 tensor of integers."""
+        """int64 tensor of integers, where they are: on the host they can still be checked."""
         if isinstance(value, Tensor):
             if value.device.type not in ("cpu", like.device.type):
                 raise ValueError(
                     f"`{name}` must be on the device of `similarity`, {like.device}, or on the "
                     f"CPU, got {value.device}"
                 )
-            tensor = value.to(like.device)
+            tensor = value
         else:
-            tensor = torch.as_tensor(_numpy.KIND.integers(name, value, value), device=like.device)
+            tensor = torch.as_tensor(_numpy.KIND.integers(name, value, value))
         if tensor.dtype.is_floating_point or tensor.dtype == torch.bool:
             raise TypeError(f"`{name}` must be integers, got {tensor.dtype}")
         return tensor.to(torch.int64)
 
     def full_lengths(self, pairs: int, rows: int, columns: int, like: Tensor) -> Tensor:
-        """(B, 2) lengths of whole matrices, on the device of `like`."""
-        return torch.tensor([[rows, columns]], device=like.device).repeat(pairs, 1)
+        """(B, 2) lengths of whole matrices, on the host."""
+        return torch.tensor([[rows, columns]]).repeat(pairs, 1)
 
     def stack(self, first: Tensor, second: Tensor) -> Tensor:
-        """(B, 2) tensor of two (B,) tensors."""
+        """(B, 2) tensor of two (B,) tensors, on a GPU if one of them is."""
+        if first.device != second.device:
+            device = second.device if first.device.type == "cpu" else first.device
+            first, second = first.to(device), second.to(device)
         return torch.stack([first, second], dim=1)
 
 
@@ -82,10 +87,22 @@ def _compute_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def _as_numpy(tensor: Tensor) -> np.ndarray:
-    """Zero-copy view through DLPack; bfloat16 and float16 become float32."""
+    """View through DLPack, from a GPU a copy; bfloat16 and float16 become float32."""
     if tensor.dtype in (torch.bfloat16, torch.float16):
         tensor = tensor.float()
-    return np.from_dlpack(tensor.detach())
+    return np.from_dlpack(tensor.detach().cpu())
+
+
+@functools.cache
+def _gpu():
+    """The module that runs the operators on a GPU."""
+    if importlib.util.find_spec("numba_cuda") is None:
+        raise ModuleNotFoundError(
+            "CUDA tensors need the package numba-cuda: pip install 'fastsw[cuda]'"
+        )
+    from fastsw._cuda import _operators
+
+    return _operators
 
 
 def _inputs(similarity, penalties, temperature, lengths, mode):
@@ -120,6 +137,11 @@ def _score(
     return found.to(_compute_dtype(similarity.dtype))
 
 
+@_score.register_kernel("cuda")
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+    return _gpu().score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode)
+
+
 @_score.register_fake
 def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
     return similarity.new_empty(similarity.shape[:1], dtype=_compute_dtype(similarity.dtype))
@@ -140,8 +162,8 @@ def _fake_outputs(similarity, penalties, temperature):
     return (
         similarity.new_empty((batch,), dtype=_compute_dtype(similarity.dtype)),
         similarity.new_empty(similarity.shape),
-        *(p.new_empty(_per_pair(batch, p)) for p in penalties),
-        temperature.new_empty((batch,)),
+        *(similarity.new_empty(_per_pair(batch, p), dtype=p.dtype) for p in penalties),
+        similarity.new_empty((batch,), dtype=temperature.dtype),
     )
 
 
@@ -159,6 +181,11 @@ def _align(
     penalties = open_x, extend_x, open_y, extend_y
     found = _cpu.gradients(_inputs(similarity, penalties, temperature, lengths, mode))
     return _outputs(found, similarity, penalties, temperature)
+
+
+@_align.register_kernel("cuda")
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+    return _gpu().align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode)
 
 
 @_align.register_fake
@@ -194,6 +221,12 @@ def _align_tangent(
     return _outputs(_cpu.tangents(inputs, dots), similarity, penalties, temperature)
 
 
+@_align_tangent.register_kernel("cuda")
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, *dots):
+    penalties = open_x, extend_x, open_y, extend_y
+    return _gpu().align_tangent(similarity, *penalties, temperature, lengths, mode, *dots)
+
+
 @_align_tangent.register_fake
 def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, *dots):
     return _fake_outputs(similarity, (open_x, extend_x, open_y, extend_y), temperature)
@@ -227,8 +260,8 @@ def _align_backward(ctx, of_score, *of_gradients):
             similarity, *penalties, temperature, lengths, ctx.mode, *dots
         )
         sums = [
-            second if total is None else total + second
-            for total, second in zip(sums, seconds, strict=True)
+            None if not needed else second if total is None else total + second
+            for total, second, needed in zip(sums, seconds, ctx.needs_input_grad[:6], strict=True)
         ]
     inputs = similarity, *penalties, temperature
     return (*_reduced(sums, inputs), None, None)
@@ -388,6 +421,11 @@ def _soft_dtw(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int
     return torch.from_numpy(found.score).to(_compute_dtype(cost.dtype))
 
 
+@_soft_dtw.register_kernel("cuda")
+def _(cost, temperature, lengths, bandwidth):
+    return _gpu().soft_dtw(cost, temperature, lengths, bandwidth)
+
+
 @_soft_dtw.register_fake
 def _(cost, temperature, lengths, bandwidth):
     return cost.new_empty(cost.shape[:1], dtype=_compute_dtype(cost.dtype))
@@ -406,9 +444,14 @@ def _soft_dtw_gradient(
     )
 
 
+@_soft_dtw_gradient.register_kernel("cuda")
+def _(cost, temperature, lengths, bandwidth):
+    return _gpu().soft_dtw_gradient(cost, temperature, lengths, bandwidth)
+
+
 @_soft_dtw_gradient.register_fake
 def _(cost, temperature, lengths, bandwidth):
-    return cost.new_empty(cost.shape), temperature.new_empty(cost.shape[:1])
+    return cost.new_empty(cost.shape), cost.new_empty(cost.shape[:1], dtype=temperature.dtype)
 
 
 def _save_dtw(ctx, inputs, output):
@@ -469,7 +512,7 @@ def soft_dtw(cost, *, temperature, lengths, bandwidth):
 
 
 def _detached(similarity, options):
-    """The call on NumPy views, for functions that are not differentiated."""
+    """The call on NumPy views, for functions that are not differentiated and run on the host."""
     plain = {
         name: (
             tuple(_as_numpy(v) if isinstance(v, Tensor) else v for v in value)
@@ -485,6 +528,10 @@ def _detached(similarity, options):
 
 def traceback(similarity, **options):
     """See `fastsw.traceback`."""
+    if similarity.is_cuda:
+        _, operands = _operands(similarity.detach(), temperature=0.0, **options)
+        alignments = _gpu().traceback(*operands)
+        return alignments[0] if similarity.ndim == 2 else alignments
     matrix, plain = _detached(similarity, options)
     return _numpy.traceback(matrix, **plain)
 

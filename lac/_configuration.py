@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import torch
 import yaml
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from lightning import Callback, Trainer
@@ -81,7 +82,8 @@ class RunCLI(LightningCLI):
             save_config_callback=None,
             trainer_defaults={
                 "max_epochs": 30,
-                "accelerator": "cpu",  # until fastsw has kernels for others
+                # A GPU of CUDA if there is one; fastsw has no kernels for other accelerators.
+                "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
                 "devices": 1,
                 "deterministic": "warn",  # exact on the CPU; some CUDA kernels have no such form
                 "gradient_clip_val": 1.0,

@@ -82,6 +82,12 @@ class EmbeddingModule(lightning.LightningModule):
         flat = (content, batch["times"], batch["mask"])
         return self.encoder(*(x.flatten(0, 1) for x in flat)).unflatten(0, (-1, 2))
 
+    def _terms(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the loss and its terms, in single precision even where the encoder has less."""
+        embeddings = self(batch)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return self.loss(embeddings.float(), batch["times"], batch["mask"])
+
     def on_fit_start(self) -> None:
         """Remember the seed that was set for the run."""
         self._seed = torch.initial_seed()
@@ -91,12 +97,6 @@ class EmbeddingModule(lightning.LightningModule):
         number = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
         drawn = self._seed * 1_000_003 + number + self.global_rank * 998_244_353
         torch.manual_seed(drawn % 2**63)
-
-    def _terms(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the terms of the loss of a batch."""
-        embeddings = self(batch)
-        with torch.autocast(embeddings.device.type, enabled=False):
-            return self.loss(embeddings.float(), batch["times"], batch["mask"])
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the loss of a batch and log its terms."""

@@ -8,6 +8,7 @@ its range is proven to suffice, and to the robust log-space kernel elsewhere.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -325,7 +326,7 @@ def _in_log_space(job, order):
     job.out.temperature[order] = result[order, 1]
 
 
-_KERNELS = {
+_KERNELS: dict[int, Callable[[_Job, np.ndarray], None]] = {
     VOID: _void,
     POISONED: _poisoned,
     HARD: _hard,

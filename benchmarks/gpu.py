@@ -1,0 +1,377 @@
+"""Measure the CUDA backend: ``python -m benchmarks.gpu``, or all of it by ``benchmarks/gpu.sh``.
+
+Writes gpu.json and gpu.md: device-to-device copy bandwidth, speed of forward and forward+gradient
+beside two peers in the same run, the share of the memory floor, the latency of a small eager call,
+and where the time of a training step of lac goes. What could not be measured says so, and why.
+
+Times are medians of CUDA events around a number of calls that take turns over several inputs, so
+that caches do not hold them. The floor of forward+gradient is 8 bytes a cell (similarity read,
+gradient written), that of a kernel with a float32 table through memory 20.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+import fastsw
+
+SHAPES = [
+    (2, 64, 64),
+    (4096, 64, 64),
+    (256, 256, 256),
+    (64, 1024, 1024),
+    (4, 4096, 4096),
+    (1, 16384, 16384),
+]
+PEER_CELLS = 2**27  # a peer that holds several states of every cell, and their gradients
+OPTIONS = {"gap_open": 1.0, "gap_extend": 0.1, "temperature": 1.0}
+NOT_MEASURED = "not measured"
+FLOOR = {"fused": 8, "with a table": 20}  # bytes a cell
+
+
+def milliseconds(call, *, budget=1.5, least=3):
+    """Median time of a call by CUDA events, in ms; calls are batched to last at least 1 ms."""
+    call()
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    call()
+    torch.cuda.synchronize()
+    once = time.perf_counter() - started
+    batch = max(1, min(200, round(1e-3 / max(once, 1e-6))))
+    turns = int(max(least, min(50, budget / (once * batch))))
+    found = []
+    for _ in range(turns):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        for _ in range(batch):
+            call()
+        end.record()
+        end.synchronize()
+        found.append(begin.elapsed_time(end) / batch)
+    return statistics.median(found)
+
+
+def copy_bandwidth():
+    """Bytes read and written a second by a device-to-device copy of 1 GiB."""
+    source = torch.randn(2**28, device="cuda")
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / (milliseconds(lambda: target.copy_(source)) * 1e-3)
+
+
+def rotated(function, shape):
+    """A call that goes round inputs of 512 MB in all, so that no cache holds them."""
+    cells = shape[0] * shape[1] * shape[2]
+    count = max(1, min(16, 2**27 // cells))
+    inputs = [torch.randn(shape, device="cuda") for _ in range(count)]
+    state = {"next": 0}
+
+    def call():
+        state["next"] = (state["next"] + 1) % count
+        return function(inputs[state["next"]])
+
+    return call
+
+
+def forward(similarity):
+    with torch.no_grad():
+        return fastsw.score(similarity, **OPTIONS)
+
+
+def gradient(similarity):
+    return fastsw.value_and_grad(similarity, **OPTIONS)
+
+
+def wavefront(similarity):
+    """Score by plain PyTorch, one anti-diagonal of all pairs at a time."""
+    pairs, rows, columns = similarity.shape
+    gap_open, gap_extend = OPTIONS["gap_open"], OPTIONS["gap_extend"]
+    skewed = similarity.new_full((pairs, rows, rows + columns - 1), -1e30)
+    index = torch.arange(rows, device=similarity.device)[:, None] + torch.arange(
+        columns, device=similarity.device
+    )
+    skewed = skewed.scatter(2, index.expand(pairs, -1, -1), similarity)
+    nothing = similarity.new_full((pairs, rows + 1), -1e30)
+    m = x = y = before = nothing
+    total = similarity.new_full((pairs,), -1e30)
+    for t in range(rows + columns - 1):
+        start = torch.zeros_like(m[:, :-1])
+        new_m = skewed[:, :, t] + torch.logaddexp(start, before[:, :-1])
+        new_x = torch.logaddexp(m[:, 1:] - gap_open, x[:, 1:] - gap_extend)
+        opened = torch.logaddexp(m[:, :-1], x[:, :-1]) - gap_open
+        new_y = torch.logaddexp(opened, y[:, :-1] - gap_extend)
+        before = torch.logaddexp(torch.logaddexp(m, x), y)
+        m, x, y = (torch.cat([nothing[:, :1], new], 1) for new in (new_m, new_x, new_y))
+        total = torch.logaddexp(total, torch.logsumexp(new_m, 1))
+    return total
+
+
+def wavefront_gradient(similarity):
+    leaf = similarity.detach().requires_grad_()
+    return torch.autograd.grad(wavefront(leaf).sum(), leaf)
+
+
+def scan_functions():
+    """Score, and score with gradient, as SMURF computes them: a scan of anti-diagonals in JAX."""
+    import jax
+    from jax import numpy as jnp
+
+    gap_open, gap_extend = OPTIONS["gap_open"], OPTIONS["gap_extend"]
+
+    def one(similarity):
+        rows, columns = similarity.shape
+        steps = rows + columns - 1
+        place = jnp.arange(rows)[None, :]
+        column = jnp.arange(steps)[:, None] - place
+        inside = (column >= 0) & (column < columns)
+        skewed = jnp.where(inside, similarity[place, jnp.clip(column, 0, columns - 1)], -1e30)
+        nothing = jnp.full((rows + 1,), -1e30)
+
+        def step(carry, cells):
+            m, x, y, before = carry
+            new_m = cells + jnp.logaddexp(0.0, before[:-1])
+            new_x = jnp.logaddexp(m[1:] - gap_open, x[1:] - gap_extend)
+            new_y = jnp.logaddexp(jnp.logaddexp(m[:-1], x[:-1]) - gap_open, y[:-1] - gap_extend)
+            new = tuple(jnp.concatenate([nothing[:1], v]) for v in (new_m, new_x, new_y))
+            after = jnp.logaddexp(jnp.logaddexp(m, x), y)
+            return (*new, after), jax.scipy.special.logsumexp(new_m)
+
+        _, ends = jax.lax.scan(step, (nothing,) * 4, skewed)
+        return jax.scipy.special.logsumexp(ends)
+
+    score = jax.jit(jax.vmap(one))
+    graded = jax.jit(jax.grad(lambda s: jax.vmap(one)(s).sum()))
+    return jax, score, graded
+
+
+def jax_milliseconds(shape, graded):
+    """Median time of the scan, waiting for each answer."""
+    jax, score, gradient_of = scan_functions()
+    similarity = jax.random.normal(jax.random.PRNGKey(0), shape)
+    call = gradient_of if graded else score
+    call(similarity).block_until_ready()
+    found = []
+    started = time.perf_counter()
+    while len(found) < 3 or (time.perf_counter() - started < 1.0 and len(found) < 30):
+        begin = time.perf_counter()
+        call(similarity).block_until_ready()
+        found.append(1e3 * (time.perf_counter() - begin))
+    return statistics.median(found)
+
+
+def tried(measure, *arguments):
+    """The measurement, or why there is none."""
+    try:
+        return measure(*arguments)
+    except Exception as error:  # a peer that fails is a finding, and the others go on
+        torch.cuda.empty_cache()
+        return f"{NOT_MEASURED}: {type(error).__name__}: {str(error)[:120]}"
+
+
+def speed(shape, bandwidth):
+    """One row: our times, speeds and shares of the floor, and the peers' times."""
+    cells = shape[0] * shape[1] * shape[2]
+    row = {"shape": "x".join(map(str, shape))}
+    row["forward_ms"] = tried(milliseconds, rotated(forward, shape))
+    row["gradient_ms"] = tried(milliseconds, rotated(gradient, shape))
+    for name in ("forward", "gradient"):
+        if isinstance(row[f"{name}_ms"], float):
+            row[f"{name}_gcells"] = cells / row[f"{name}_ms"] / 1e6
+    if "gradient_gcells" in row:
+        for name, size in FLOOR.items():
+            row[f"share of floor, {name}"] = row["gradient_gcells"] * 1e9 * size / bandwidth
+    large = f"{NOT_MEASURED}: more than {PEER_CELLS} cells"
+    fits = cells <= PEER_CELLS
+    row["jax_scan_gradient_ms"] = tried(jax_milliseconds, shape, True) if fits else large
+    row["torch_wavefront_gradient_ms"] = (
+        tried(lambda: milliseconds(rotated(wavefront_gradient, shape), budget=0.5, least=2))
+        if cells <= 2**25
+        else f"{NOT_MEASURED}: more than {2**25} cells"
+    )
+    peers = [
+        row[f"{peer}_gradient_ms"]
+        for peer in ("jax_scan", "torch_wavefront")
+        if isinstance(row[f"{peer}_gradient_ms"], float)
+    ]
+    if peers and isinstance(row["gradient_ms"], float):
+        row["times the best peer"] = min(peers) / row["gradient_ms"]
+    torch.cuda.empty_cache()
+    return row
+
+
+def eager_microseconds():
+    """Host and device time of an eager forward and backward at (2, 64, 64), through torch."""
+    leaf = torch.randn((2, 64, 64), device="cuda", requires_grad=True)
+
+    def call():
+        fastsw.score(leaf, **OPTIONS).sum().backward()
+        leaf.grad = None
+
+    for _ in range(20):
+        call()
+    torch.cuda.synchronize()
+    found = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for _ in range(100):
+            call()
+        torch.cuda.synchronize()
+        found.append(1e4 * (time.perf_counter() - started))
+    return statistics.median(found)
+
+
+def training_step():
+    """Milliseconds of the parts of a training step of lac, 8 pairs of views of 64 frames."""
+    from lac.encoder import Encoder
+    from lac.losses import LacLoss
+
+    frames, batch, size = 64, 8, 64
+    encoder, loss = Encoder().cuda(), LacLoss().cuda()
+    content = torch.rand(2 * batch, frames, 3, size, size, device="cuda")
+    times = torch.arange(float(frames), device="cuda").expand(2 * batch, frames)
+    mask = torch.ones(2 * batch, frames, dtype=torch.bool, device="cuda")
+    views = (batch, 2)
+
+    def encoded():
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            found = encoder(content, times, mask)
+        return found.float().unflatten(0, views)
+
+    def encode():
+        encoded().square().sum().backward()
+
+    embeddings = encoded().detach().requires_grad_()
+
+    def align():
+        loss(embeddings, times.unflatten(0, views), mask.unflatten(0, views))["loss"].backward()
+
+    return {
+        "encoder_ms": milliseconds(encode),
+        "loss_ms": milliseconds(align),
+        "decode_ms": tried(decode_milliseconds, 2 * batch, frames, size),
+        "what": f"{batch} pairs of views, {frames} frames of {size}x{size}; decoding on one core",
+    }
+
+
+def decode_milliseconds(clips, frames, size):
+    """Time to decode the clips of one step on one core, without a cache."""
+    import tempfile
+
+    import numpy as np
+
+    from lac.data import read_video, write_video
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        drawn = np.random.default_rng(0).integers(0, 255, (frames, 3, size, size), dtype=np.uint8)
+        write_video(path, drawn, fps=25)
+        started = time.perf_counter()
+        for _ in range(clips):
+            read_video(path, size=size)
+        return 1e3 * (time.perf_counter() - started)
+
+
+def exercise():
+    """Small calls of every kernel, for compute-sanitizer."""
+    for dtype in (torch.float32, torch.float64):
+        similarity = torch.randn((3, 70, 45), device="cuda", dtype=dtype)
+        lengths = torch.tensor([[70, 45], [5, 33], [0, 3]], device="cuda")
+        for mode in ("local", "global", "fitting"):
+            for gap_open in (1.0, (torch.ones(3, 45).cuda(), torch.ones(3, 70).cuda())):
+                for temperature in (0.0, 1.0):
+                    fastsw.value_and_grad(
+                        similarity,
+                        gap_open=gap_open,
+                        gap_extend=0.5,
+                        temperature=temperature,
+                        mode=mode,
+                        lengths=lengths,
+                    )
+        leaf = similarity.clone().requires_grad_()
+        fastsw.posterior(leaf, gap_open=1.0, gap_extend=0.5).square().sum().backward()
+        fastsw.soft_dtw(leaf, temperature=0.5).sum().backward()
+    torch.cuda.synchronize()
+    print("every kernel ran")
+
+
+def shown(value):
+    """A figure or a reason, for the table."""
+    return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def markdown(report):
+    """The report as a table."""
+    names = list(dict.fromkeys(name for row in report["rows"] for name in row))
+    lines = [
+        f"# CUDA backend on {report['device']}",
+        "",
+        f"{report['date']}, commit {report['commit']}, `{report['command']}`; "
+        f"{report['versions']}.",
+        f"Copy bandwidth {shown(report['copy_bandwidth_gb'])} GB/s (bytes read and written). "
+        f"float32, {OPTIONS}. Tests: {report['tests']}.",
+        "",
+        "| " + " | ".join(names) + " |",
+        "|" + "---|" * len(names),
+        *("| " + " | ".join(shown(row.get(n)) for n in names) + " |" for row in report["rows"]),
+        "",
+        f"Eager forward and backward at (2, 64, 64): {shown(report['eager_us'])} microseconds.",
+        "",
+        f"Training step of lac: {report['training_step']}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def run(*command):
+    """Output of a command, or nothing."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def main():
+    """Measure, print the table, and write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--tests", type=Path, help="log of the test run of the same code")
+    parser.add_argument("--sanitize", action="store_true", help="run each kernel once, and leave")
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit(f"no CUDA device: the GPU figures are {NOT_MEASURED}")
+    if arguments.sanitize:
+        exercise()
+        return
+    started = time.perf_counter()
+    fastsw.warmup("cuda", dtypes=("float32",))
+    compiled = time.perf_counter() - started
+    bandwidth = copy_bandwidth()
+    tests = arguments.tests.read_text().strip().splitlines() if arguments.tests else []
+    report = {
+        "device": torch.cuda.get_device_name(),
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "commit": run("git", "describe", "--always", "--dirty"),
+        "command": " ".join(sys.argv),
+        "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
+        "tests": tests[-1] if tests else NOT_MEASURED,
+        "warmup_s": compiled,
+        "copy_bandwidth_gb": bandwidth / 1e9,
+        "rows": [speed(shape, bandwidth) for shape in SHAPES],
+        "eager_us": tried(eager_microseconds),
+        "training_step": tried(training_step),
+    }
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    (arguments.folder / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")
+    table = markdown(report)
+    (arguments.folder / "gpu.md").write_text(table)
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""What kernels need of the machine, each with a sibling for Numba's CUDA simulator.
+
+On a device: bit casts, warp shuffles, and memory order between warps. The simulator has none of
+them; there a block is a single warp of `LANES` threads, so that values are exchanged through shared
+memory between two barriers, and everything that a block's predecessors wrote is visible.
+"""
+
+import numpy as np
+from numba import cuda
+from numba.cuda.core import config
+
+__all__ = [
+    "LANES",
+    "SIMULATED",
+    "bits_of_double",
+    "bits_of_float",
+    "device",
+    "double_of_bits",
+    "exp2_double",
+    "exp2_float",
+    "fetch_add",
+    "float_of_bits",
+    "fma_double",
+    "fma_float",
+    "from_above",
+    "from_below",
+    "from_lane",
+    "load_acquire",
+    "pause",
+    "round_double",
+    "round_float",
+    "store_release",
+    "sync",
+]
+
+SIMULATED = bool(config.ENABLE_CUDASIM)
+
+#: Threads of a warp, which are the rows of a strip.
+LANES = 4 if SIMULATED else 32
+
+if SIMULATED:
+
+    def device(function):
+        """Leave a function that kernels call as it is."""
+        return function
+
+    def bits_of_float(value):
+        """Bits of a float32 as an int32."""
+        return np.float32(value).view(np.int32)
+
+    def float_of_bits(bits):
+        """Float32 of an int32's bits."""
+        return np.int32(bits).view(np.float32)
+
+    def bits_of_double(value):
+        """Bits of a float64 as an int64."""
+        return np.float64(value).view(np.int64)
+
+    def double_of_bits(bits):
+        """Float64 of an int64's bits."""
+        return np.int64(bits).view(np.float64)
+
+    def exp2_float(value):
+        """2 ** value in float32."""
+        return np.exp2(np.float32(value))
+
+    def exp2_double(value):
+        """2 ** value in float64."""
+        return np.exp2(np.float64(value))
+
+    def round_float(value):
+        """Nearest int32 of a float32."""
+        return np.int32(np.rint(value))
+
+    def round_double(value):
+        """Nearest whole number of a float64."""
+        return np.rint(np.float64(value))
+
+    def fma_float(a, b, c):
+        """a * b + c, rounded once."""
+        with np.errstate(invalid="ignore"):
+            return np.float32(np.float64(a) * np.float64(b) + np.float64(c))
+
+    def fma_double(a, b, c):
+        """a * b + c, rounded nearly once."""
+        with np.errstate(invalid="ignore"):
+            return np.float64(np.longdouble(a) * np.longdouble(b) + np.longdouble(c))
+
+    def fetch_add(counters, index, value):
+        """Add to a counter; its value before."""
+        before = counters[index]
+        counters[index] = before + value
+        return before
+
+    def load_acquire(flags, index):
+        """Read a flag before all that follows."""
+        return flags[index]
+
+    def store_release(flags, index, value):
+        """Write a flag after all that precedes."""
+        flags[index] = value
+
+    def pause():
+        """Rest before a flag is read again; strips of the simulator never wait."""
+        raise AssertionError("a strip waits for one that was not drawn before it")
+
+    @cuda.jit(device=True)
+    def sync():
+        """Let every lane see what the others wrote."""
+        cuda.syncthreads()
+
+    @cuda.jit(device=True)
+    def _through_shared_memory(value, lane, source):
+        """Value of the lane `source`."""
+        slots = cuda.shared.array(32, np.float64)
+        slots[lane] = value
+        cuda.syncthreads()
+        found = type(value)(slots[source])
+        cuda.syncthreads()
+        return found
+
+    def from_above(value, lane):
+        """Value of the lane before, and of the first lane itself."""
+        return _through_shared_memory(value, lane, max(lane - 1, 0))
+
+    def from_below(value, lane):
+        """Value of the lane after, and of the last lane itself."""
+        return _through_shared_memory(value, lane, min(lane + 1, LANES - 1))
+
+    def from_lane(value, lane, source):
+        """Value of the lane `source`."""
+        return _through_shared_memory(value, lane, source)
+
+else:
+    from llvmlite import ir
+    from numba.cuda import libdevice
+    from numba.cuda.extending import intrinsic
+    from numba.cuda.types import CPointer, int32, int64, none
+
+    ALL = 0xFFFFFFFF
+
+    def device(function):
+        """Make a function one that kernels call, expanded in its caller."""
+        return cuda.jit(device=True, forceinline=True)(function)
+
+    bits_of_float = libdevice.float_as_int
+    float_of_bits = libdevice.int_as_float
+    bits_of_double = libdevice.double_as_longlong
+    double_of_bits = libdevice.longlong_as_double
+    exp2_float = libdevice.exp2f
+    exp2_double = libdevice.exp2
+    round_float = libdevice.float2int_rn
+    round_double = libdevice.rint
+    fma_float = libdevice.fmaf_rn
+    fma_double = libdevice.fma_rn
+
+    @intrinsic
+    def fetch_add(typing_context, counters, index, value):
+        """Add to a counter; its value before."""
+
+        def generate(context, builder, signature, arguments):
+            pointer, at, added = arguments
+            return builder.atomic_rmw("add", builder.gep(pointer, [at]), added, "monotonic")
+
+        return int32(CPointer(int32), int64, int32), generate
+
+    def _assembly(builder, text, constraints, result, arguments):
+        """Call of one instruction that nothing is moved across."""
+        kind = ir.FunctionType(result, [a.type for a in arguments])
+        code = ir.InlineAsm(kind, text, f"{constraints},~{{memory}}", side_effect=True)
+        return builder.call(code, arguments)
+
+    @intrinsic
+    def load_acquire(typing_context, flags, index):
+        """Read a flag before all that follows."""
+
+        def generate(context, builder, signature, arguments):
+            address = builder.gep(arguments[0], [arguments[1]])
+            return _assembly(
+                builder, "ld.acquire.gpu.global.u32 $0, [$1];", "=r,l", ir.IntType(32), [address]
+            )
+
+        return int32(CPointer(int32), int64), generate
+
+    @intrinsic
+    def store_release(typing_context, flags, index, value):
+        """Write a flag after all that precedes."""
+
+        def generate(context, builder, signature, arguments):
+            address = builder.gep(arguments[0], [arguments[1]])
+            _assembly(
+                builder,
+                "st.release.gpu.global.u32 [$0], $1;",
+                "l,r",
+                ir.VoidType(),
+                [address, arguments[2]],
+            )
+            return context.get_dummy_value()
+
+        return none(CPointer(int32), int64, int32), generate
+
+    @device
+    def pause():
+        """Rest before a flag is read again."""
+        cuda.nanosleep(np.uint32(64))
+
+    @device
+    def sync():
+        """Let every lane see what the others wrote."""
+        cuda.syncwarp()
+
+    @device
+    def from_above(value, lane):
+        """Value of the lane before, and of the first lane itself."""
+        return cuda.shfl_up_sync(ALL, value, 1)
+
+    @device
+    def from_below(value, lane):
+        """Value of the lane after, and of the last lane itself."""
+        return cuda.shfl_down_sync(ALL, value, 1)
+
+    @device
+    def from_lane(value, lane, source):
+        """Value of the lane `source`."""
+        return cuda.shfl_sync(ALL, value, source)

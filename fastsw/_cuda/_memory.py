@@ -1,0 +1,176 @@
+"""Where the GPU backend allocates: torch, on the device of the similarity, on its current stream.
+
+In Numba's simulator that device is the CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import Any
+
+import numpy as np
+
+from fastsw._cuda._device import SIMULATED
+
+
+class Part:
+    """A typed stretch of a slab, which launches take as they take tensors."""
+
+    __slots__ = ("count", "dtype", "offset", "slab")
+
+    def __init__(self, slab, offset: int, count: int, dtype: np.dtype):
+        self.slab = slab
+        self.offset = offset
+        self.count = count
+        self.dtype = dtype
+
+    def of(self, dtype) -> Part:
+        """The same place as an element of another type."""
+        return Part(self.slab, self.offset, 1, np.dtype(dtype))
+
+    def data_ptr(self) -> int:
+        """Address of the first element."""
+        return self.slab.address + self.offset
+
+    def tensor(self, shape):
+        """The stretch as a tensor."""
+        end = self.offset + self.count * self.dtype.itemsize
+        return (
+            self.slab.tensor[self.offset : end].view(self.slab.torch_dtype(self.dtype)).view(shape)
+        )
+
+    def numpy(self):
+        """The stretch as a NumPy array, on the host."""
+        return self.tensor((self.count,)).numpy()
+
+
+class Slab:
+    """Many arrays in one allocation, which costs the host as much as one of them.
+
+    Parameters
+    ----------
+    memory : TorchMemory
+    zero : bool
+        Whether the arrays are zero at first.
+    """
+
+    def __init__(self, memory, *, zero: bool):
+        self._memory = memory
+        self._zero = zero
+        self._size = 0
+        self.tensor: Any = None
+        self.address = 0
+
+    def part(self, count: int, dtype) -> Part:
+        """Reserve an array; usable after `allocate`."""
+        kind = np.dtype(dtype)
+        part = Part(self, self._size, count, kind)
+        self._size += -(-count * kind.itemsize // 16) * 16
+        return part
+
+    def allocate(self) -> None:
+        """Allocate what was reserved."""
+        allocate = self._memory.zeros if self._zero else self._memory.empty
+        self.tensor = allocate((max(self._size, 16),), np.uint8)
+        self.address = self.tensor.data_ptr()
+
+    def torch_dtype(self, dtype):
+        """The torch dtype of a NumPy dtype."""
+        return self._memory.torch_dtype(dtype)
+
+
+class TorchMemory:
+    """Tensors on one CUDA device, work on its current stream.
+
+    Parameters
+    ----------
+    device : torch.device
+        A CUDA device; in the simulator the CPU.
+    """
+
+    def __init__(self, device):
+        import torch
+
+        self._torch = torch
+        self.device = device
+        if SIMULATED:
+            self.index, self.capability, self.processors = 0, (0, 0), 2
+        else:
+            self.index = torch.cuda.current_device() if device.index is None else device.index
+            self.capability, self.processors = _properties(self.index)
+
+    def empty(self, shape, dtype):
+        """Uninitialised tensor; the simulator's is poisoned, so that what stays unwritten shows."""
+        tensor = self._allocated(self._torch.empty, shape, dtype)
+        if SIMULATED:
+            tensor.fill_(float("nan") if tensor.is_floating_point() else 255)  # bytes of a NaN
+        return tensor
+
+    def zeros(self, shape, dtype):
+        """Tensor of zeros."""
+        return self._allocated(self._torch.zeros, shape, dtype)
+
+    def current(self):
+        """Context in which the device is the current one."""
+        if SIMULATED:
+            return contextlib.nullcontext()
+        return self._torch.cuda.device(self.device)
+
+    def _allocated(self, allocate, shape, dtype):
+        """Allocate; say how much was needed where there is not enough."""
+        try:
+            return allocate(shape, dtype=self.torch_dtype(dtype), device=self.device)
+        except self._torch.OutOfMemoryError as error:
+            size = float(np.prod(np.asarray(shape, np.float64))) * np.dtype(dtype).itemsize
+            raise self._torch.OutOfMemoryError(
+                f"the alignment needs {size / 2**20:.0f} MiB of GPU memory for an array of shape "
+                f"{tuple(shape)}; align fewer pairs at once: {error}"
+            ) from error
+
+    def torch_dtype(self, dtype):
+        """Torch's dtype of NumPy's."""
+        return _dtypes()[np.dtype(dtype)]
+
+    def dtype(self, array) -> np.dtype:
+        """NumPy dtype of a tensor or a part of a slab."""
+        return array.dtype if isinstance(array, Part) else _numpy_dtypes()[array.dtype]
+
+    def stream(self):
+        """The current stream of the device, as launches take it."""
+        return _stream(self._torch.cuda.current_stream(self.device).cuda_stream)
+
+
+@functools.cache
+def _properties(index: int):
+    """Compute capability and number of multiprocessors."""
+    import torch
+
+    found = torch.cuda.get_device_properties(index)
+    return (found.major, found.minor), found.multi_processor_count
+
+
+@functools.cache
+def _dtypes():
+    import torch
+
+    return {
+        np.dtype(np.float32): torch.float32,
+        np.dtype(np.float64): torch.float64,
+        np.dtype(np.int32): torch.int32,
+        np.dtype(np.int64): torch.int64,
+        np.dtype(np.uint8): torch.uint8,
+    }
+
+
+@functools.cache
+def _numpy_dtypes():
+    return {there: here for here, there in _dtypes().items()}
+
+
+@functools.lru_cache(maxsize=64)
+def _stream(handle: int):
+    """Stream object of a handle, where 0 is the legacy default stream."""
+    from cuda.core import LEGACY_DEFAULT_STREAM, Stream
+
+    return Stream.from_handle(handle) if handle else LEGACY_DEFAULT_STREAM

@@ -1,0 +1,175 @@
+"""The custom operators on CUDA tensors.
+
+Numbers and lengths that the host knows are checked there, as on the CPU; those on the device are
+not read back, and make the answers of their pairs NaN where they are out of range.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastsw import _problem
+from fastsw._alignment import Alignment
+from fastsw._cuda import _dispatch
+from fastsw._cuda._memory import TorchMemory
+
+
+def _compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype that scores are computed and returned in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _known(name: str, value: Tensor) -> float | Tensor:
+    """A number from the host, or a float64 tensor on the device."""
+    if value.device.type == "cpu" and value.numel() == 1:
+        number = float(value)
+        if not np.isfinite(number):
+            raise ValueError(f"`{name}` must be finite, got {number}")
+        return number
+    return value.to(torch.float64).contiguous()
+
+
+def _matrices(matrices: Tensor) -> Tensor:
+    """Matrices as kernels take them."""
+    return matrices.to(_compute_dtype(matrices.dtype)).contiguous()
+
+
+def _sides(lengths: Tensor, shape, device, name="similarity") -> Tensor | None:
+    """Lengths on the device; None where the host knows that all matrices are whole."""
+    if lengths.device.type != "cpu":
+        return lengths.to(torch.int64).contiguous()
+    known = lengths.numpy()
+    _problem.check_lengths(known, shape, name)
+    if (known == shape[1:]).all():
+        return None
+    return lengths.to(device)
+
+
+def _inputs(similarity, penalties, temperature, lengths, mode) -> _dispatch.Inputs:
+    """The backend's inputs."""
+    names = "gap_open", "gap_extend", "gap_open", "gap_extend"
+    converted: dict[tuple, float | Tensor] = {}
+    known = []
+    for name, p in zip(names, penalties, strict=True):
+        # One penalty for both directions comes twice.
+        key = (p.data_ptr(), p.shape, p.stride(), p.dtype)
+        if key not in converted:
+            converted[key] = _known(name, p)
+        known.append(converted[key])
+    shape = tuple(similarity.shape)
+    if mode != "local" and any(0 in p.shape and 0 in shape[1:] and shape[0] for p in penalties):
+        raise ValueError(
+            "`gap_open` and `gap_extend` given per cell, row or column hold no value for a "
+            f"pair with an empty side; `similarity` has shape {shape}"
+        )
+    value = _known("temperature", temperature)
+    if isinstance(value, float):
+        _problem.check_temperature(value)
+    sides = _sides(lengths, shape, similarity.device)
+    return _dispatch.Inputs(_matrices(similarity), tuple(known), value, mode, sides)
+
+
+def _outputs(found, similarity, penalties, temperature):
+    """Backend arrays, each in the dtype of what it differentiates.
+
+    All but the similarity's are parts of one allocation, and an operator's answers are not.
+    """
+    return (
+        found.score.to(_compute_dtype(similarity.dtype), copy=True),
+        found.similarity.to(similarity.dtype),
+        *(g.to(p.dtype, copy=True) for g, p in zip(found.penalties, penalties, strict=True)),
+        found.temperature.to(temperature.dtype, copy=True),
+    )
+
+
+def score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+    """``fastsw::score``."""
+    penalties = open_x, extend_x, open_y, extend_y
+    memory = TorchMemory(similarity.device)
+    with memory.current():
+        inputs = _inputs(similarity, penalties, temperature, lengths, mode)
+        found = _dispatch.score(inputs, memory)
+        return found.to(_compute_dtype(similarity.dtype), copy=True)
+
+
+def align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+    """``fastsw::align``."""
+    penalties = open_x, extend_x, open_y, extend_y
+    memory = TorchMemory(similarity.device)
+    with memory.current():
+        inputs = _inputs(similarity, penalties, temperature, lengths, mode)
+        found = _dispatch.gradients(inputs, memory)
+        return _outputs(found, similarity, penalties, temperature)
+
+
+def align_tangent(
+    similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, *dots
+):
+    """``fastsw::align_tangent``; a direction in T is traded for one in S and the penalties.
+
+    The score is homogeneous of degree 1 in all of them, so its Hessian annihilates their vector.
+    """
+    penalties = open_x, extend_x, open_y, extend_y
+    memory = TorchMemory(similarity.device)
+    with memory.current():
+        inputs = _inputs(similarity, penalties, temperature, lengths, mode)
+        dot_similarity, *dot_penalties, dot_temperature = dots
+        warmth = inputs.temperature
+        if isinstance(warmth, float):
+            warmth = warmth or 1.0
+        else:
+            warmth = torch.where(warmth == 0, 1.0, warmth)
+        shrink = (dot_temperature.to(torch.float64) / warmth)[:, None, None]
+        finite = inputs.similarity.masked_fill(~inputs.similarity.isfinite(), 0)
+        direction = _dispatch.Derivatives(
+            None,
+            _matrices(dot_similarity) - shrink.to(finite.dtype) * finite,
+            tuple(
+                (d.to(torch.float64) - shrink * p).contiguous()
+                for d, p in zip(dot_penalties, inputs.penalties, strict=True)
+            ),
+            None,
+        )
+        found = _dispatch.tangents(inputs, direction, memory)
+        return _outputs(found, similarity, penalties, temperature)
+
+
+def traceback(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+    """Give one best path a pair, found on the device."""
+    penalties = open_x, extend_x, open_y, extend_y
+    memory = TorchMemory(similarity.device)
+    with memory.current():
+        inputs = _inputs(similarity, penalties, temperature, lengths, mode)
+        found = _dispatch.paths(inputs, memory)
+        scores, pairs, counts = (a.cpu().numpy() for a in found)
+    return [
+        Alignment(float(scores[b]), pairs[b, pairs.shape[1] - counts[b] :].copy())
+        for b in range(len(scores))
+    ]
+
+
+def _warp(cost, temperature, lengths, bandwidth, *, graded):
+    """Run soft-DTW."""
+    memory = TorchMemory(cost.device)
+    with memory.current():
+        value = _known("temperature", temperature)
+        if isinstance(value, float):
+            _problem.check_temperature(value)
+        sides = _sides(lengths, tuple(cost.shape), cost.device, "cost")
+        if lengths.device.type == "cpu":
+            _problem.check_bandwidth(bandwidth, lengths.numpy())
+        return _dispatch.soft_dtw(_matrices(cost), value, sides, bandwidth, memory, graded=graded)
+
+
+def soft_dtw(cost, temperature, lengths, bandwidth):
+    """``fastsw::soft_dtw``."""
+    found = _warp(cost, temperature, lengths, bandwidth, graded=False)
+    return found.score.to(_compute_dtype(cost.dtype))
+
+
+def soft_dtw_gradient(cost, temperature, lengths, bandwidth):
+    """``fastsw::soft_dtw_gradient``."""
+    found = _warp(cost, temperature, lengths, bandwidth, graded=True)
+    return found.cost.to(cost.dtype), found.temperature.to(temperature.dtype)

@@ -1,0 +1,85 @@
+"""Every kernel variant compiles for the architectures in use; the hot ones stay in registers."""
+
+import numpy as np
+import pytest
+from simulated import SIMULATED
+
+pytest.importorskip("numba_cuda")
+torch = pytest.importorskip("torch")
+if SIMULATED:
+    pytest.skip("the simulator compiles nothing", allow_module_level=True)
+
+import offline  # noqa: E402
+
+from fastsw._cuda import _compile, _dispatch  # noqa: E402
+from fastsw._cuda._memory import TorchMemory  # noqa: E402
+
+
+class Host(TorchMemory):
+    """Memory of the host, for calls whose launches are recorded."""
+
+    def __init__(self):
+        self._torch = torch
+        self.device = torch.device("cpu")
+        self.processors = 2
+
+
+@pytest.fixture(scope="module")
+def launches():
+    """Every kernel that a call can launch, with the types of its arguments, by name."""
+    found = {}
+
+    def record(kernel, memory, blocks, arguments):
+        kinds = _compile.kinds_of(memory, arguments)
+        found[kernel.name, memory.dtype(arguments[0]).name] = kernel, kinds
+
+    memory = Host()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_compile.Kernel, "launch", record)
+        for dtype in (np.float32, np.float64):
+            similarity = memory.zeros((2, 3, 4), dtype)
+            for penalties in ((1.0,) * 4, (memory.empty((2, 3, 4), np.float64),) * 4):
+                warm = memory.empty((), np.float64)
+                for temperature in (1.0, warm):
+                    inputs = _dispatch.Inputs(similarity, penalties, temperature, "local", None)
+                    out = _dispatch.gradients(inputs, memory)
+                    _dispatch.tangents(inputs, out, memory)
+            _dispatch.soft_dtw(similarity, 1.0, None, None, memory, graded=True)
+    return found
+
+
+NAMES = [
+    ("align_32_uniform", "float32"),
+    ("align_32_general", "float32"),
+    *((name, dtype) for name in ("align_64_general", "tangent_64_general", "hard", "dtw")
+      for dtype in ("float32", "float64")),
+]  # fmt: skip
+
+#: The kernels of single precision, which answer nearly every call. They spill what is used once a
+#: square of cells, at most so many bytes a thread, and nothing in the loops over cells.
+HOT = {"align_32_uniform": 256, "align_32_general": 384}
+
+
+def test_the_list_of_kernels_is_complete(launches):
+    assert set(launches) == set(NAMES)
+
+
+@pytest.mark.parametrize("variant", NAMES, ids="-".join)
+def test_every_kernel_compiles_without_a_gpu(variant, launches, tmp_path, record_property, capsys):
+    offline.need_compiler()
+    kernel, kinds = launches[variant]
+    for capability, text in offline.ptx(kernel, kinds).items():
+        assert f".target sm_{capability[0]}{capability[1]}" in text
+        assert _compile.entry_name(text).startswith("_Z")
+        used = offline.resources(text, capability, tmp_path)
+        if used is None:
+            continue
+        record_property(f"sm_{capability[0]}{capability[1]}", used)
+        with capsys.disabled():
+            print(f"\n  {'-'.join(variant)} sm_{capability[0]}{capability[1]}: {used}", end="")
+        assert used["shared"] <= 48 * 1024
+        threads = 32 * kernel.warps * kernel.resident
+        assert used["registers"] * threads <= 65536
+        if variant[0] in HOT:
+            assert used["spills"] <= HOT[variant[0]]
+            assert used["spills in loops"] in (0, None)

@@ -1,0 +1,24 @@
+"""The tests of a device, in Numba's CUDA simulator."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from simulated import SIMULATED
+
+
+@pytest.mark.skipif(SIMULATED, reason="runs inside of the simulator already")
+def test_kernels_pass_their_tests_in_the_simulator():
+    if importlib.util.find_spec("numba_cuda") is None:
+        pytest.skip("numba-cuda is not installed")
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
+    tests = Path(__file__).with_name("test_device.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=900
+    )
+    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
+    assert " passed" in run.stdout
