@@ -247,10 +247,7 @@ def _align_backward(ctx, of_score, *of_gradients):
     firsts = rest[6:]
     sums: list[Any] = [None] * 6
     if of_score is not None:
-        sums = [
-            of_score.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g if needed else None
-            for g, needed in zip(firsts, ctx.needs_input_grad[:6], strict=True)
-        ]
+        sums = _weighted(ctx, of_score, firsts)
     if any(g is not None for g in of_gradients):
         dots = [
             torch.zeros_like(first) if g is None else g
@@ -265,6 +262,14 @@ def _align_backward(ctx, of_score, *of_gradients):
         ]
     inputs = similarity, *penalties, temperature
     return (*_reduced(sums, inputs), None, None)
+
+
+def _weighted(ctx, of_score, firsts):
+    """First derivatives of each pair times its weight, where they are needed."""
+    return [
+        of_score.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g if needed else None
+        for g, needed in zip(firsts, ctx.needs_input_grad[:6], strict=True)
+    ]
 
 
 def _reduced(sums, inputs):
@@ -284,10 +289,7 @@ def _score_backward(ctx, of_score):
     """Gradient of the score by `fastsw::align`, for where autograd was hidden at the call."""
     tensors = ctx.saved_tensors
     firsts = torch.ops.fastsw.align(*tensors, ctx.mode)[1:]
-    sums = [
-        of_score.to(g.dtype).reshape(-1, *(1,) * (g.ndim - 1)) * g if needed else None
-        for g, needed in zip(firsts, ctx.needs_input_grad[:6], strict=True)
-    ]
+    sums = _weighted(ctx, of_score, firsts)
     return (*_reduced(sums, tensors[:6]), None, None)
 
 
