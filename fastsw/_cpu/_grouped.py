@@ -15,12 +15,17 @@ or 0, o and e the largest penalties. Forwards, within a group:
   alignments of the lost state, from where they have caught up with its column: it misses at most G
   matches and pays at most two opened gaps and 2 * G extended ones more, besides what changing
   between the states costs, which `_plan` calls the spread.
+- The factor between two lanes' units may have to be larger than the largest that is used, 2**100
+  (2**950). Then a mass that much larger is near, and what is multiplied is lost likewise.
 
 Backwards the same holds, and a lane's exponent is in addition at least such that the product of a
 forward and a backward state is at most the total: so no product overflows, and a state that is lost
 for this reason carries less than 2**(HEAD + growth - 126) of the total.
 
 `_plan` admits what these bounds prove to lose less than 2**-46 of the total.
+
+The factor of an extended gap is rounded, which long gaps would add up: what is in a gap at the
+start of a group is multiplied by what the steps of a group fall short by.
 """
 
 from __future__ import annotations
@@ -40,6 +45,8 @@ from fastsw._cpu._strip import (
     EXTEND_DOT,
     EXTEND_X,
     EXTEND_Y,
+    FIX_X,
+    FIX_Y,
     H_DOT,
     LANE_SUMS,
     M_DOT,
@@ -70,7 +77,7 @@ from fastsw._cpu._strip import (
     form,
     squares,
 )
-from fastsw._reference import FITTING
+from fastsw._reference import FITTING, GLOBAL
 
 # Rows of scratch after the entering cells: factors of what comes from the next lane, by step of
 # the group, and what the backward steps of a group share.
@@ -187,6 +194,7 @@ def walks(bits, lanes, by_column, second):
             )
             bottom = (s + 1) * width - 1
             start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
+            fix_x, fix_y = load_f(lane, FIX_X * width), load_f(lane, FIX_Y * width)
             open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
             extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
             open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
@@ -211,7 +219,8 @@ def walks(bits, lanes, by_column, second):
                     own = vmax(k + exponent(vmax(h, diagonal)), start_k + splat_i(bias))
                     old_k, k = k, window_above(own, came_k + exponent(came_h)) - splat_i(normal)
                     change = capped_power(old_k - k)
-                    m, x, diagonal = m * change, x * change, diagonal * change
+                    m, x, diagonal = m * change, x * (change * fix_x), diagonal * change
+                    v = v * fix_y
                     # What a lane takes from the next is in that one's units, first the old ones.
                     step_up = capped_power(neighbour_above(old_k, k) - k)
                     store(entering, FIRST_STEP * width, step_up)
@@ -222,11 +231,8 @@ def walks(bits, lanes, by_column, second):
                     store(entering, H * width, came_h * arrival)
                     store(entering, V * width, load_f(carry, above + V * length + first) * arrival)
                     if second:
-                        m_dot, x_dot, diagonal_dot = (
-                            m_dot * change,
-                            x_dot * change,
-                            diagonal_dot * change,
-                        )
+                        m_dot, x_dot = m_dot * change, x_dot * (change * fix_x)
+                        diagonal_dot, v_dot = diagonal_dot * change, v_dot * fix_y
                         for field in range(H_DOT, V_DOT + 1):
                             came = load_f(carry, above + field * length + first)
                             store(entering, field * width, came * arrival)
@@ -293,6 +299,8 @@ def walks(bits, lanes, by_column, second):
                     if second:
                         ended_dot, _ = scaled_sum(ended_dot, ended_k, sum_m_dot, k)
                     ended, ended_k = scaled_sum(ended, ended_k, sum_m, k)
+                    if pair.mode == GLOBAL:  # alignments start before the first column only
+                        start_k = splat_i(nothing)
                     at_k += width
                 if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
                     write_shared(shared.done, s, t0 + width)
@@ -320,6 +328,7 @@ def walks(bits, lanes, by_column, second):
         paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
         end, end_k = load_f(lane, END * width), load_i(lane_k, END * width)
         end_dot = load_f(lane, (DOT + END) * width)
+        fix_x, fix_y = load_f(lane, FIX_X * width), load_f(lane, FIX_Y * width)
         open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
         extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
         open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
@@ -349,7 +358,7 @@ def walks(bits, lanes, by_column, second):
                 here_k = load_i(scales, at_k)
                 old_k, k = k, vmax(top - splat_i(normal), per_total_k - here_k)
                 change = capped_power(old_k - k)
-                x, diagonal = x * change, diagonal * change
+                x, y, diagonal = x * (change * fix_x), y * fix_y, diagonal * change
                 step_down = capped_power(neighbour_below(old_k, k) - k)
                 store(entering, FIRST_STEP * width, step_down)
                 step_down = capped_power(neighbour_below(k, k) - k)
@@ -358,7 +367,8 @@ def walks(bits, lanes, by_column, second):
                 store(entering, BACK_Y * width, came_y * arrival)
                 store(entering, ONTO * width, came_onto * arrival)
                 if second:
-                    x_dot, diagonal_dot = x_dot * change, diagonal_dot * change
+                    x_dot, y_dot = x_dot * (change * fix_x), y_dot * fix_y
+                    diagonal_dot = diagonal_dot * change
                     for field in range(BACK_Y_DOT, ONTO_DOT + 1):
                         arrived = load_f(back, field * length + came) * arrival
                         store(entering, field * width, arrived)

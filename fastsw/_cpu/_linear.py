@@ -29,6 +29,8 @@ from fastsw._cpu._strip import (
     DOT,
     END,
     EXTEND_X,
+    FIX_X,
+    FIX_Y,
     H_DOT,
     INTEGERS,
     LANE_FLOATS,
@@ -141,6 +143,12 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     store = lanes_of(bits, lanes).store
 
     @variant.helper
+    def rounded_off(factor):
+        """By what a factor's rounding falls short over the steps of a group, as a factor."""
+        kept = np.float64(real(factor))
+        return (factor / kept) ** min(_grouped.GROUP, width) if kept > 0.0 else 1.0
+
+    @variant.helper
     def set_lanes(pair, work, rows, bottom, factors):
         """Parameters of the rows of a strip; rows after the last pass everything downwards."""
         lane, lane_k = work.lane, work.lane_k
@@ -164,6 +172,8 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
             lane[(DOT + OPEN_X) * width + r] = skips * factors[2]
             lane[(DOT + EXTEND_X) * width + r] = factors[3]
             below = min(i + 1, pair.n + 1)
+            lane[FIX_X * width + r] = rounded_off(factors[1])
+            lane[FIX_Y * width + r] = rounded_off(rows[1, below])
             for field in range(2):
                 lane[(OPEN_Y + field) * width + r] = rows[field, below]
                 lane[(DOT + OPEN_Y + field) * width + r] = rows[2 + field, below]

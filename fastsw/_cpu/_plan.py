@@ -45,16 +45,19 @@ class Precision(NamedTuple):
     cellwise: int
     head: float  # `_grouped.HEAD`
     range: float  # a weight below 2**-range counts as 0
-    room: float  # what growth, and what is behind, may take
+    room: float  # what a state may grow to within a group
+    behind: float  # what a lost state may be behind, at most `_arithmetic`'s largest factor
     spread: float
     nats: float  # how far below the total a forbidden cell is
     reach: float
     total: float
 
 
-SINGLE = Precision(32, GROUPED32, CELLWISE32, HEAD[32], 100.0, 80.0, 80.0, 100.0, 2.0**22, 2.0**27)
+SINGLE = Precision(
+    32, GROUPED32, CELLWISE32, HEAD[32], 100.0, 80.0, 100.0, 80.0, 100.0, 2.0**22, 2.0**27
+)
 DOUBLE = Precision(
-    64, GROUPED64, CELLWISE64, HEAD[64], 1000.0, 900.0, 900.0, 700.0, 2.0**50, 2.0**58
+    64, GROUPED64, CELLWISE64, HEAD[64], 1000.0, 900.0, 900.0, 900.0, 700.0, 2.0**50, 2.0**58
 )
 
 #: Bound on the steps that a walk takes beyond the last column, where gaps go on earning.
@@ -100,7 +103,7 @@ def route(top, low, spans, temperature, mode, n, m, single):
         if precision.bits == 32 and not single:
             continue
         fits = precision.head + growth <= precision.room
-        fits = fits and behind <= precision.room + precision.head
+        fits = fits and behind <= precision.behind
         if fits and dearest <= precision.range - 46.0:
             return precision.grouped, -precision.range / unit
         floor = worst - best_rest - precision.nats * temperature

@@ -40,8 +40,10 @@ SHIFT, SCALE, INTEGERS = 0, 1, 2
 # Parameters that each lane has of its own.
 # Factors of Y are those of the row below, which the lane computes Y for.
 START, END, OPEN_X, EXTEND_X, OPEN_Y, EXTEND_Y = range(6)
-LANE_FLOATS = 12  # the same again, DOT further on, for tangents
+# The same again, DOT further on, for tangents; then what makes up for the rounding of the factors
+# of an extended gap, over the steps of a group.
 DOT = 6
+FIX_X, FIX_Y, LANE_FLOATS = 12, 13, 14
 
 # Rows of a carried row, in units of `row_length`; forwards and backwards.
 H, V, H_DOT, V_DOT = range(4)
@@ -72,7 +74,7 @@ class Work(NamedTuple):
     lane: np.ndarray  # LANE_FLOATS x W
     lane_k: np.ndarray  # exponents of START and END, x W
     square: np.ndarray  # W x W posteriors
-    entering: np.ndarray  # 4 x W: carried cells in the units of the lane that they enter
+    entering: np.ndarray  # 9 x W: carried cells in the lane's units; then see `_grouped`
     ended: np.ndarray  # 2 x W: what ended in each row of a strip, and its tangent
     ended_k: np.ndarray  # W: exponents
 

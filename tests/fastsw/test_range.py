@@ -173,6 +173,27 @@ def test_penalties_of_any_range_are_exact(kind, similarity, mode, temperature, b
     check(table, dict(options, mode=mode, temperature=temperature))
 
 
+def cliffs(shape, rng):
+    """Half of the cells good, half hopeless, some columns forbidden."""
+    table = np.where(rng.random(shape) < 0.5, 6.0, -60.0)
+    table[..., shape[-1] // 2 : shape[-1] // 2 + shape[-1] // 12] = -np.inf
+    return table
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("penalties", [(0.0, 0.0), (0.3, 0.01), (1.0, 0.5), (5.0, 5.0)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 2, 109), (1, 103, 3), (1, 67, 60)], ids=str)
+@pytest.mark.parametrize("kind", ["cliffs", "normal"])
+def test_kernels_are_exact_up_to_the_edge_of_their_range(kind, shape, penalties, mode):
+    """Cooled in small steps, a problem passes from each kernel to the next."""
+    rng = np.random.default_rng([3, *shape])
+    similarity = cliffs(shape, rng) if kind == "cliffs" else rng.standard_normal(shape)
+    gap_open, gap_extend = rounded(penalties)
+    options = dict(gap_open=gap_open, gap_extend=gap_extend, mode=mode)
+    for temperature in np.geomspace(0.03, 10.0, 48):
+        check(similarity.astype(np.float32), dict(options, temperature=float(temperature)))
+
+
 @pytest.mark.parametrize("batch", [1, 9])
 @pytest.mark.parametrize("temperature", [0.003, 0.005, 0.02, 0.05, 0.1, 1.0])
 @pytest.mark.parametrize("mode", MODES)
