@@ -48,6 +48,9 @@ from fastsw._reference import MODES
 
 SCORE, GRADIENT, TANGENT = 0, 1, 2
 
+#: Below this many cells one thread plans for all pairs, which takes a tenth of a gradient's time.
+SERIAL_PLAN = 2_000_000
+
 
 class Inputs(NamedTuple):
     """Checked arrays in the form that kernels take: C-contiguous and read-only."""
@@ -146,7 +149,7 @@ def _run(inputs, want, dots) -> Derivatives:
             floors,
         )
 
-    _threads.spread(look, np.arange(pairs), cells)
+    _threads.spread(look, np.arange(pairs), cells, serial=SERIAL_PLAN)
     whole = pairs > 0 and lengths.min(axis=0).tolist() == list(similarity.shape[1:])
     if want == SCORE:
         shape, empty = (1, 1, 1), np.empty

@@ -42,14 +42,18 @@ def pool(threads: int) -> ThreadPoolExecutor:
     return _pools[threads]
 
 
-def spread(task, order: np.ndarray, cells: np.ndarray) -> None:
-    """Run task(part of order) for all of `order`, largest pairs first, on Numba's thread count."""
+def spread(task, order: np.ndarray, cells: np.ndarray, *, serial: int = SERIAL_CELLS) -> None:
+    """Run task(part of order) for all of `order` on Numba's thread count.
+
+    Below `serial` cells in all, this thread does it alone.
+    """
     threads = min(thread_count(), len(order))
-    if threads <= 1 or int(cells[order].sum()) < SERIAL_CELLS:
+    if threads <= 1 or int(cells[order].sum()) < serial:
         if len(order):
             task(order)
         return
-    count = min(len(order), 4 * threads)
+    even = cells[order].min() == cells[order].max()
+    count = min(len(order), (2 if even else 4) * threads)
     parts = [order[k::count] for k in range(count)]
     ticket = itertools.count()
     stopped = threading.Event()
