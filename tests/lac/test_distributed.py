@@ -1,7 +1,7 @@
 """Several processes, accumulated gradients, and lower precision: the training one process does."""
 
 import pytest
-from runs import finish, load, logged, start
+from training_runs import finish, load, logged, start
 
 # Group norms and no dropout: nothing in a frame's embedding depends on how a batch is divided.
 SETTINGS = [

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from runs import TINY, finish, load, logged, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_runs import TINY, finish, load, logged, start
 
 import lac.losses
 from lac import evaluate, train
