@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import math
 from types import SimpleNamespace
 
 import numpy as np
 
 from fastsw._cpu._compile import Variant
 from fastsw._cpu._simd import fma, lanes_of, nearest, to_integers, vmax, vmin, where_greater
+
+LOG2E = 1.0 / math.log(2.0)
 
 
 def exp2_polynomial(degree):
@@ -53,6 +56,14 @@ def arithmetic(bits, lanes):
         return from_exponent(vmin(vmax(k + splat_i(bias), splat_i(whole(0))), splat_i(most)))
 
     @variant.inlined
+    def root(f):
+        """2**f for f in [-1/2, 1/2]."""
+        p = splat_f(leading)
+        for d in range(degree):
+            p = fma(p, f, splat_f(polynomial[d + 1]))
+        return p
+
+    @variant.inlined
     def weight(s, high, low, floor):
         """exp(s / T) as mantissa and exponent, exactly 0 for s <= floor.
 
@@ -61,10 +72,7 @@ def arithmetic(bits, lanes):
         clamped = vmax(s, floor)
         whole_part = nearest(clamped * high)
         f = fma(clamped, low, fma(clamped, high, splat_f(zero) - whole_part))
-        p = splat_f(leading)
-        for d in range(degree):
-            p = fma(p, f, splat_f(polynomial[d + 1]))
-        return where_greater(clamped, floor, p, splat_f(zero)), to_integers(whole_part)
+        return where_greater(clamped, floor, root(f), splat_f(zero)), to_integers(whole_part)
 
     @variant.inlined
     def plain_weight(s, high, low, floor):
@@ -73,10 +81,7 @@ def arithmetic(bits, lanes):
         shifted = fma(clamped, high, splat_f(magic))
         whole_part = shifted - splat_f(magic)
         f = fma(clamped, low, fma(clamped, high, splat_f(zero) - whole_part))
-        p = splat_f(leading)
-        for d in range(degree):
-            p = fma(p, f, splat_f(polynomial[d + 1]))
-        return grown(p, shifted, clamped, floor)
+        return grown(root(f), shifted, clamped, floor)
 
     @variant.inlined
     def scaled_sum(a, ka, b, kb):

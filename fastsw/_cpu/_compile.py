@@ -134,18 +134,21 @@ class _DiskCache(caching._Cache):
     def save_overload(self, sig, data):
         if not self._enabled:
             return
-        path = self._path(sig, data.codegen)
-        temporary = None
-        try:
-            payload = serialize.dumps(data._reduce())
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                temporary = file.name
-                file.write(payload)
-            os.replace(temporary, path)
-        except OSError as error:
-            logger.warning("compiled kernels cannot be cached in %s: %s", path.parent, error)
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
+        keep(self._path(sig, data.codegen), serialize.dumps(data._reduce()))
+
+
+def keep(path: Path, payload: bytes) -> None:
+    """Write a file of the cache at once, or say why that is not possible."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            temporary = file.name
+            file.write(payload)
+        os.replace(temporary, path)
+    except OSError as error:
+        logger.warning("compiled kernels cannot be cached in %s: %s", path.parent, error)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def _announce():
@@ -162,13 +165,18 @@ def _announce():
 @functools.cache
 def source_stamp() -> str:
     """Digest of the sources of all kernels and of the versions that compile them."""
+    return stamp_of("_cpu", _NO_KERNELS, (numba.__version__, llvmlite.__version__, sys.version))
+
+
+def stamp_of(backend: str, without: set[str], versions: tuple) -> str:
+    """Digest of a backend's sources, of those that all share, and of versions."""
     digest = hashlib.sha256()
     package = Path(__file__).parent.parent
-    kernels = [path for path in package.glob("_cpu/*.py") if path.stem not in _NO_KERNELS]
-    for path in sorted([package / "_recurrence.py", package / "_reference.py", *kernels]):
+    sources = [path for path in package.glob(f"{backend}/*.py") if path.stem not in without]
+    for path in sorted([package / "_recurrence.py", package / "_reference.py", *sources]):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
-    digest.update(repr((numba.__version__, llvmlite.__version__, sys.version)).encode())
+    digest.update(repr(versions).encode())
     return digest.hexdigest()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastsw import _problem
 from fastsw._cpu import _dtw, _threads
+from fastsw._cpu._arithmetic import LOG2E
 from fastsw._cpu._dtw import hard_dtw
 from fastsw._cpu._hard import align_hard
 from fastsw._cpu._linear import (
@@ -37,7 +38,6 @@ from fastsw._cpu._plan import (
     GROUPED64,
     HARD,
     LOG,
-    LOG2E,
     POISONED,
     VOID,
     planner,

@@ -21,7 +21,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from fastsw._cpu import _cellwise, _grouped
-from fastsw._cpu._arithmetic import scalars
+from fastsw._cpu._arithmetic import LOG2E, scalars
 from fastsw._cpu._compile import Variant
 from fastsw._cpu._simd import lanes_of, native_lanes, take_ticket
 from fastsw._cpu._strip import (
@@ -52,8 +52,6 @@ from fastsw._cpu._strip import (
     step_count,
 )
 from fastsw._reference import FITTING, GLOBAL, LOCAL
-
-LOG2E = 1.0 / math.log(2.0)
 
 # What one call of a kernel does: all, or a part of what several threads do for one pair.
 ALL, SET_UP, DOWN, UP, FINISH = range(5)

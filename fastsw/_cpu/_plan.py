@@ -22,19 +22,17 @@ which is at least 2**-16.
 """
 
 import functools
-import math
 from typing import NamedTuple
 
 import numpy as np
 
+from fastsw._cpu._arithmetic import LOG2E
 from fastsw._cpu._compile import Variant, helper
 from fastsw._cpu._grouped import GROUP, HEAD
 from fastsw._cpu._simd import lanes_of, vmax, vmin, where_greater, where_nan
 from fastsw._reference import LOCAL
 
 VOID, POISONED, HARD, GROUPED32, GROUPED64, CELLWISE32, CELLWISE64, LOG = range(8)
-
-LOG2E = 1.0 / math.log(2.0)
 
 
 class Precision(NamedTuple):

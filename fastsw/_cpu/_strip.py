@@ -124,48 +124,30 @@ def squares(bits, lanes):
         """Whether all cells of a part lie within the matrix."""
         return part - 1 <= last < pair.n and 0 <= column <= pair.m - 2 * part + 1
 
-    # A function for each, since optimised together they take turns at the registers.
-    @variant.helper
-    def load_edge(pair, source, base, column, last, out, to, step):
-        load_skewed(source, base, pair.stride, column, last, pair.n, pair.m, out, to, step)
+    def reader(load_part, name):
+        """A part read by a function of its own: optimised together they contend for registers."""
 
-    @variant.helper
-    def load_inner(pair, source, base, column, last, out, to, step):
-        load_whole(source, base, pair.stride, column, last, pair.n, pair.m, out, to, step)
+        @Variant(bits, lanes, name).helper
+        def read(pair, source, base, column, last, out, to, step):
+            load_part(source, base, pair.stride, column, last, pair.n, pair.m, out, to, step)
 
-    @variant.helper
-    def store_edge(pair, square, place, base, column, last, sums, at):
-        sum_ = store_skewed(
-            square,
-            place,
-            width,
-            pair.target,
-            pair.source,
-            base,
-            pair.stride,
-            column,
-            last,
-            pair.n,
-            pair.m,
-        )
-        store(sums, at, load(sums, at) + sum_)
+        return read
 
-    @variant.helper
-    def store_inner(pair, square, place, base, column, last, sums, at):
-        sum_ = store_whole(
-            square,
-            place,
-            width,
-            pair.target,
-            pair.source,
-            base,
-            pair.stride,
-            column,
-            last,
-            pair.n,
-            pair.m,
-        )
-        store(sums, at, load(sums, at) + sum_)
+    def writer(store_part, name):
+        """A part written by a function of its own."""
+
+        @Variant(bits, lanes, name).helper
+        def write(pair, square, place, base, column, last, sums, at):
+            n, m, stride, target, values = pair.n, pair.m, pair.stride, pair.target, pair.source
+            added = store_part(
+                square, place, width, target, values, base, stride, column, last, n, m
+            )
+            store(sums, at, load(sums, at) + added)
+
+        return write
+
+    load_edge, load_inner = reader(load_skewed, "edge"), reader(load_whole, "inner")
+    store_edge, store_inner = writer(store_skewed, "edge"), writer(store_whole, "inner")
 
     @variant.helper
     def load_square(pair, source, out, at, step, t0, bottom):

@@ -12,9 +12,7 @@ import ctypes
 import functools
 import hashlib
 import logging
-import os
 import sys
-import tempfile
 import threading
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +22,7 @@ import numpy as np
 from numba import cuda
 from numba.cuda.types import CPointer, float32, float64, int32, int64, uint8
 
-from fastsw._cpu._compile import cache_folder
+from fastsw._cpu._compile import cache_folder, keep, stamp_of
 from fastsw._cuda._device import LANES, SIMULATED
 
 logger = logging.getLogger("fastsw")
@@ -129,7 +127,7 @@ def _load(kernel, kinds, capability):
         name, code = path.read_bytes().split(b"\n", 1)
     except (FileNotFoundError, ValueError):
         name, code = _compiled(kernel, kinds, capability)
-        _keep(path, name + b"\n" + code)
+        keep(path, name + b"\n" + code)
     try:
         return ObjectCode.from_cubin(code).get_kernel(name.decode())
     except Exception as error:
@@ -173,32 +171,11 @@ def _path(name, kinds, capability) -> Path:
     return cache_folder() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.cubin"
 
 
-def _keep(path: Path, payload: bytes) -> None:
-    """Write a file at once, or say why that is not possible."""
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            temporary = file.name
-            file.write(payload)
-        os.replace(temporary, path)
-    except OSError as error:
-        logger.warning("compiled kernels cannot be cached in %s: %s", path.parent, error)
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
 @functools.cache
 def source_stamp() -> str:
     """Digest of the sources of all GPU kernels and of the versions that compile them."""
-    digest = hashlib.sha256()
-    package = Path(__file__).parent.parent
-    sources = [path for path in package.glob("_cuda/*.py") if path.stem not in _NO_KERNELS]
-    for path in sorted([package / "_recurrence.py", package / "_reference.py", *sources]):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
     versions = numba.__version__, metadata.version("numba-cuda"), _compiler_version(), sys.version
-    digest.update(repr(versions).encode())
-    return digest.hexdigest()
+    return stamp_of("_cuda", _NO_KERNELS, versions)
 
 
 def _compiler_version() -> tuple:
