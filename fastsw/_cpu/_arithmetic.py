@@ -15,9 +15,9 @@ LOG2E = 1.0 / math.log(2.0)
 
 
 def exp2_polynomial(degree):
-    """Coefficients, highest first, of the Chebyshev interpolant of 2**f on [-1/2, 1/2]."""
+    """Coefficients, lowest first, of the Chebyshev interpolant of 2**f on [-1/2, 1/2]."""
     series = np.polynomial.Chebyshev.interpolate(np.exp2, degree, domain=[-0.5, 0.5])
-    return series.convert(kind=np.polynomial.Polynomial).coef[::-1]
+    return series.convert(kind=np.polynomial.Polynomial).coef
 
 
 @functools.cache
@@ -40,7 +40,6 @@ def arithmetic(bits, lanes):
     exponent, from_exponent, grown = simd.exponent, simd.from_exponent, simd.grown
     whole, zero, polynomial = kind.whole, kind.real(0), kind.polynomial
     magic = kind.real(simd.magic)
-    leading, degree = polynomial[0], len(polynomial) - 1
     # Shares of the total that matter stay below 2**80 (2**900), by `_plan`; what lies beyond the
     # last column may not, and must not overflow before it is multiplied by 0.
     bias, most = whole(simd.bias), whole(simd.bias + (100 if bits == 32 else 950))
@@ -55,32 +54,51 @@ def arithmetic(bits, lanes):
         """2**k, at most 2**(most - bias)."""
         return from_exponent(vmin(vmax(k + splat_i(bias), splat_i(whole(0))), splat_i(most)))
 
+    def evaluated(first, count):
+        """`count` terms of the polynomial from x**first on, divided by x**first.
+
+        By halves: what Horner's rule adds one after the other waits longer for one another.
+        """
+        if count == 1:
+
+            @variant.inlined
+            def constant(powers):
+                return splat_f(polynomial[first])
+
+            return constant
+        half = 1 << (count - 1).bit_length() - 1
+        low, high = evaluated(first, half), evaluated(first + half, count - half)
+        doublings = half.bit_length() - 1
+
+        @variant.inlined
+        def both(powers):
+            return fma(high(powers), powers[doublings], low(powers))
+
+        return both
+
+    polynomial_at = evaluated(0, len(polynomial))
+
     @variant.inlined
     def root(f):
         """2**f for f in [-1/2, 1/2]."""
-        p = splat_f(leading)
-        for d in range(degree):
-            p = fma(p, f, splat_f(polynomial[d + 1]))
-        return p
+        square = f * f
+        fourth = square * square
+        return polynomial_at((f, square, fourth, fourth * fourth))
 
     @variant.inlined
-    def weight(s, high, low, floor):
-        """exp(s / T) as mantissa and exponent, exactly 0 for s <= floor.
-
-        high + low = log2(e) / T.
-        """
+    def weight(s, unit, floor):
+        """exp(s / T) as mantissa and exponent, exactly 0 for s <= floor; unit = log2(e) / T."""
         clamped = vmax(s, floor)
-        whole_part = nearest(clamped * high)
-        f = fma(clamped, low, fma(clamped, high, splat_f(zero) - whole_part))
+        whole_part = nearest(clamped * unit)
+        f = fma(clamped, unit, splat_f(zero) - whole_part)
         return where_greater(clamped, floor, root(f), splat_f(zero)), to_integers(whole_part)
 
     @variant.inlined
-    def plain_weight(s, high, low, floor):
+    def plain_weight(s, unit, floor):
         """exp(s / T) where that is a normal number, exactly 0 for s <= floor."""
         clamped = vmax(s, floor)
-        shifted = fma(clamped, high, splat_f(magic))
-        whole_part = shifted - splat_f(magic)
-        f = fma(clamped, low, fma(clamped, high, splat_f(zero) - whole_part))
+        shifted = fma(clamped, unit, splat_f(magic))
+        f = fma(clamped, unit, splat_f(magic) - shifted)
         return grown(root(f), shifted, clamped, floor)
 
     @variant.inlined

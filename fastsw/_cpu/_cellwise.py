@@ -11,7 +11,7 @@ import functools
 
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import fma, lanes_of, read_shared, vmax, where_greater, write_shared
+from fastsw._cpu._simd import address, fma, lanes_of, read_shared, vmax, where_greater, write_shared
 from fastsw._cpu._strip import (
     BACK_Y_DOT,
     DOT,
@@ -67,7 +67,8 @@ def walks(bits, lanes, by_column, second):
     from_above, from_below = simd.from_above, simd.from_below
     store_first, store_last, shift_up = simd.store_first, simd.store_last, simd.shift_up(1)
     exponent, from_exponent = simd.exponent, simd.from_exponent
-    load_square, store_square = squares(bits, lanes).load_square, squares(bits, lanes).store_square
+    load_square = squares(bits, lanes).load_square
+    stage, release = squares(bits, lanes).stage, squares(bits, lanes).release
     power, capped_power, weight = vectors.power, vectors.capped_power, vectors.weight
     scaled_sum, common = vectors.scaled_sum, vectors.common
     zero, one, nothing, none = kind.real(0), kind.real(1), kind.nothing, kind.whole(0)
@@ -81,13 +82,17 @@ def walks(bits, lanes, by_column, second):
         """Weights of the steps t0 .. t0 + W - 1, into the strip's tables from `slot` on."""
         floats, integers = work.floats, work.integers
         at, at_k = slot * float_step, slot * integer_step
-        load_square(pair, pair.source, floats, at + WEIGHT * width, float_step, t0, bottom)
+        weights, slopes = (
+            address(floats, at + WEIGHT * width),
+            address(floats, at + SLOPE * width),
+        )
+        load_square(pair.source, pair.extent, weights, float_step, t0, bottom)
         if second:
-            load_square(pair, pair.direction, floats, at + SLOPE * width, float_step, t0, bottom)
-        per_temperature, zeros = splat_f(scale[3]), splat_f(zero)
-        high, low, floor = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
+            load_square(pair.direction, pair.extent, slopes, float_step, t0, bottom)
+        per_temperature, zeros = splat_f(scale[2]), splat_f(zero)
+        unit, floor = splat_f(scale[0]), splat_f(scale[1])
         for _ in range(width):
-            f, k = weight(load_f(floats, at + WEIGHT * width), high, low, floor)
+            f, k = weight(load_f(floats, at + WEIGHT * width), unit, floor)
             store(floats, at + WEIGHT * width, f)
             store(integers, at_k + SHIFT * width, k)
             if second:
@@ -95,7 +100,7 @@ def walks(bits, lanes, by_column, second):
                 store(floats, at + SLOPE * width, where_greater(f, zeros, slope, zeros))
             at += float_step
             at_k += integer_step
-        if pair.origin == 1 and bottom == width - 1:
+        if pair.extent.origin == 1 and bottom == width - 1:
             # Row 0 lies in the last lane: M may start there, at every column or at the first.
             for u in range(width):
                 if t0 + u == 0 or pair.mode == FITTING:
@@ -109,7 +114,8 @@ def walks(bits, lanes, by_column, second):
         def forward(pair, work, shared, s, slot, row_in, row_out, steps, length, scale):
             """Walk strip s, from the carried row `row_in` to `row_out`, behind the strip above.
 
-            Tables are kept from `slot` on, or, without `tables`, only for the last W steps.
+            Tables are kept from `slot` on, or, without `tables`, only for the last W steps. What
+            ended in each row is left in `work.ended`.
             """
             floats, integers, carry, carry_k = (
                 work.floats,
@@ -202,7 +208,9 @@ def walks(bits, lanes, by_column, second):
                 store(carry, below + field * length + steps, zeros)
             store(carry_k, below_k + steps, impossible)
             write_shared(shared.done, s, steps)
-            return ended, ended_k, ended_dot
+            store(work.ended, 0, ended)
+            store(work.ended, width, ended_dot)
+            store(work.ended_k, 0, ended_k)
 
         return forward
 
@@ -219,7 +227,7 @@ def walks(bits, lanes, by_column, second):
         sums, paid = shared.sums, shared.paid
         bottom, first_sum = (s + 1) * width - 1, s * LANE_SUMS * width
         paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
-        end, end_k = load_f(lane, END * width), load_i(work.lane_k, END * width)
+        ends, ends_k = load_f(lane, END * width), load_i(work.lane_k, END * width)
         open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
         open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
         per_total, per_total_k = splat_f(one / total), splat_i(total_k)
@@ -228,13 +236,14 @@ def walks(bits, lanes, by_column, second):
         diagonal, diagonal_k = zeros, impossible
         paid_open_x, paid_extend_x, paid_open_y, paid_extend_y = zeros, zeros, zeros, zeros
         x_dot, y_dot, onto_dot, diagonal_dot = zeros, zeros, zeros, zeros
-        end_dot = load_f(lane, (DOT + END) * width)
+        ends_dot = load_f(lane, (DOT + END) * width)
         open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
         extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
         open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
         extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
         growth = splat_f(total_dot)
         store(sums, first_sum + MEAN * width, zeros)
+        staged = address(work.staged, 0)
         at = (slot + steps - 1) * float_step
         at_k = (slot + steps - 1) * integer_step
         for t0 in range(steps - width, -1, -width):
@@ -250,15 +259,15 @@ def walks(bits, lanes, by_column, second):
                     into_x = load_f(lane, OPEN_X * width)
                     open_x = into_x * load_f(columns, pad + t + 1 - (width - 1))
                     extend_x = load_f(columns, length + pad + t + 1 - (width - 1))
-                common_k = vmax(vmax(diagonal_k, k), vmax(down_k, end_k))
+                common_k = vmax(vmax(diagonal_k, k), vmax(down_k, ends_k))
                 d = diagonal * power(diagonal_k - common_k)
                 right = x * power(k - common_k)
                 down = down * power(down_k - common_k)
                 opened_x, extended_x = open_x * right, extend_x * right
                 opened_y, extended_y = open_y * down, extend_y * down
                 onward = d + opened_y
-                ending = power(end_k - common_k)
-                new_m = fma(end, ending, opened_x + onward)
+                ending = power(ends_k - common_k)
+                new_m = fma(ends, ending, opened_x + onward)
                 new_x, new_y = extended_x + onward, d + extended_y
 
                 here_m, here_x = load_f(floats, at + M * width), load_f(floats, at + X * width)
@@ -285,7 +294,7 @@ def walks(bits, lanes, by_column, second):
                     opened_y_dot = fma(open_y, down_dot, open_y_dot * down)
                     extended_y_dot = fma(extend_y, down_dot, extend_y_dot * down)
                     onward_dot = d_dot + opened_y_dot
-                    new_m_dot = fma(end_dot, ending, opened_x_dot + onward_dot)
+                    new_m_dot = fma(ends_dot, ending, opened_x_dot + onward_dot)
                     new_x_dot, new_y_dot = extended_x_dot + onward_dot, d_dot + extended_y_dot
                     # Tangents of the shares, that of the total taken off.
                     share_m_dot = load_f(floats, at + M_DOT * width) * share - share_m * growth
@@ -331,11 +340,15 @@ def walks(bits, lanes, by_column, second):
                 store_last(back_k, length + pad + t, onto_k)
                 at -= float_step
                 at_k -= integer_step
-            store_square(pair, square, sums, first_sum + MEAN * width, t0, bottom)
+            stage(address(square, 0), staged, pair.extent.origin, steps, t0)
             write_shared(shared.done, strips + s, steps - t0)
         store(sums, first_sum + PAID_OPEN_X * width, paid_open_x)
         store(sums, first_sum + PAID_EXTEND_X * width, paid_extend_x)
         store(sums, first_sum + PAID_OPEN_Y * width, paid_open_y)
         store(sums, first_sum + PAID_EXTEND_Y * width, paid_extend_y)
+        added = release(
+            staged, pair.target, pair.source, pair.extent, steps, bottom, pair.streaming
+        )
+        store(sums, first_sum + MEAN * width, added)
 
     return forward_walk(False), forward_walk(True), backward

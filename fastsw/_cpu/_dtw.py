@@ -24,7 +24,7 @@ import numpy as np
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant, kernel
 from fastsw._cpu._linear import aligned
-from fastsw._cpu._simd import lanes_of, vmax, where_greater
+from fastsw._cpu._simd import address, lanes_of, vmax, where_greater
 from fastsw._cpu._strip import row_length, step_count
 
 WEIGHT, VALUE, FLOATS = 0, 1, 2
@@ -56,21 +56,19 @@ def kernels(bits: int, lanes: int):
         column = t0 - (width - 1)
         at, at_k = slot * float_step, slot * integer_step
         load_skewed(
-            flat,
-            offset + bottom * stride + column,
+            address(flat, offset + bottom * stride + column),
             stride,
             column,
             bottom,
             n,
             m,
-            floats,
-            at,
+            address(floats, at + WEIGHT * width),
             float_step,
         )
-        high, low, floor = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
+        unit, floor = splat_f(scale[0]), splat_f(scale[1])
         zeros, reach = splat_f(zero), splat_i(whole(bandwidth))
         for u in range(width):
-            f, k = weight(load_f(floats, at + WEIGHT * width), high, low, floor)
+            f, k = weight(load_f(floats, at + WEIGHT * width), unit, floor)
             if bandwidth >= 0:
                 beside = load_i(lane_k, 0) + splat_i(whole(column + u - bottom))
                 f = where_greater(vmax(beside, splat_i(whole(0)) - beside), reach, zeros, f)
@@ -157,12 +155,10 @@ def kernels(bits: int, lanes: int):
                 at_k -= integer_step
             column = t0 - (width - 1)
             mean = mean + store_skewed(
-                square,
-                0,
+                address(square, 0),
                 width,
-                target,
-                flat,
-                offset + bottom * stride + column,
+                address(target, offset + bottom * stride + column),
+                address(flat, offset + bottom * stride + column),
                 stride,
                 column,
                 bottom,
@@ -175,9 +171,9 @@ def kernels(bits: int, lanes: int):
     def dtw(
         flat, shape, temperature, lengths, order, floor, bandwidth, work, target, result, graded
     ):
-        unit = 1.0 / (math.log(2.0) * temperature)
-        high = real(unit)
-        scale = high, real(unit - np.float64(high)), real(floor)
+        # The temperature whose unit is a number of this precision, 2**-25 of itself off at most.
+        unit = np.float64(real(1.0 / (math.log(2.0) * temperature)))
+        scale = real(unit), real(floor)
         stride = shape[2]
         for r in range(width):
             work[7][r] = 2 * r

@@ -35,7 +35,7 @@ from types import SimpleNamespace
 
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import fma, lanes_of, read_shared, vmax, where_greater, write_shared
+from fastsw._cpu._simd import address, fma, lanes_of, read_shared, vmax, where_greater, write_shared
 from fastsw._cpu._strip import (
     BACK_Y,
     BACK_Y_DOT,
@@ -79,9 +79,9 @@ from fastsw._cpu._strip import (
 )
 from fastsw._reference import FITTING, GLOBAL
 
-# Rows of scratch after the entering cells: factors of what comes from the next lane, by step of
-# the group, and what the backward steps of a group share.
-FIRST_STEP, LATER_STEP, ENDED, ENDED_DOT, SHARE = range(4, 9)
+# Rows of scratch after the entering cells: factors of what comes from the next lane, in the first
+# step of a group and in the others, and what the backward steps of a group share.
+FIRST_ONWARD, ONWARD, ENDED, ENDED_DOT, SHARE, PER_TOTAL = range(4, 10)
 
 #: Steps of a group; fewer where a vector has fewer lanes.
 GROUP = 8
@@ -142,7 +142,8 @@ def walks(bits, lanes, by_column, second):
     store_first, store_last = simd.store_first, simd.store_last
     fill_first, fill_last = simd.fill_first(group), simd.fill_last(group)
     shift_up = simd.shift_up(1)
-    load_square, store_square = squares(bits, lanes).load_square, squares(bits, lanes).store_square
+    load_square = squares(bits, lanes).load_square
+    stage, release = squares(bits, lanes).stage, squares(bits, lanes).release
     window_above, window_below = (
         windows(bits, lanes, group).above,
         windows(bits, lanes, group).below,
@@ -158,26 +159,19 @@ def walks(bits, lanes, by_column, second):
     float_step = per_step * lanes
 
     @variant.helper
-    def weigh(pair, work, slot, t0, bottom, scale):
-        """Weights of the steps t0 .. t0 + W - 1, into the strip's tables from `slot` on."""
-        floats, at = work.floats, slot * float_step
-        load_square(pair, pair.source, floats, at + WEIGHT * width, float_step, t0, bottom)
+    def load(pair, floats, slot, t0, bottom):
+        """Similarities of the steps t0 .. t0 + W - 1, into the tables from `slot` on."""
+        at = slot * float_step
+        weights = address(floats, at + WEIGHT * width)
+        load_square(pair.source, pair.extent, weights, float_step, t0, bottom)
         if second:
-            load_square(pair, pair.direction, floats, at + SLOPE * width, float_step, t0, bottom)
-        per_temperature, zeros = splat_f(scale[3]), splat_f(zero)
-        high, low, floor = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
-        for _ in range(width):
-            w = plain_weight(load_f(floats, at + WEIGHT * width), high, low, floor)
-            store(floats, at + WEIGHT * width, w)
-            if second:
-                slope = per_temperature * load_f(floats, at + SLOPE * width)
-                store(floats, at + SLOPE * width, where_greater(w, zeros, slope, zeros))
-            at += float_step
-        if pair.origin == 1 and bottom == width - 1:
+            slopes = address(floats, at + SLOPE * width)
+            load_square(pair.direction, pair.extent, slopes, float_step, t0, bottom)
+        if pair.extent.origin == 1 and bottom == width - 1:
             # Row 0 lies in the last lane: M may start there, at every column or at the first.
             for u in range(width):
                 if t0 + u == 0 or pair.mode == FITTING:
-                    floats[(slot + u) * float_step + WEIGHT * width + width - 1] = one
+                    floats[at + u * float_step + WEIGHT * width + width - 1] = zero
 
     def forward_walk(tables):
         variant = Variant(bits, lanes, *form(by_column, second), "tables" if tables else "scores")
@@ -193,57 +187,70 @@ def walks(bits, lanes, by_column, second):
                 work.entering,
             )
             bottom = (s + 1) * width - 1
-            start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
-            fix_x, fix_y = load_f(lane, FIX_X * width), load_f(lane, FIX_Y * width)
+            all_ended, all_ended_k = work.ended, work.ended_k
             open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
             extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
             open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
             extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
             zeros = splat_f(zero)
-            m, x, h, v, diagonal, k = zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
-            ended, ended_k = zeros, splat_i(nothing)
-            m_dot, x_dot, h_dot, v_dot = zeros, zeros, zeros, zeros
-            diagonal_dot, ended_dot = zeros, zeros
+            m, x, h, v, up, k = zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
+            m_dot, x_dot, h_dot, v_dot, diagonal_dot = zeros, zeros, zeros, zeros, zeros
             above, above_k = row_in * carried * length + pad, row_in * length + pad
             below = row_out * carried * length + pad - (width - 1)
             below_k = row_out * length + pad - (width - 1)
+            unit, floor, per_temperature = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
+            store(entering, ONWARD * width, zeros)
+            store(all_ended, 0, zeros)
+            store(all_ended, width, zeros)
+            store(all_ended_k, 0, splat_i(nothing))
             for t0 in range(0, steps, width):
                 if s > 0:
                     await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
                 block = slot + t0 if tables else slot
-                weigh(pair, work, block, t0, bottom, scale)
+                load(pair, floats, block, t0, bottom)
+                if tables:
+                    at = block * float_step
+                    for _ in range(width):
+                        w = plain_weight(load_f(floats, at + WEIGHT * width), unit, floor)
+                        store(floats, at + WEIGHT * width, w)
+                        at += float_step
                 at, at_k = block * float_step, block // group * width
                 for first in range(t0, t0 + width, group):
                     came_k = load_i(carry_k, above_k + first)
                     came_h = load_f(carry, above + H * length + first)
+                    # What differs by lane is read anew here and in each step, which takes less time
+                    # than moving states out of registers.
+                    start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
+                    fix_x, fix_y = load_f(lane, FIX_X * width), load_f(lane, FIX_Y * width)
+                    diagonal = up * load_f(entering, ONWARD * width)
                     own = vmax(k + exponent(vmax(h, diagonal)), start_k + splat_i(bias))
                     old_k, k = k, window_above(own, came_k + exponent(came_h)) - splat_i(normal)
                     change = capped_power(old_k - k)
-                    m, x, diagonal = m * change, x * (change * fix_x), diagonal * change
-                    v = v * fix_y
-                    # What a lane takes from the next is in that one's units, first the old ones.
-                    step_up = capped_power(neighbour_above(old_k, k) - k)
-                    store(entering, FIRST_STEP * width, step_up)
+                    m, x = m * change, x * (change * fix_x)
+                    h, v = h * change, v * (change * fix_y)
+                    # What a lane takes from the next is in that one's units.
                     step_up = capped_power(neighbour_above(k, k) - k)
-                    store(entering, LATER_STEP * width, step_up)
-                    step_at = FIRST_STEP * width
+                    store(entering, ONWARD * width, step_up)
                     arrival = capped_power(came_k - last_everywhere(k, k))
                     store(entering, H * width, came_h * arrival)
                     store(entering, V * width, load_f(carry, above + V * length + first) * arrival)
                     if second:
                         m_dot, x_dot = m_dot * change, x_dot * (change * fix_x)
-                        diagonal_dot, v_dot = diagonal_dot * change, v_dot * fix_y
+                        h_dot, v_dot = h_dot * change, v_dot * (change * fix_y)
+                        diagonal_dot = diagonal_dot * change
                         for field in range(H_DOT, V_DOT + 1):
                             came = load_f(carry, above + field * length + first)
                             store(entering, field * width, came * arrival)
                     started = start * capped_power(start_k - k)
+                    before = fma(diagonal, change, started)
                     store(scales, at_k, k)
                     fill_first(carry_k, below_k + first, k)
                     sum_m, sum_m_dot = zeros, zeros
                     for u in range(group):
                         t = first + u
                         w = load_f(floats, at + WEIGHT * width)
-                        # Read anew each time, which takes less than moving states out of registers.
+                        if not tables:
+                            w = plain_weight(w, unit, floor)
                         open_y, extend_y = (
                             load_f(lane, OPEN_Y * width),
                             load_f(lane, EXTEND_Y * width),
@@ -252,9 +259,8 @@ def walks(bits, lanes, by_column, second):
                             load_f(lane, OPEN_X * width),
                             load_f(lane, EXTEND_X * width),
                         )
-                        step_up = load_f(entering, step_at)
-                        step_at = LATER_STEP * width
-                        up_h = from_above(h, entering, H * width + u) * step_up
+                        step_up = load_f(entering, ONWARD * width)
+                        up = from_above(h, entering, H * width + u)
                         y = from_above(v, entering, V * width + u) * step_up
                         if by_column:
                             base = pad + t - (width - 1)
@@ -262,7 +268,7 @@ def walks(bits, lanes, by_column, second):
                             open_x = into_x * load_f(columns, OPEN * length + base)
                             extend_x = load_f(columns, EXTEND * length + base)
                         old_m, old_x = m, x
-                        m = w * (diagonal + started)
+                        m, before = w * before, fma(up, step_up, started)
                         x = fma(extend_x, old_x, open_x * old_m)
                         outer = m + x
                         h, v = outer + y, fma(extend_y, y, open_y * outer)
@@ -275,7 +281,9 @@ def walks(bits, lanes, by_column, second):
                                 extend_x_dot = load_f(columns, EXTEND_DOT * length + base)
                             into_x_dot = fma(extend_x_dot, old_x, open_x_dot * old_m)
                             x_dot = fma(extend_x, x_dot, fma(open_x, m_dot, into_x_dot))
-                            m_dot = fma(m, load_f(floats, at + SLOPE * width), w * diagonal_dot)
+                            slope = per_temperature * load_f(floats, at + SLOPE * width)
+                            slope = where_greater(w, zeros, slope, zeros)
+                            m_dot = fma(m, slope, w * diagonal_dot)
                             outer_dot = m_dot + x_dot
                             h_dot = outer_dot + y_dot
                             v_dot = fma(extend_y_dot, y, open_y_dot * outer)
@@ -283,12 +291,12 @@ def walks(bits, lanes, by_column, second):
                             diagonal_dot = up_h_dot
                             sum_m_dot = sum_m_dot + m_dot
                             if tables:
+                                store(floats, at + SLOPE * width, slope)
                                 store(floats, at + M_DOT * width, m_dot)
                                 store(floats, at + X_DOT * width, x_dot)
                                 store(floats, at + Y_DOT * width, y_dot)
                             store_first(carry, below + H_DOT * length + t, h_dot)
                             store_first(carry, below + V_DOT * length + t, v_dot)
-                        diagonal = up_h
                         if tables:
                             store(floats, at + M * width, m)
                             store(floats, at + X * width, x)
@@ -296,11 +304,16 @@ def walks(bits, lanes, by_column, second):
                         store_first(carry, below + H * length + t, h)
                         store_first(carry, below + V * length + t, v)
                         at += float_step
+                    ended_k = load_i(all_ended_k, 0)
                     if second:
+                        ended_dot = load_f(all_ended, width)
                         ended_dot, _ = scaled_sum(ended_dot, ended_k, sum_m_dot, k)
-                    ended, ended_k = scaled_sum(ended, ended_k, sum_m, k)
+                        store(all_ended, width, ended_dot)
+                    ended, ended_k = scaled_sum(load_f(all_ended, 0), ended_k, sum_m, k)
+                    store(all_ended, 0, ended)
+                    store(all_ended_k, 0, ended_k)
                     if pair.mode == GLOBAL:  # alignments start before the first column only
-                        start_k = splat_i(nothing)
+                        store(lane_k, START * width, splat_i(nothing))
                     at_k += width
                 if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
                     write_shared(shared.done, s, t0 + width)
@@ -309,7 +322,6 @@ def walks(bits, lanes, by_column, second):
                 store(carry, below + field * length + steps, zeros)
             store(carry_k, below_k + steps, splat_i(nothing))
             write_shared(shared.done, s, steps)
-            return ended, ended_k, ended_dot
 
         return forward
 
@@ -325,15 +337,14 @@ def walks(bits, lanes, by_column, second):
         back, back_k, columns, square = shared.back, shared.back_k, shared.columns, work.square
         sums, paid, entering = shared.sums, shared.paid, work.entering
         bottom, first_sum = (s + 1) * width - 1, s * LANE_SUMS * width
+        staged = address(work.staged, 0)
         paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
-        end, end_k = load_f(lane, END * width), load_i(lane_k, END * width)
-        end_dot = load_f(lane, (DOT + END) * width)
-        fix_x, fix_y = load_f(lane, FIX_X * width), load_f(lane, FIX_Y * width)
         open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
         extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
         open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
         extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
-        per_total, per_total_k, growth = splat_f(one / total), splat_i(total_k), splat_f(total_dot)
+        growth = splat_f(total_dot)
+        store(entering, PER_TOTAL * width, splat_f(one / total))
         zeros = splat_f(zero)
         x, y, onto, diagonal, k = zeros, zeros, zeros, zeros, splat_i(nothing)
         x_dot, y_dot, onto_dot, diagonal_dot = zeros, zeros, zeros, zeros
@@ -352,17 +363,23 @@ def walks(bits, lanes, by_column, second):
                     load_f(back, BACK_Y * length + came),
                     load_f(back, ONTO * length + came),
                 )
+                # What differs by lane is read anew here and in each step; see `forward`.
+                ends, ends_k = load_f(lane, END * width), load_i(lane_k, END * width)
+                fix_x, fix_y = load_f(lane, FIX_X * width), load_f(lane, FIX_Y * width)
+                per_total, per_total_k = load_f(entering, PER_TOTAL * width), splat_i(total_k)
                 own = k + exponent(vmax(vmax(x, y), vmax(onto, diagonal)))
-                own = vmax(own, end_k + splat_i(bias))
+                own = vmax(own, ends_k + splat_i(bias))
                 top = window_below(own, came_k + exponent(vmax(came_y, came_onto)))
                 here_k = load_i(scales, at_k)
                 old_k, k = k, vmax(top - splat_i(normal), per_total_k - here_k)
                 change = capped_power(old_k - k)
                 x, y, diagonal = x * (change * fix_x), y * fix_y, diagonal * change
+                # What a lane takes from the next is in that one's units, first the old ones: the
+                # new ones may hold nothing of it, where the lane has left the grid.
                 step_down = capped_power(neighbour_below(old_k, k) - k)
-                store(entering, FIRST_STEP * width, step_down)
+                store(entering, FIRST_ONWARD * width, step_down)
                 step_down = capped_power(neighbour_below(k, k) - k)
-                store(entering, LATER_STEP * width, step_down)
+                store(entering, ONWARD * width, step_down)
                 arrival = capped_power(came_k - first_everywhere(k, k))
                 store(entering, BACK_Y * width, came_y * arrival)
                 store(entering, ONTO * width, came_onto * arrival)
@@ -372,25 +389,27 @@ def walks(bits, lanes, by_column, second):
                     for field in range(BACK_Y_DOT, ONTO_DOT + 1):
                         arrived = load_f(back, field * length + came) * arrival
                         store(entering, field * width, arrived)
-                ending = capped_power(end_k - k)
-                store(entering, ENDED * width, end * ending)
-                store(entering, ENDED_DOT * width, end_dot * ending)
+                ending = capped_power(ends_k - k)
+                store(entering, ENDED * width, ends * ending)
+                if second:
+                    ends_dot = load_f(lane, (DOT + END) * width)
+                    store(entering, ENDED_DOT * width, ends_dot * ending)
                 store(entering, SHARE * width, per_total * capped_power(here_k + k - per_total_k))
-                step_at = FIRST_STEP * width
+                step_at = FIRST_ONWARD * width
                 fill_last(back_k, pad + first, k)
                 of_open_x, of_extend_x, of_open_y, of_extend_y = zeros, zeros, zeros, zeros
                 dot_open_x, dot_extend_x, dot_open_y, dot_extend_y = zeros, zeros, zeros, zeros
                 for u in range(group - 1, -1, -1):
                     t = first + u
-                    place = width - group + u
-                    # Read anew each time, which takes less than moving states out of registers.
-                    step_down, ended = load_f(entering, step_at), load_f(entering, ENDED * width)
+                    entry = width - group + u
+                    step_down = load_f(entering, step_at)
+                    step_at = ONWARD * width
+                    ended = load_f(entering, ENDED * width)
                     open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
                     share, open_x = load_f(entering, SHARE * width), load_f(lane, OPEN_X * width)
                     extend_x = load_f(lane, EXTEND_X * width)
-                    step_at = LATER_STEP * width
-                    down = from_below(y, entering, BACK_Y * width + place) * step_down
-                    next_diagonal = from_below(onto, entering, ONTO * width + place) * step_down
+                    down = from_below(y, entering, BACK_Y * width + entry) * step_down
+                    next_diagonal = from_below(onto, entering, ONTO * width + entry) * step_down
                     if by_column:
                         base = pad + t + 1 - (width - 1)
                         into_x = open_x
@@ -405,9 +424,9 @@ def walks(bits, lanes, by_column, second):
                     new_m = fma(open_x, x, onward + ended)
                     posterior = here_m * new_m
                     if second:
-                        down_dot = from_below(y_dot, entering, BACK_Y_DOT * width + place)
+                        down_dot = from_below(y_dot, entering, BACK_Y_DOT * width + entry)
                         down_dot = down_dot * step_down
-                        next_dot = from_below(onto_dot, entering, ONTO_DOT * width + place)
+                        next_dot = from_below(onto_dot, entering, ONTO_DOT * width + entry)
                         next_dot = next_dot * step_down
                         if by_column:
                             open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
@@ -482,7 +501,11 @@ def walks(bits, lanes, by_column, second):
                 add(sums, first_sum + PAID_OPEN_Y * width, share, of_open_y)
                 add(sums, first_sum + PAID_EXTEND_Y * width, share, of_extend_y)
                 at_k -= width
-            store_square(pair, square, sums, first_sum + MEAN * width, t0, bottom)
+            stage(address(square, 0), staged, pair.extent.origin, steps, t0)
             write_shared(shared.done, strips + s, steps - t0)
+        added = release(
+            staged, pair.target, pair.source, pair.extent, steps, bottom, pair.streaming
+        )
+        store(sums, first_sum + MEAN * width, added)
 
     return forward_walk(False), forward_walk(True), backward

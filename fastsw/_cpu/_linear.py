@@ -23,7 +23,7 @@ from numba.extending import register_jitable
 from fastsw._cpu import _cellwise, _grouped
 from fastsw._cpu._arithmetic import LOG2E, scalars
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import lanes_of, native_lanes, take_ticket
+from fastsw._cpu._simd import address, fence, lanes_of, native_lanes, take_ticket
 from fastsw._cpu._strip import (
     COLUMN_ROWS,
     DOT,
@@ -43,12 +43,14 @@ from fastsw._cpu._strip import (
     PAID_OPEN_X,
     PAID_OPEN_Y,
     START,
+    Extent,
     Pair,
     Shared,
     Work,
     fields,
     form,
     row_length,
+    staged_length,
     step_count,
 )
 from fastsw._reference import FITTING, GLOBAL, LOCAL
@@ -77,7 +79,7 @@ def set_rows(pair, b, rows, penalties, dots, unit, second):
 
     Where they do not differ from row to row only the first is computed.
     """
-    n = pair.n
+    n = pair.extent.n
     for field in range(2):
         penalty = penalties[2 + field]
         factor, dot = 1.0, 0.0
@@ -102,7 +104,7 @@ def set_row_ends(pair, b, rows, penalties, dots, unit, second):
     if pair.mode != FITTING:
         return
     extended, extended_dot = 0.0, 0.0
-    for i in range(pair.n - 1, -1, -1):
+    for i in range(pair.extent.n - 1, -1, -1):
         rows[4, i] = -unit * at(penalties[2], b, i, 0) - extended
         extended += unit * at(penalties[3], b, i, 0)
         if second:
@@ -115,11 +117,11 @@ def total_of_rows(pair, rows, ends, ends_k):
     """Sum over the rows of what ended there, as mantissa and exponent; rows 4 weighs the rows."""
     top = -(2**62)
     first = 0 if pair.mode == FITTING else 1
-    for i in range(first, pair.n + 1):
+    for i in range(first, pair.extent.n + 1):
         if ends[0, i] > 0.0:
             top = max(top, ends_k[i] + math.floor(rows[4, i]))
     total = 0.0
-    for i in range(first, pair.n + 1):
+    for i in range(first, pair.extent.n + 1):
         if ends[0, i] > 0.0:
             below = math.floor(rows[4, i])
             weight = 2.0 ** (rows[4, i] - below) if pair.mode == FITTING else 1.0
@@ -138,43 +140,59 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     real, whole, nothing = kind.real, kind.whole, kind.nothing
     width, pad = lanes, 2 * lanes
     per_step, carried = fields(second)
-    store = lanes_of(bits, lanes).store
+    simd = lanes_of(bits, lanes)
+    store, splat, splat_k = simd.store, simd.splat_f, simd.splat_i
+    doublings = min(_grouped.GROUP, width).bit_length() - 1
 
     @variant.helper
     def rounded_off(factor):
         """By what a factor's rounding falls short over the steps of a group, as a factor."""
         kept = np.float64(real(factor))
-        return (factor / kept) ** min(_grouped.GROUP, width) if kept > 0.0 else 1.0
+        short = factor / kept if kept > 0.0 else 1.0
+        for _ in range(doublings):
+            short *= short
+        return short
+
+    @variant.helper
+    def fill(lane, field, value):
+        """Give all lanes the same parameter."""
+        store(lane, field * width, splat(real(value)))
 
     @variant.helper
     def set_lanes(pair, work, rows, bottom, factors):
         """Parameters of the rows of a strip; rows after the last pass everything downwards."""
-        lane, lane_k = work.lane, work.lane_k
+        lane, lane_k, n = work.lane, work.lane_k, pair.extent.n
         local = pair.mode == LOCAL
+        fill(lane, START, 1.0 if local else 0.0)
+        fill(lane, END, 1.0 if local else 0.0)
+        fill(lane, DOT + END, 0.0)
+        store(lane_k, START * width, splat_k(0 if local else nothing))
+        store(lane_k, END * width, splat_k(0 if local else nothing))
+        fill(lane, OPEN_X, factors[0])
+        fill(lane, EXTEND_X, factors[1])
+        fill(lane, DOT + OPEN_X, factors[2])
+        fill(lane, DOT + EXTEND_X, factors[3])
+        fill(lane, FIX_X, rounded_off(factors[1]))
+        last = bottom + 1 - pair.extent.origin  # row of the grid of lane 0
         for r in range(width):
-            i = bottom - r + 1 - pair.origin  # row of the grid
-            starts = local or i == 0
-            lane[START * width + r] = 1.0 if starts else 0.0
-            lane_k[START * width + r] = 0 if starts else nothing
-            end, end_dot, end_k = (1.0 if local else 0.0), 0.0, (0 if local else nothing)
-            if pair.mode == FITTING and 1 <= i <= pair.n:
-                whole_part = math.floor(rows[4, i])
-                end, end_k = 2.0 ** (rows[4, i] - whole_part), whole(whole_part)
-                end_dot = end * rows[5, i]
-            lane[END * width + r] = end
-            lane[(DOT + END) * width + r] = end_dot
-            lane_k[END * width + r] = end_k
-            skips = 0.0 if i == 0 and pair.mode == FITTING else 1.0
-            lane[OPEN_X * width + r] = skips * factors[0]
-            lane[EXTEND_X * width + r] = factors[1]
-            lane[(DOT + OPEN_X) * width + r] = skips * factors[2]
-            lane[(DOT + EXTEND_X) * width + r] = factors[3]
-            below = min(i + 1, pair.n + 1)
-            lane[FIX_X * width + r] = rounded_off(factors[1])
-            lane[FIX_Y * width + r] = rounded_off(rows[1, below])
+            below = min(last - r + 1, n + 1)
             for field in range(2):
                 lane[(OPEN_Y + field) * width + r] = rows[field, below]
                 lane[(DOT + OPEN_Y + field) * width + r] = rows[2 + field, below]
+            lane[FIX_Y * width + r] = rows[6, below]
+        if last == width - 1:  # row 0 lies in the last lane
+            lane[START * width + width - 1] = 1.0
+            lane_k[START * width + width - 1] = 0
+            if pair.mode == FITTING:
+                lane[OPEN_X * width + width - 1] = 0.0
+                lane[(DOT + OPEN_X) * width + width - 1] = 0.0
+        if pair.mode == FITTING:
+            for i in range(max(last - width + 1, 1), min(last, n) + 1):
+                whole_part = math.floor(rows[4, i])
+                end = 2.0 ** (rows[4, i] - whole_part)
+                lane[END * width + last - i] = end
+                lane[(DOT + END) * width + last - i] = end * rows[5, i]
+                lane_k[END * width + last - i] = whole(whole_part)
 
     @variant.helper
     def column_factors(penalties, dots, b, j, unit):
@@ -187,9 +205,17 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         return opened, extended, open_dot, -unit / LOG2E * extended * at(dots[1], b, 0, j)
 
     @variant.helper
+    def set_fixes(pair, rows):
+        """What makes up for the rounding of each row's factor of an extended gap (rows 6)."""
+        for i in range(pair.extent.n + 2):
+            same = i > 0 and rows[1, i] == rows[1, i - 1]
+            rows[6, i] = rows[6, i - 1] if same else rounded_off(rows[1, i])
+
+    @variant.helper
     def set_up(pair, b, shared, penalties, dots, unit, length, strips):
         """Everything that must be there before the first strip."""
         set_rows(pair, b, shared.rows, penalties, dots, unit, second)
+        set_fixes(pair, shared.rows)
         set_row_ends(pair, b, shared.rows, penalties, dots, unit, second)
         shared.ends[0, 0], shared.ends[1, 0], shared.ends_k[0] = 1.0, 0.0, 0
         shared.carry[: carried * length] = 0.0
@@ -197,14 +223,14 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         shared.back[: carried * length] = 0.0
         shared.back_k[: 2 * length] = nothing
         if pair.mode == GLOBAL:
-            shared.back[pad + pair.m] = 1.0
-            shared.back_k[pad + pair.m] = 0
+            shared.back[pad + pair.extent.m] = 1.0
+            shared.back_k[pad + pair.extent.m] = 0
         shared.done[: 2 * strips] = 0
         shared.tickets[:] = 0
         if by_column:
             shared.columns[: COLUMN_ROWS * length] = 0.0
-            for c in range(pair.m + pair.origin):
-                factors = column_factors(penalties, dots, b, max(c - pair.origin, 0), unit)
+            for c in range(pair.extent.m + pair.extent.origin):
+                factors = column_factors(penalties, dots, b, max(c - pair.extent.origin, 0), unit)
                 for field in range(COLUMN_ROWS):
                     shared.columns[field * length + pad + c] = factors[field]
 
@@ -218,19 +244,13 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
             set_lanes(pair, work, shared.rows, bottom, factors)
             row_in, row_out = (s, s + 1) if graded else (0, 0)
             if keep_all:
-                value, k, dot = forward(
-                    pair, work, shared, s, s * steps, row_in, row_out, steps, length, scale
-                )
+                slot = s * steps
+                forward(pair, work, shared, s, slot, row_in, row_out, steps, length, scale)
             else:
-                value, k, dot = score_strip(
-                    pair, work, shared, s, 0, row_in, row_out, steps, length, scale
-                )
-            store(ended, 0, value)
-            store(ended, width, dot)
-            store(ended_k, 0, k)
+                score_strip(pair, work, shared, s, 0, row_in, row_out, steps, length, scale)
             for r in range(width):
-                i = bottom - r + 1 - pair.origin
-                if 1 <= i <= pair.n:
+                i = bottom - r + 1 - pair.extent.origin
+                if 1 <= i <= pair.extent.n:
                     shared.ends[0, i] = ended[r]
                     shared.ends[1, i] = ended[width + r]
                     shared.ends_k[i] = ended_k[r]
@@ -239,11 +259,11 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     @variant.helper
     def total_of_corner(pair, shared, row, length):
         """What arrives at the last row and column in global mode, and the tangent of its log."""
-        first = row * carried * length + pad + pair.m
+        first = row * carried * length + pad + pair.extent.m
         value = np.float64(shared.carry[first])
         dot = np.float64(shared.carry[first + H_DOT * length]) if second else 0.0
         mantissa, shift = math.frexp(value)
-        k = np.int64(shared.carry_k[row * length + pad + pair.m]) + shift
+        k = np.int64(shared.carry_k[row * length + pad + pair.extent.m]) + shift
         return mantissa, k, dot / value if value > 0.0 else 0.0
 
     @variant.helper
@@ -256,7 +276,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         growth = 0.0
         if second and total > 0.0:
             log2_total = total_k + math.log2(total)
-            for i in range(0 if pair.mode == FITTING else 1, pair.n + 1):
+            for i in range(0 if pair.mode == FITTING else 1, pair.extent.n + 1):
                 part = 2.0 ** (ends_k[i] + rows[4, i] - log2_total)
                 growth += part * (ends[1, i] + ends[0, i] * rows[5, i])
         return total, total_k, growth
@@ -293,8 +313,8 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
             sums = shared.sums[s * LANE_SUMS * width : (s + 1) * LANE_SUMS * width]
             for r in range(width):
                 mean += unit * sums[MEAN * width + r]
-                i = (s + 1) * width - r - pair.origin
-                if i > pair.n:
+                i = (s + 1) * width - r - pair.extent.origin
+                if i > pair.extent.n:
                     continue
                 if not by_column:
                     opened = np.float64(sums[PAID_OPEN_X * width + r])
@@ -303,7 +323,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                     pay(out[2], b, 0, 0, extended)
                     mean -= unit * opened * at(penalties[0], b, 0, 0)
                     mean -= unit * extended * at(penalties[1], b, 0, 0)
-                if i < pair.n:
+                if i < pair.extent.n:
                     opened = np.float64(sums[PAID_OPEN_Y * width + r])
                     extended = np.float64(sums[PAID_EXTEND_Y * width + r])
                     pay(out[3], b, i, 0, opened)
@@ -312,8 +332,8 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                     mean -= unit * extended * at(penalties[3], b, i, 0)
             if by_column:
                 paid = shared.paid[2 * s * length : 2 * (s + 1) * length]
-                for c in range(1, pair.m + pair.origin):
-                    j = c - pair.origin
+                for c in range(1, pair.extent.m + pair.extent.origin):
+                    j = c - pair.extent.origin
                     opened = np.float64(paid[pad + c])
                     extended = np.float64(paid[length + pad + c])
                     pay(out[1], b, 0, j, opened)
@@ -327,12 +347,12 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         """Fitting mode: gradients of the rows skipped after the last pair; their mean score."""
         rows, ends, ends_k = shared.rows, shared.ends, shared.ends_k
         mean, earlier = 0.0, 0.0
-        for i in range(pair.n):
+        for i in range(pair.extent.n):
             gone = ends[0, i] * 2.0 ** (ends_k[i] + rows[4, i] - log2_total)
             if second and gone > 0.0:
                 gone *= ends[1, i] / ends[0, i] + rows[5, i] - growth
-            pay(out[3], b, i, pair.m - 1, gone)
-            pay(out[4], b, i, pair.m - 1, earlier)
+            pay(out[3], b, i, pair.extent.m - 1, gone)
+            pay(out[4], b, i, pair.extent.m - 1, earlier)
             mean -= unit * gone * at(penalties[2], b, i, 0)
             mean -= unit * earlier * at(penalties[3], b, i, 0)
             earlier += gone
@@ -356,29 +376,26 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         graded,
         phase,
     ):
-        unit = LOG2E / temperature
-        high = real(unit)
-        low = real(unit - np.float64(high))
+        # The temperature whose unit is a number of this precision, 2**-25 of itself off at most.
+        unit = np.float64(real(LOG2E / temperature))
         for position in range(order.size):
             b = order[position]
             n, m = lengths[b, 0], lengths[b, 1]
             origin = 0 if mode == LOCAL else 1
+            extent = Extent(b * shape[1] * shape[2], shape[2], n, m, origin)
             pair = Pair(
-                similarity,
-                out[0],
-                dots[0],
-                b * shape[1] * shape[2],
-                shape[2],
-                n,
-                m,
-                origin,
+                address(similarity, 0),
+                address(out[0], 0),
+                address(dots[0], 0),
+                extent,
                 mode,
+                out[0].size * out[0].itemsize > STREAMED_BYTES,
             )
             steps, length = step_count(m + origin, width), row_length(m + origin, width)
             strips = (n + origin + width - 1) // width
             keep_all = phase == ALL and graded
             keep_all = keep_all and work.floats.size >= strips * steps * per_step * width
-            scale = high, low, real(floors[b]), real(1.0 / temperature)
+            scale = real(unit), real(floors[b]), real(1.0 / temperature)
             factors = 1.0, 1.0, 1.0, 1.0
             if not by_column:
                 factors = column_factors(penalties, dots[1], b, 0, unit)
@@ -395,8 +412,8 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                 result[b, 0] = -np.inf
                 if graded:
                     for i in range(n):
-                        first = pair.offset + i * pair.stride
-                        pair.target[first : first + m] = 0.0
+                        first = extent.offset + i * extent.stride
+                        out[0][first : first + m] = 0.0
                 continue
             log2_total = total[1] + math.log2(total[0])
             result[b, 0] = temperature * total[2] if second else log2_total / unit
@@ -404,6 +421,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                 continue
             if phase in (ALL, UP):
                 walk_up(pair, work, shared, strips, steps, length, scale, factors, keep_all, total)
+                fence()
             if phase == UP:
                 continue
             mean = spread_sums(pair, b, shared, penalties, strips, length, unit, out)
@@ -427,6 +445,9 @@ def strip_height(bits, rows):
 
 #: Tables of a pair up to this size are kept from the forward to the backward pass.
 KEPT_BYTES = 2**23
+
+#: Gradients of a call from this size on are written past the caches, which could not hold them.
+STREAMED_BYTES = 2**23
 
 _local = threading.local()
 
@@ -459,7 +480,8 @@ def thread_arrays(bits, lanes, graded, second, rows, columns):
         lane=aligned(LANE_FLOATS * lanes, kind.real),
         lane_k=aligned(2 * lanes, kind.whole),
         square=aligned(lanes * lanes, kind.real),
-        entering=aligned(9 * lanes, kind.real),
+        entering=aligned(10 * lanes, kind.real),
+        staged=aligned(lanes * staged_length(steps, lanes) if graded else 0, kind.real),
         ended=aligned(2 * lanes, kind.real),
         ended_k=aligned(lanes, kind.whole),
     )
@@ -477,7 +499,7 @@ def pair_arrays(bits, lanes, by_column, graded, second, rows, columns):
         back=aligned(carried * length, kind.real),
         back_k=aligned(2 * length, kind.whole),
         columns=aligned(COLUMN_ROWS * length, kind.real),
-        rows=np.empty((6, rows + 2)),
+        rows=np.empty((7, rows + 2)),
         ends=np.empty((2, rows + 1)),
         ends_k=np.empty(rows + 1, np.int64),
         sums=aligned(strips * LANE_SUMS * lanes, kind.real),

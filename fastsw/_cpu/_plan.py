@@ -126,27 +126,31 @@ def planner(bits: int, lanes: int):
     width = lanes
 
     @variant.helper
-    def extremes(flat, lane, offset, stride, n, m):
-        """Largest value, smallest finite value, and whether there is NaN or +inf."""
-        least, most, zeros = splat(-infinity), splat(infinity), splat(zero)
-        top, low, nan = least, most, zeros
+    def extremes(flat, lane, offset, stride, n, m, finite):
+        """Largest value, smallest (finite, if asked for) value, and whether one is NaN or +inf."""
+        least, most, zeros, ones = splat(-infinity), splat(infinity), splat(zero), splat(one)
+        top, other_top, low, other_low, nan = least, least, most, most, zeros
         scalar_top, scalar_low, sound = -np.inf, np.inf, True
         for i in range(n):
             first = offset + i * stride
-            body = first + m - m % width
-            for at in range(first, body, width):
-                s = load(flat, at)
-                top = vmax(s, top)
-                low = vmin(where_greater(s, least, s, most), low)
-                nan = where_nan(s, splat(one), nan)
+            body = first + m - m % (2 * width)
+            for at in range(first, body, 2 * width):
+                s, other = load(flat, at), load(flat, at + width)
+                top, other_top = vmax(s, top), vmax(other, other_top)
+                nan = where_nan(s, other, ones, nan)
+                if finite:
+                    s = where_greater(s, least, s, most)
+                    other = where_greater(other, least, other, most)
+                low, other_low = vmin(s, low), vmin(other, other_low)
             for at in range(body, first + m):
                 s = np.float64(flat[at])
                 if not s < np.inf:
                     sound = False
                 scalar_top = max(scalar_top, s)
-                scalar_low = min(scalar_low, s if s > -np.inf else np.inf)
-        store(lane, 0, top)
-        store(lane, width, low)
+                if not finite or s > -np.inf:
+                    scalar_low = min(scalar_low, s)
+        store(lane, 0, vmax(top, other_top))
+        store(lane, width, vmin(low, other_low))
         store(lane, 2 * width, nan)
         for r in range(width):
             scalar_top = max(scalar_top, np.float64(lane[r]))
@@ -166,7 +170,9 @@ def planner(bits: int, lanes: int):
                 routes[b] = VOID
                 continue
             offset = b * shape[1] * shape[2]
-            top, low, sound = extremes(similarity, lane, offset, shape[2], n, m)
+            top, low, sound = extremes(similarity, lane, offset, shape[2], n, m, False)
+            if low == -np.inf:
+                _, low, _ = extremes(similarity, lane, offset, shape[2], n, m, True)
             if not sound:
                 routes[b] = POISONED
             elif mode == LOCAL and top == -np.inf:

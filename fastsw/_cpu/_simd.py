@@ -128,14 +128,14 @@ def where_greater(context, a, b, yes, no):
 
 
 @intrinsic
-def where_nan(context, a, yes, no):
-    """Lanes of `yes` where a is NaN, of `no` elsewhere."""
+def where_nan(context, a, b, yes, no):
+    """Lanes of `yes` where a or b is NaN, of `no` elsewhere."""
 
     def generate(context, builder, signature, arguments):
-        nan = builder.fcmp_unordered("uno", arguments[0], arguments[0])
-        return builder.select(nan, *arguments[1:])
+        nan = builder.fcmp_unordered("uno", *arguments[:2])
+        return builder.select(nan, *arguments[2:])
 
-    return yes(a, yes, no), generate
+    return yes(a, b, yes, no), generate
 
 
 @intrinsic
@@ -209,6 +209,17 @@ def write_shared(context, array, index, value):
 
 
 @intrinsic
+def fence(context):
+    """Let other threads see what was stored before, stores past the caches as well."""
+
+    def generate(context, builder, signature, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
+@intrinsic
 def take_ticket(context, array, index):
     """Old value of an element of an int64 array, which grows by one, atomically."""
 
@@ -218,6 +229,17 @@ def take_ticket(context, array, index):
         return builder.atomic_rmw("add", pointer, I64(1), "acq_rel")
 
     return types.int64(array, types.intp), generate
+
+
+@intrinsic
+def address(context, array, index):
+    """Where an element lies in memory: one word to pass on instead of an array's seven."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        return builder.ptrtoint(builder.gep(data, [arguments[1]]), I64)
+
+    return types.intp(array, types.intp), generate
 
 
 def _pointer(context, builder, array_type, array, index, target):
@@ -361,6 +383,15 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         return leave
 
     @intrinsic
+    def with_last(context, a, value):
+        """The vector with another last lane."""
+
+        def generate(context, builder, signature, arguments):
+            return builder.insert_element(*arguments, I32(lanes - 1))
+
+        return a(a, scalar), generate
+
+    @intrinsic
     def total(context, a):
         """Sum of all lanes, as float64."""
 
@@ -441,9 +472,14 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
             limit = row_limits(builder, bottom, rows, columns, lane)
             yield inside(builder, builder.add(column, I64(lane)), limit)
 
-    def row_pointers(builder, data, base, stride):
+    def element(builder, place, index=0):
+        """Pointer to an element `index` after an address."""
+        pointer = builder.inttoptr(place, floats.element.as_pointer())
+        return builder.gep(pointer, [index if isinstance(index, ir.Value) else I64(index)])
+
+    def row_pointers(builder, place, stride):
         """Per lane, where its row of a skewed square starts."""
-        pointer, onward = builder.gep(data, [base]), builder.sub(I64(1), stride)
+        pointer, onward = element(builder, place), builder.sub(I64(1), stride)
         for _ in range(lanes):
             yield pointer
             pointer = builder.gep(pointer, [onward])
@@ -459,43 +495,38 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
     def skewed_loader(whole):
         @intrinsic
-        def load_skewed(
-            context, source, base, stride, column, bottom, rows, columns, out, at, step
-        ):
+        def load_skewed(context, source, stride, column, bottom, rows, columns, out, step):
             """Read a skewed square of a matrix and store it transposed.
 
             Lane r is row ``bottom - r``, whose first column is ``column + r`` and which starts at
-            source[base] for r = 0. Vector u, the lanes' u-th columns, goes to out[at + u * step].
-            Cells outside of [0, rows) x [0, columns) read as -inf and are not touched; there are
-            none where the square is `whole`.
+            the address `source` for r = 0. Vector u, the lanes' u-th columns, goes to the address
+            `out`, u * step elements on. Cells outside of [0, rows) x [0, columns) read as -inf and
+            are not touched; there are none where the square is `whole`.
             """
 
             def generate(context, builder, signature, arguments):
-                data = context.make_array(source)(context, builder, arguments[0]).data
-                pointers = row_pointers(builder, data, *arguments[1:3])
+                pointers = row_pointers(builder, *arguments[:2])
                 if whole:
                     vectors = [load_from(builder, pointer) for pointer in pointers]
                 else:
-                    masks = row_masks(builder, *arguments[3:7])
+                    masks = row_masks(builder, *arguments[2:6])
                     vectors = [
                         masked_load(builder, pointer, mask, float("-inf"))
                         for pointer, mask in zip(pointers, masks, strict=True)
                     ]
                 for u, vector in enumerate(transpose(builder, vectors)):
-                    index = builder.add(arguments[8], builder.mul(arguments[9], I64(u)))
-                    pointer = _pointer(context, builder, out, arguments[7], index, floats.llvm)
-                    store_to(builder, vector, pointer)
+                    onward = builder.mul(arguments[7], I64(u))
+                    store_to(builder, vector, element(builder, arguments[6], onward))
                 return context.get_dummy_value()
 
-            number = types.intp
-            return types.none(source, *[number] * 6, out, number, number), generate
+            return types.none(*[types.intp] * 8), generate
 
         return load_skewed
 
     def skewed_storer(whole):
         @intrinsic
         def store_skewed(
-            context, source, at, step, target, values, base, stride, column, bottom, rows, columns
+            context, source, step, target, values, stride, column, bottom, rows, columns
         ):
             """Store a transposed skewed square back: the reverse of `skewed_loader`'s.
 
@@ -504,17 +535,13 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
             """
 
             def generate(context, builder, signature, arguments):
-                data = context.make_array(target)(context, builder, arguments[3]).data
-                weights = context.make_array(values)(context, builder, arguments[4]).data
-                square = arguments[5:7]
                 vectors = []
                 for u in range(lanes):
-                    index = builder.add(arguments[1], builder.mul(arguments[2], I64(u)))
-                    pointer = _pointer(context, builder, source, arguments[0], index, floats.llvm)
-                    vectors.append(load_from(builder, pointer))
-                pointers = row_pointers(builder, data, *square)
-                read = row_pointers(builder, weights, *square)
-                masks = [None] * lanes if whole else row_masks(builder, *arguments[7:])
+                    onward = builder.mul(arguments[1], I64(u))
+                    vectors.append(load_from(builder, element(builder, arguments[0], onward)))
+                pointers = row_pointers(builder, arguments[2], arguments[4])
+                read = row_pointers(builder, arguments[3], arguments[4])
+                masks = [None] * lanes if whole else row_masks(builder, *arguments[5:])
                 lowest, sums = floats.constant(-np.finfo(real).max), floats.constant(0.0)
                 parts = zip(transpose(builder, vectors), pointers, read, masks, strict=True)
                 for vector, pointer, values_, mask in parts:
@@ -530,13 +557,79 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
                     sums = builder.call(fused(builder), [vector, value, sums])
                 return sums
 
-            number = types.intp
-            return (
-                floats(source, number, number, target, values, *[number] * 6),
-                generate,
-            )
+            return floats(*[types.intp] * 9), generate
 
         return store_skewed
+
+    @intrinsic
+    def store_transposed(context, source, step, target, stride):
+        """Store a square of vectors, `step` elements apart, transposed: rows `stride` apart."""
+
+        def generate(context, builder, signature, arguments):
+            vectors = []
+            for u in range(lanes):
+                onward = builder.mul(arguments[1], I64(u))
+                vectors.append(load_from(builder, element(builder, arguments[0], onward)))
+            pointer = element(builder, arguments[2])
+            for vector in transpose(builder, vectors):
+                store_to(builder, vector, pointer)
+                pointer = builder.gep(pointer, [arguments[3]])
+            return context.get_dummy_value()
+
+        return types.none(*[types.intp] * 4), generate
+
+    @intrinsic
+    def copy_first(context, count, source, target, values, sums):
+        """Copy up to `lanes` elements; add their products with the values to the sums."""
+
+        def generate(context, builder, signature, arguments):
+            pointers = [
+                builder.bitcast(element(builder, place), ir.PointerType())
+                for place in arguments[1:4]
+            ]
+            mask = inside(builder, I64(0), arguments[0])
+            cells = masked_load(builder, pointers[0], mask, 0.0)
+            masked_store(builder, cells, pointers[1], mask)
+            value, lowest = masked_load(builder, pointers[2], mask, 0.0), -np.finfo(real).max
+            above = builder.fcmp_ordered(">", value, floats.constant(lowest))
+            value = builder.select(above, value, floats.constant(lowest))
+            return builder.call(fused(builder), [cells, value, arguments[4]])
+
+        return floats(*[types.intp] * 4, floats), generate
+
+    def loader_at(vector):
+        @intrinsic
+        def load_at(context, place):
+            """The vector at an address."""
+
+            def generate(context, builder, signature, arguments):
+                pointer = builder.inttoptr(arguments[0], vector.llvm.as_pointer())
+                value = builder.load(pointer)
+                value.align = alignment
+                return value
+
+            return vector(types.intp), generate
+
+        return load_at
+
+    def storer_at(streaming):
+        @intrinsic
+        def store_at(context, place, value):
+            """Store a vector at an address; if `streaming`, an aligned one, past the caches."""
+
+            def generate(context, builder, signature, arguments):
+                pointer = builder.inttoptr(arguments[0], value.llvm.as_pointer())
+                instruction = builder.store(arguments[1], pointer)
+                instruction.align = alignment
+                if streaming:
+                    instruction.align = alignment * lanes
+                    mark = builder.module.add_metadata([I32(1)])
+                    instruction.set_metadata("nontemporal", mark)
+                return context.get_dummy_value()
+
+            return types.none(types.intp, value), generate
+
+        return store_at
 
     return SimpleNamespace(
         lanes=lanes,
@@ -547,6 +640,11 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         load_f=loader(floats),
         load_i=loader(integers),
         store=store,
+        load_at=loader_at(floats),
+        store_at=storer_at(False),
+        stream_at=storer_at(True),
+        store_transposed=store_transposed,
+        copy_first=copy_first,
         splat_f=splatter(floats, scalar),
         splat_i=splatter(integers, integer),
         exponent=exponent,
@@ -567,6 +665,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         store_last=leaving(lanes - 1),
         fill_first=lambda count: leaving(0, count),
         fill_last=lambda count: leaving(lanes - 1, count),
+        with_last=with_last,
         total=total,
         load_skewed=skewed_loader(False),
         load_whole=skewed_loader(True),

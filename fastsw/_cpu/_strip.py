@@ -4,7 +4,8 @@ A strip of W rows is walked along a skewed front: at step t, lane r stands on ro
 column ``t - (W - 1) + r``. Left neighbours are the registers of the step before, upper ones those
 of the next lane; the last lane takes them from the row carried over from the strip above, and lane
 0 leaves the row for the strip below. Similarity is read, and gradients are written, in squares of
-W x W that are transposed in registers.
+W x W that are transposed in registers; gradients pass through an array of the strip's rows, so that
+whole rows of it go to memory at a time.
 
 Two sums of a cell go to the row below: h = m + x + y, which M follows on the diagonal, and v, the
 mass that enters Y right below, already times that row's gap factors.
@@ -24,8 +25,9 @@ import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
+from fastsw._cpu._arithmetic import scalars
 from fastsw._cpu._compile import Variant, helper
-from fastsw._cpu._simd import lanes_of, native_lanes, read_shared
+from fastsw._cpu._simd import fma, lanes_of, native_lanes, read_shared, vmax
 
 #: Lets other threads run; a C function of the operating system.
 give_way = types.ExternalFunction(
@@ -74,7 +76,8 @@ class Work(NamedTuple):
     lane: np.ndarray  # LANE_FLOATS x W
     lane_k: np.ndarray  # exponents of START and END, x W
     square: np.ndarray  # W x W posteriors
-    entering: np.ndarray  # 9 x W: carried cells in the lane's units; then see `_grouped`
+    entering: np.ndarray  # 10 x W: carried cells in the lane's units; then see `_grouped`
+    staged: np.ndarray  # rows of a strip's gradient, W x staged_length
     ended: np.ndarray  # 2 x W: what ended in each row of a strip, and its tangent
     ended_k: np.ndarray  # W: exponents
 
@@ -87,7 +90,7 @@ class Shared(NamedTuple):
     back: np.ndarray  # backward row: y, w * m and their tangents
     back_k: np.ndarray  # exponents of y, then of w * m
     columns: np.ndarray  # COLUMN_ROWS rows
-    rows: np.ndarray  # [6, N + 2]: see `set_rows` and `set_row_ends`
+    rows: np.ndarray  # [7, N + 2]: see `set_rows`, `set_row_ends` and `set_fixes`
     ends: np.ndarray  # [2, N + 1]: what ends in a row of the grid, and its tangent
     ends_k: np.ndarray  # [N + 1]: exponents
     sums: np.ndarray  # LANE_SUMS x W a strip
@@ -96,18 +99,25 @@ class Shared(NamedTuple):
     tickets: np.ndarray  # next strip: forwards, backwards
 
 
-class Pair(NamedTuple):
-    """One pair in the flat arrays."""
+class Extent(NamedTuple):
+    """Where the cells of a pair lie in the flat arrays."""
 
-    source: np.ndarray  # similarity
-    target: np.ndarray  # its gradient
-    direction: np.ndarray  # tangent of the similarity
     offset: int
     stride: int
     n: int
     m: int
     origin: int  # 0: the first row is the first pair's; 1: it lies before
+
+
+class Pair(NamedTuple):
+    """One pair; arrays by their addresses."""
+
+    source: int  # similarity
+    target: int  # its gradient
+    direction: int  # tangent of the similarity
+    extent: Extent
     mode: int
+    streaming: bool  # whether gradients are written past the caches
 
 
 @functools.cache
@@ -116,66 +126,83 @@ def squares(bits, lanes):
     part = min(lanes, native_lanes(bits))
     simd, variant, width = lanes_of(bits, part), Variant(bits, lanes), lanes
     load_skewed, load_whole = simd.load_skewed, simd.load_whole
-    store_skewed, store_whole = simd.store_skewed, simd.store_whole
-    store, load = simd.store, simd.load_f
+    load_at, store_at, stream_at = simd.load_at, simd.store_at, simd.stream_at
+    store_transposed, copy_first, splat = simd.store_transposed, simd.copy_first, simd.splat_f
+    size, lowest = bits // 8, scalars(bits).real(-np.finfo(scalars(bits).real).max)
+    per_side = width // part
 
     @variant.inlined
-    def is_whole(pair, last, column):
+    def corner(extent, t0, bottom, p):
+        """First lane and step of part p; the last row and the first column of that lane."""
+        lane, u = p // per_side * part, p % per_side * part
+        last = bottom - lane - extent.origin
+        return lane, u, last, t0 + u + lane - (width - 1) - extent.origin
+
+    @variant.inlined
+    def is_whole(extent, last, column):
         """Whether all cells of a part lie within the matrix."""
-        return part - 1 <= last < pair.n and 0 <= column <= pair.m - 2 * part + 1
-
-    def reader(load_part, name):
-        """A part read by a function of its own: optimised together they contend for registers."""
-
-        @Variant(bits, lanes, name).helper
-        def read(pair, source, base, column, last, out, to, step):
-            load_part(source, base, pair.stride, column, last, pair.n, pair.m, out, to, step)
-
-        return read
-
-    def writer(store_part, name):
-        """A part written by a function of its own."""
-
-        @Variant(bits, lanes, name).helper
-        def write(pair, square, place, base, column, last, sums, at):
-            n, m, stride, target, values = pair.n, pair.m, pair.stride, pair.target, pair.source
-            added = store_part(
-                square, place, width, target, values, base, stride, column, last, n, m
-            )
-            store(sums, at, load(sums, at) + added)
-
-        return write
-
-    load_edge, load_inner = reader(load_skewed, "edge"), reader(load_whole, "inner")
-    store_edge, store_inner = writer(store_skewed, "edge"), writer(store_whole, "inner")
+        return part - 1 <= last < extent.n and 0 <= column <= extent.m - 2 * part + 1
 
     @variant.helper
-    def load_square(pair, source, out, at, step, t0, bottom):
-        """Cells of the steps t0 .. t0 + W - 1, to out[at], out[at + step], ..."""
-        for lane in range(0, width, part):
-            last = bottom - lane - pair.origin
-            for u in range(0, width, part):
-                column = t0 + u + lane - (width - 1) - pair.origin
-                base, to = pair.offset + last * pair.stride + column, at + u * step + lane
-                if is_whole(pair, last, column):
-                    load_inner(pair, source, base, column, last, out, to, step)
-                else:
-                    load_edge(pair, source, base, column, last, out, to, step)
+    def load_part(source, extent, out, step, t0, bottom, p):
+        """Part p of the cells of the steps t0 .. t0 + W - 1, to the addresses out + step * u."""
+        lane, u, last, column = corner(extent, t0, bottom, p)
+        n, m, stride, to = extent.n, extent.m, extent.stride, out + (u * step + lane) * size
+        source += (extent.offset + last * stride + column) * size
+        if is_whole(extent, last, column):
+            load_whole(source, stride, column, last, n, m, to, step)
+        else:
+            load_skewed(source, stride, column, last, n, m, to, step)
+
+    @variant.inlined
+    def load_square(source, extent, out, step, t0, bottom):
+        """Cells of the steps t0 .. t0 + W - 1, to the addresses out + step * u."""
+        for p in range(per_side * per_side):
+            load_part(source, extent, out, step, t0, bottom, p)
 
     @variant.helper
-    def store_square(pair, square, sums, at, t0, bottom):
-        """Write the square to the target; add its product with the similarity to sums[at]."""
+    def stage(square, staged, origin, steps, t0):
+        """Bring the cells of the steps t0 .. t0 + W - 1 into the rows of the strip's gradient."""
+        row = staged_length(steps, width)
         for lane in range(0, width, part):
-            last = bottom - lane - pair.origin
             for u in range(0, width, part):
-                column = t0 + u + lane - (width - 1) - pair.origin
-                base, place = pair.offset + last * pair.stride + column, u * width + lane
-                if is_whole(pair, last, column):
-                    store_inner(pair, square, place, base, column, last, sums, at + lane)
-                else:
-                    store_edge(pair, square, place, base, column, last, sums, at + lane)
+                place = square + (u * width + lane) * size
+                to = staged + (lane * row + t0 + u + lane + 1 - origin) * size
+                store_transposed(place, width, to, row + 1)
 
-    return SimpleNamespace(load_square=load_square, store_square=store_square)
+    @variant.helper
+    def release(staged, target, values, extent, steps, bottom, streaming):
+        """Copy a strip's gradient to the target; give the lanes' sums of it times the values."""
+        row, m, added = staged_length(steps, width), extent.m, splat(0.0)
+        for lane in range(width):
+            i = bottom - lane - extent.origin
+            if not 0 <= i < extent.n:
+                continue
+            first = (extent.offset + i * extent.stride) * size
+            source, to, value = staged + (lane * row + width) * size, target + first, values + first
+            j = 0
+            if streaming:
+                j = min(-to % (part * size) // size, m)
+                added = copy_first(j, source, to, value, added)
+            while j + part <= m:
+                cells = load_at(source + j * size)
+                if streaming:
+                    stream_at(to + j * size, cells)
+                else:
+                    store_at(to + j * size, cells)
+                added = fma(cells, vmax(load_at(value + j * size), splat(lowest)), added)
+                j += part
+            onward = j * size
+            added = copy_first(m - j, source + onward, to + onward, value + onward, added)
+        return added
+
+    return SimpleNamespace(load_square=load_square, stage=stage, release=release)
+
+
+@register_jitable
+def staged_length(steps, lanes):
+    """Elements of a row of a strip's gradient: the columns, and what the slant reaches beyond."""
+    return steps + 2 * lanes
 
 
 @helper
