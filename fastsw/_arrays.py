@@ -39,7 +39,9 @@ class NumpyKind:
 
     def full_lengths(self, pairs: int, rows: int, columns: int, like: np.ndarray) -> np.ndarray:
         """(B, 2) lengths of whole matrices."""
-        return np.tile(np.array([[rows, columns]], np.int64), (pairs, 1))
+        lengths = np.empty((pairs, 2), np.int64)
+        lengths[:] = rows, columns
+        return lengths
 
     def stack(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(B, 2) array of two (B,) arrays."""

@@ -195,7 +195,7 @@ def check_values(penalties, temperature, lengths, shape) -> None:
     check_temperature(temperature)
     names = "gap_open", "gap_extend", "gap_open", "gap_extend"
     for name, penalty in zip(names, penalties, strict=True):
-        if not np.isfinite(penalty).all():
+        if not (math.isfinite(penalty.item()) if penalty.size == 1 else np.isfinite(penalty).all()):
             bad = penalty[~np.isfinite(penalty)].flat[0]
             raise ValueError(f"`{name}` must be finite, got {bad}")
     check_lengths(lengths, shape)
@@ -226,11 +226,11 @@ def check_bandwidth(bandwidth: int | None, lengths) -> None:
 
 def check_lengths(lengths, shape, name="similarity") -> None:
     """Refuse lengths outside of the matrix."""
-    for axis, (side, limit) in enumerate((("rows", shape[1]), ("columns", shape[2]))):
-        column = lengths[:, axis]
-        if column.size and (column.min() < 0 or column.max() > limit):
-            bad = int(np.flatnonzero((column < 0) | (column > limit))[0])
-            raise ValueError(
-                f"`lengths` must lie between 0 and the {limit} {side} of `{name}`, got "
-                f"{int(column[bad])} for pair {bad}"
-            )
+    outside = (lengths < 0) | (lengths > shape[1:])
+    if outside.any():
+        axis = int(outside.any(axis=0).argmax())
+        pair = int(outside[:, axis].argmax())
+        raise ValueError(
+            f"`lengths` must lie between 0 and the {shape[1 + axis]} {('rows', 'columns')[axis]} "
+            f"of `{name}`, got {int(lengths[pair, axis])} for pair {pair}"
+        )

@@ -135,7 +135,7 @@ def _run(inputs, want, dots) -> Derivatives:
     plan = planner(bits, lanes)
     cells = lengths[:, 0] * lengths[:, 1]
 
-    def look(part):
+    def look(queue):
         plan(
             similarity.reshape(-1),
             similarity.shape,
@@ -143,19 +143,19 @@ def _run(inputs, want, dots) -> Derivatives:
             temperature,
             MODES[mode],
             lengths,
-            part,
+            queue,
             np.empty(3 * lanes, similarity.dtype),
             routes,
             floors,
         )
 
     _threads.spread(look, np.arange(pairs), cells, serial=SERIAL_PLAN)
-    whole = pairs > 0 and lengths.min(axis=0).tolist() == list(similarity.shape[1:])
+    whole = (lengths == similarity.shape[1:]).all()
     if want == SCORE:
         shape, empty = (1, 1, 1), np.empty
     else:
         shape = similarity.shape
-        empty = np.empty if whole and routes.min() >= GROUPED32 else np.zeros
+        empty = np.empty if whole and (routes >= GROUPED32).all() else np.zeros
     out = Derivatives(
         np.zeros(pairs),
         empty(shape, similarity.dtype),
@@ -163,8 +163,8 @@ def _run(inputs, want, dots) -> Derivatives:
         np.zeros(pairs),
     )
     job = _Job(inputs, want, dots, out, floors, cells)
-    for route in np.unique(routes):
-        _KERNELS[route](job, np.flatnonzero(routes == route))
+    for route in np.flatnonzero(np.bincount(routes)):
+        _KERNELS[int(route)](job, np.flatnonzero(routes == route))
     return out
 
 
@@ -215,9 +215,9 @@ def _best_paths(inputs, order, out, want, cells) -> Paths:
     pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
     counts = np.zeros(len(lengths), np.int64)
 
-    def task(part):
+    def task(queue):
         align_hard(
-            similarity, penalties, MODES[mode], lengths, part, out, scores, pairs, counts, want
+            similarity, penalties, MODES[mode], lengths, queue, out, scores, pairs, counts, want
         )
 
     _threads.spread(task, order, cells)
@@ -256,7 +256,7 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
     dot_similarity, dot_penalties = _direction(job, similarity)
     direction, target = (dot_similarity.reshape(-1), dot_penalties), out[0].reshape(-1)
 
-    def run(part, shared, phase):
+    def run(queue, shared, phase):
         work = scratch(thread_arrays, bits, lanes, graded, second, rows, columns)
         align_linear(
             similarity.reshape(-1),
@@ -265,7 +265,7 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
             temperature,
             MODES[mode],
             lengths,
-            part,
+            queue,
             job.floors,
             direction,
             work,
@@ -282,14 +282,17 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
     threads = _threads.thread_count()
     if threads > len(order) and job.cells[order].min() >= _threads.SHARED_CELLS:
         shared = pair_scratch()
-        for k in range(len(order)):
-            part = order[k : k + 1]
-            run(part, shared, SET_UP)
+
+        def take_part(pair, phase):
+            run(_threads.queue(pair), shared, phase)
+
+        for pair in order:
+            take_part(pair, SET_UP)
             for phase in (DOWN, UP) if graded else (DOWN,):
-                _threads.together(functools.partial(run, part, shared, phase), threads)
-            run(part, shared, FINISH)
+                _threads.together(functools.partial(take_part, pair, phase), threads)
+            take_part(pair, FINISH)
     else:
-        _threads.spread(lambda part: run(part, pair_scratch(), ALL), order, job.cells)
+        _threads.spread(lambda queue: run(queue, pair_scratch(), ALL), order, job.cells)
     job.out.score[order] = result[order, 0]
     job.out.temperature[order] = result[order, 1]
 
@@ -310,14 +313,14 @@ def _in_log_space(job, order):
     result = np.zeros((len(lengths), 3))
     direction = _direction(job, similarity)
 
-    def task(part):
+    def task(queue):
         align(
             similarity,
             penalties,
             temperature,
             MODES[mode],
             lengths,
-            part,
+            queue,
             direction,
             job.gradients(),
             result,
@@ -454,7 +457,7 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool)
     result = np.zeros((pairs, 2))
     if temperature == 0:
         _threads.spread(
-            lambda part: hard_dtw(cost, lengths, part, band, gradient, result, graded),
+            lambda queue: hard_dtw(cost, lengths, queue, band, gradient, result, graded),
             order,
             cells,
         )
@@ -472,14 +475,14 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool)
     floor = -2.0 * top[order].max() - 1.0 if top[order].max() > 0 else -1.0
     warp = _dtw.kernels(bits, lanes)
 
-    def task(part):
+    def task(queue):
         work = _dtw.workspace(bits, lanes, rows, columns, graded=graded)
         warp(
             similarity.reshape(-1),
             similarity.shape,
             temperature,
             lengths,
-            part,
+            queue,
             floor,
             band,
             work,

@@ -24,7 +24,7 @@ import numpy as np
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant, kernel
 from fastsw._cpu._linear import aligned
-from fastsw._cpu._simd import address, lanes_of, vmax, where_greater
+from fastsw._cpu._simd import address, claim, lanes_of, vmax, where_greater
 from fastsw._cpu._strip import row_length, step_count
 
 WEIGHT, VALUE, FLOATS = 0, 1, 2
@@ -169,7 +169,7 @@ def kernels(bits: int, lanes: int):
 
     @variant.kernel
     def dtw(
-        flat, shape, temperature, lengths, order, floor, bandwidth, work, target, result, graded
+        flat, shape, temperature, lengths, queue, floor, bandwidth, work, target, result, graded
     ):
         # The temperature whose unit is a number of this precision, 2**-25 of itself off at most.
         unit = np.float64(real(1.0 / (math.log(2.0) * temperature)))
@@ -179,8 +179,11 @@ def kernels(bits: int, lanes: int):
             work[7][r] = 2 * r
             work[6][r] = 1.0 if r == width - 1 else 0.0
             work[7][width + r] = 0 if r == width - 1 else nothing
-        for position in range(order.size):
-            b = order[position]
+        b = -1
+        for _ in range(queue.size):
+            b = claim(queue, b)
+            if b < 0:
+                break
             n, m = lengths[b, 0], lengths[b, 1]
             offset = b * shape[1] * stride
             steps, length = step_count(m, width), row_length(m, width)
@@ -281,13 +284,16 @@ def workspace(bits, lanes, rows, columns, *, graded):
 
 
 @kernel
-def hard_dtw(cost, lengths, order, bandwidth, out, result, graded):
+def hard_dtw(cost, lengths, queue, bandwidth, out, result, graded):
     """Dynamic time warping at temperature 0; out receives the indicator of one best path.
 
     Ties go to the diagonal step, then to the step down, then to the step right.
     """
-    for position in range(order.size):
-        b = order[position]
+    b = -1
+    for _ in range(queue.size):
+        b = claim(queue, b)
+        if b < 0:
+            break
         n, m = lengths[b, 0], lengths[b, 1]
         value = np.full((n + 1, m + 1), np.inf)
         value[0, 0] = 0.0

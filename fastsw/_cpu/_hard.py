@@ -8,6 +8,7 @@ import numpy as np
 
 from fastsw._cpu._compile import helper, kernel
 from fastsw._cpu._log import IMPOSSIBLE, entry, penalties_at, row_ends, triple
+from fastsw._cpu._simd import claim
 from fastsw._recurrence import NEG_INF, hard_forward
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
@@ -88,14 +89,17 @@ def trace(origins, mode, b, n, m, end, pairs, gradients):
 
 
 @kernel
-def align_hard(similarity, penalties, mode, lengths, order, out, scores, pairs, counts, want):
-    """Best scores of the pairs in `order`; with `want` = 1 also one best path.
+def align_hard(similarity, penalties, mode, lengths, queue, out, scores, pairs, counts, want):
+    """Best scores of the pairs in a queue; with `want` = 1 also one best path.
 
     The path goes into `pairs` [B, K, 2] in ascending order, its length into `counts`, its
     indicator into out[0] and minus the penalties paid into out[1:].
     """
-    for k in range(order.size):
-        b = order[k]
+    b = -1
+    for _ in range(queue.size):
+        b = claim(queue, b)
+        if b < 0:
+            break
         n, m = lengths[b, 0], lengths[b, 1]
         trailing = row_ends(penalties, b, n, m, 1.0, mode)
         origins = np.empty((n + 1, m + 1) if want else (0, 0), np.uint8)

@@ -23,7 +23,7 @@ from numba.extending import register_jitable
 from fastsw._cpu import _cellwise, _grouped
 from fastsw._cpu._arithmetic import LOG2E, scalars
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import address, fence, lanes_of, native_lanes, take_ticket
+from fastsw._cpu._simd import address, claim, fence, lanes_of, native_lanes, take_ticket
 from fastsw._cpu._strip import (
     COLUMN_ROWS,
     DOT,
@@ -366,7 +366,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         temperature,
         mode,
         lengths,
-        order,
+        queue,
         floors,
         dots,
         work,
@@ -378,8 +378,11 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     ):
         # The temperature whose unit is a number of this precision, 2**-25 of itself off at most.
         unit = np.float64(real(LOG2E / temperature))
-        for position in range(order.size):
-            b = order[position]
+        b = -1
+        for _ in range(queue.size):
+            b = claim(queue, b)
+            if b < 0:
+                break
             n, m = lengths[b, 0], lengths[b, 1]
             origin = 0 if mode == LOCAL else 1
             extent = Extent(b * shape[1] * shape[2], shape[2], n, m, origin)

@@ -29,7 +29,7 @@ import numpy as np
 from fastsw._cpu._arithmetic import LOG2E
 from fastsw._cpu._compile import Variant, helper
 from fastsw._cpu._grouped import GROUP, HEAD
-from fastsw._cpu._simd import lanes_of, vmax, vmin, where_greater, where_nan
+from fastsw._cpu._simd import claim, lanes_of, vmax, vmin, where_greater, where_nan
 from fastsw._reference import LOCAL
 
 VOID, POISONED, HARD, GROUPED32, GROUPED64, CELLWISE32, CELLWISE64, LOG = range(8)
@@ -118,7 +118,7 @@ def route(top, low, spans, temperature, mode, n, m, single):
 
 @functools.cache
 def planner(bits: int, lanes: int):
-    """The kernel that chooses a kernel for every pair in `order`."""
+    """The kernel that chooses a kernel for every pair of a queue."""
     simd, variant = lanes_of(bits, lanes), Variant(bits, lanes)
     load, store, splat = simd.load_f, simd.store, simd.splat_f
     real = np.float32 if bits == 32 else np.float64
@@ -160,11 +160,14 @@ def planner(bits: int, lanes: int):
         return scalar_top, scalar_low, sound and scalar_top < np.inf
 
     @variant.kernel
-    def plan(similarity, shape, penalties, temperature, mode, lengths, order, lane, routes, floors):
+    def plan(similarity, shape, penalties, temperature, mode, lengths, queue, lane, routes, floors):
         by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
         by_cell |= penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1
-        for position in range(order.size):
-            b = order[position]
+        b = -1
+        for _ in range(queue.size):
+            b = claim(queue, b)
+            if b < 0:
+                break
             n, m = lengths[b, 0], lengths[b, 1]
             if n == 0 or m == 0:
                 routes[b] = VOID

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import functools
 import operator
+import os
 from types import SimpleNamespace
 
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, models, overload, register_jitable, register_model
+
+#: Lets other threads run; a C function of the operating system.
+give_way = types.ExternalFunction(
+    "SwitchToThread" if os.name == "nt" else "sched_yield", types.int32()
+)
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -240,6 +246,22 @@ def address(context, array, index):
         return builder.ptrtoint(builder.gep(data, [arguments[1]]), I64)
 
     return types.intp(array, types.intp), generate
+
+
+@register_jitable
+def claim(queue, before):
+    """Next pair of a queue that several threads share, once the one `before` it is done.
+
+    Gives -1 when all threads have done all pairs; the first `before` is -1. See `_threads.queue`.
+    """
+    if before >= 0:
+        take_ticket(queue, 1)
+    place = take_ticket(queue, 0) + 2
+    if place < queue.size:
+        return queue[place]
+    while read_shared(queue, 1) < queue.size - 2:
+        give_way()
+    return -1
 
 
 def _pointer(context, builder, array_type, array, index, target):

@@ -17,22 +17,15 @@ before the first pair; in local mode they are the first pair's.
 from __future__ import annotations
 
 import functools
-import os
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
 from numba.extending import register_jitable
 
 from fastsw._cpu._arithmetic import scalars
 from fastsw._cpu._compile import Variant, helper
-from fastsw._cpu._simd import fma, lanes_of, native_lanes, read_shared, vmax
-
-#: Lets other threads run; a C function of the operating system.
-give_way = types.ExternalFunction(
-    "SwitchToThread" if os.name == "nt" else "sched_yield", types.int32()
-)
+from fastsw._cpu._simd import fma, give_way, lanes_of, native_lanes, read_shared, vmax
 
 # Fields of one step in the table of floats and in the table of integers.
 # A walk with tangents uses the fields from SLOPE on as well.

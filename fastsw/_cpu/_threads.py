@@ -8,9 +8,8 @@ threading layer, from any number of threads, and after a fork.
 
 from __future__ import annotations
 
-import itertools
+import functools
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
@@ -42,33 +41,34 @@ def pool(threads: int) -> ThreadPoolExecutor:
     return _pools[threads]
 
 
+def queue(pairs) -> np.ndarray:
+    """Pairs for threads to share: how many are taken, and done, then the pairs (`_simd.claim`)."""
+    shared = np.zeros(np.size(pairs) + 2, np.int64)
+    shared[2:] = pairs
+    return shared
+
+
 def spread(task, order: np.ndarray, cells: np.ndarray, *, serial: int = SERIAL_CELLS) -> None:
-    """Run task(part of order) for all of `order` on Numba's thread count.
+    """Run task(queue of the pairs in `order`) on Numba's thread count, the largest pairs first.
 
     Below `serial` cells in all, this thread does it alone.
     """
-    threads = min(thread_count(), len(order))
-    if threads <= 1 or int(cells[order].sum()) < serial:
-        if len(order):
-            task(order)
+    if not len(order):
         return
-    even = cells[order].min() == cells[order].max()
-    count = min(len(order), (2 if even else 4) * threads)
-    parts = [order[k::count] for k in range(count)]
-    ticket = itertools.count()
-    stopped = threading.Event()
-
-    def work():
-        while not stopped.is_set() and (number := next(ticket)) < count:
-            task(parts[number])
-
-    helpers = [pool(threads).submit(work) for _ in range(threads - 1)]
+    threads = min(thread_count(), len(order))
+    if threads > 1:
+        mine = cells[order]
+        if mine.sum() < serial:
+            threads = 1
+        elif mine.min() < mine.max():
+            order = order[np.argsort(-mine, kind="stable")]
+    task = functools.partial(task, queue(order))
+    helpers = [pool(threads).submit(task) for _ in range(threads - 1)]
     try:
-        work()
+        task()  # ends when all threads have done all pairs
     finally:
-        stopped.set()  # on an interrupt the helpers end after the part they are in
         for helper in helpers:
-            helper.result()
+            helper.cancel()
 
 
 def together(task, threads: int) -> None:
