@@ -8,7 +8,6 @@ threading layer, from any number of threads, and after a fork.
 
 from __future__ import annotations
 
-import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,6 +20,9 @@ SERIAL_CELLS = 20_000
 
 #: From this many cells on several threads work on one pair.
 SHARED_CELLS = 500_000
+
+#: Pairs done, where a thread has failed and others must not wait for what it took.
+ABANDONED = 2**62
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 if hasattr(os, "register_at_fork"):
@@ -62,10 +64,21 @@ def spread(task, order: np.ndarray, cells: np.ndarray, *, serial: int = SERIAL_C
             threads = 1
         elif mine.min() < mine.max():
             order = order[np.argsort(-mine, kind="stable")]
-    task = functools.partial(task, queue(order))
-    helpers = [pool(threads).submit(task) for _ in range(threads - 1)]
+    shared = queue(order)
+
+    def take_part():
+        try:
+            task(shared)
+        except BaseException:
+            shared[1] = ABANDONED
+            raise
+
+    helpers = [pool(threads).submit(take_part) for _ in range(threads - 1)]
     try:
-        task()  # ends when all threads have done all pairs
+        take_part()  # ends when all threads have done all pairs, or one has given up
+        if shared[1] >= ABANDONED:
+            for helper in helpers:
+                helper.result()
     finally:
         for helper in helpers:
             helper.cancel()

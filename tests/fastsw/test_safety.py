@@ -212,6 +212,41 @@ print(sum(e.is_start for _, e in recorder.buffer))
 """
 
 
+def test_a_thread_that_fails_with_pairs_in_hand_keeps_nobody_waiting():
+    script = """
+from fastsw._cpu import _threads
+from fastsw._cpu._compile import kernel
+from fastsw._cpu._simd import claim
+
+@kernel
+def claim_all(queue):
+    b = -1
+    for _ in range(queue.size):
+        b = claim(queue, b)
+        if b < 0:
+            break
+
+helper_failed = threading.Event()
+
+def task(queue):
+    if threading.current_thread() is not threading.main_thread():
+        queue[0] += 1  # one pair taken, which is never done
+        helper_failed.set()
+        raise MemoryError("no room for tables")
+    helper_failed.wait()
+    claim_all(queue)
+
+numba.set_num_threads(2)
+try:
+    _threads.spread(task, np.arange(8), np.full(8, 10**6))
+except MemoryError as error:
+    assert str(error) == "no room for tables"
+else:
+    sys.exit("the error was lost")
+"""
+    run(script, NUMBA_NUM_THREADS="2", timeout=60)
+
+
 @pytest.fixture(scope="module")
 def cold(tmp_path_factory):
     """A copy of the package and its cache, filled by two processes that start cold at once."""
