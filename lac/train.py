@@ -6,7 +6,7 @@ prints the metrics. Started again with the same ``--run`` it goes on where it wa
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -15,7 +15,7 @@ from lac._configuration import RunCLI, quiet_lightning
 from lac._fit import print_summary, train
 from lac._run import RunDirectory
 from lac.evaluate import evaluate
-from lac.evaluation import PROTOCOLS, print_report
+from lac.evaluation import PROTOCOLS, evaluated_split, print_report
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -26,7 +26,7 @@ def main(args: Sequence[str] | None = None) -> None:
         cli = RunCLI(sys.argv[1:] if args is None else args)
         run = cli.run
         assert run is not None
-        report = run.read_metrics()
+        report = run.read_report(run.metrics) if run.metrics.exists() else None
         if report is None:
             cli.datamodule.setup("fit")
             if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
@@ -61,11 +61,11 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
         sys.exit(f"interrupted; go on with: python -m lac.train --run {run.path}")
     if not first:
         sys.exit()
-    split = "val" if len(cli.datamodule.collection.select("val")) >= 2 else "train"
-    if len(cli.datamodule.collection.select(split)) < 2:
+    split = evaluated_split(cli.datamodule.collection)
+    if split is None:
         report: dict[str, Any] = {"metrics": {}, "note": "nothing to compare: one clip alone"}
     else:
-        checkpoint = "last" if cli.config.patience is None else "best"
+        checkpoint: Literal["last", "best"] = "last" if cli.config.patience is None else "best"
         console.print(f"Evaluating the {checkpoint} checkpoint beside its baselines")
         report = evaluate(
             run,

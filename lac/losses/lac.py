@@ -127,6 +127,21 @@ class LacLoss(Loss):
         """Penalty of every further frame of a gap, scalar, > 0; the mean of a table."""
         return F.softplus(self.raw_gap_extend).mean()
 
+    def check(self, *, frames: int, dimension: int) -> None:
+        """Refuse longer views than the table of penalties, and embeddings that predict none."""
+        if self.alignment == "none":
+            return
+        if self.predict is not None and dimension != self.predict.in_features:
+            raise ValueError(
+                f"`dimension` must be that of embeddings, {dimension},"
+                f" got {self.predict.in_features}"
+            )
+        if self.penalties == "table" and frames > len(self.raw_gap_open):
+            raise ValueError(
+                f"`frames` of the table must be at least those of a view, {frames},"
+                f" got {len(self.raw_gap_open)}"
+            )
+
     def forward(
         self, embeddings: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
     ) -> dict[str, torch.Tensor]:
@@ -162,13 +177,10 @@ class LacLoss(Loss):
 
     def _gaps(self, embeddings: torch.Tensor) -> tuple[Penalty, Penalty]:
         """Return the penalties of opening and extending a gap between two views."""
+        frames, dimension = embeddings.shape[2:]
+        self.check(frames=frames, dimension=dimension)
         raw: tuple[torch.Tensor, torch.Tensor] = (self.raw_gap_open, self.raw_gap_extend)
         if self.predict is not None:
-            if embeddings.shape[-1] != self.predict.in_features:
-                raise ValueError(
-                    f"`dimension` must be that of embeddings, {embeddings.shape[-1]},"
-                    f" got {self.predict.in_features}"
-                )
             rows, columns = self.predict(embeddings).unbind(1)  # (B, T, 2) each
             opening, extending = (
                 (F.softplus(value + columns[..., k]), F.softplus(value + rows[..., k]))
@@ -176,12 +188,6 @@ class LacLoss(Loss):
             )
             return opening, extending
         if self.penalties == "table":
-            frames = embeddings.shape[2]
-            if frames > len(self.raw_gap_open):
-                raise ValueError(
-                    f"`frames` of the table must be at least those of a view, {frames},"
-                    f" got {len(self.raw_gap_open)}"
-                )
             raw = raw[0][:frames, :frames], raw[1][:frames, :frames]
         return F.softplus(raw[0]), F.softplus(raw[1])
 
