@@ -29,6 +29,10 @@ from lac.data.sources import recognise
 
 _PRESETS = files("lac") / "configs"
 _COMMAND = "python -m lac.train"
+_ANYWHERE = (
+    *("--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.strategy=auto"),
+    *("--trainer.num_nodes=1", "--trainer.precision=32-true", "--trainer.plugins=null"),
+)
 
 
 def quiet_lightning() -> None:
@@ -69,11 +73,11 @@ class RunCLI(LightningCLI):
         first.add_argument("--config", "-c", action="append", default=[])
         known, rest = first.parse_known_args(list(args))
         presets = [_find_preset(name) for name in known.config]
-        stored = RunDirectory(known.run).config if known.run else None
-        self._started = stored is not None and stored.exists()
-        if self._started:
-            presets.insert(0, str(stored))
         self.run = RunDirectory(known.run) if known.run else None
+        self._started = self.run is not None and self.run.config.exists()
+        if self.run is not None and self._started:
+            self.run.read_settings()  # that they are whole
+            presets.insert(0, str(self.run.config))
         super().__init__(
             EmbeddingModule,
             ClipDataModule,
@@ -102,12 +106,15 @@ class RunCLI(LightningCLI):
 
     @classmethod
     def of_run(cls, run: RunDirectory, *, root: Path | None = None) -> Self:
-        """Build what a run was started with, on other clips if `root` is given."""
-        run.read_settings()  # that they are there, and whole
+        """Build what a run was started with, on other clips if `root` is given.
+
+        Its trainer is one for this machine, which need not have what the run was trained on.
+        """
+        run.read_settings()  # that they are there and whole
         other = []
         if root is not None:
             other = ["--data.source", recognise(root) or "folder", "--data.root", str(root)]
-        return cls(["--config", str(run.config), *other])
+        return cls(["--config", str(run.config), *_ANYWHERE, *other])
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Show the run directory in the help, and let one seed decide everything."""

@@ -25,6 +25,7 @@ def train(cli: RunCLI, run: RunDirectory) -> dict[str, Any]:
     if run.last.exists():
         state = run.read_checkpoint()
         step, stopped = state["global_step"], _stopped_early(state)
+        cli.datamodule.first_epoch = state["epoch"] + 1
     if not stopped:  # else all that is left is to evaluate
         for logger in trainer.loggers:
             if isinstance(logger, RunCSVLogger):

@@ -104,7 +104,8 @@ class RunDirectory:
         except OSError:
             raise
         except Exception as error:  # a broken file may raise anything
-            raise ValueError(f"{file} is not a checkpoint that can be read: {error}") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{file} is not a checkpoint that can be read, {reason}") from error
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

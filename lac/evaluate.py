@@ -110,9 +110,9 @@ def main(args: Sequence[str] | None = None) -> None:
             cli.datamodule,
             split=options.split,
             checkpoint=options.checkpoint,
-            protocol=parser.instantiate_classes(options).protocol,
+            protocol=Protocol(**options.protocol),
         )
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         sys.exit(f"error: {error}")
     run.write_report(run.evaluation, report)
     print_report(report, console)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from lac._configuration import RunCLI, quiet_lightning
@@ -33,7 +34,7 @@ def main(args: Sequence[str] | None = None) -> None:
                 raise ValueError(
                     f"`patience` must be null without validation clips, got {cli.config.patience}"
                 )
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError, MisconfigurationException) as error:
         sys.exit(f"error: {error}")
     if report is not None:
         console.print(f"{run.path} is finished; these are its metrics.")

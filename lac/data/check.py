@@ -176,10 +176,10 @@ def _describe(collection: Collection, lengths: dict[str, int], report: Inspectio
             Finding("No clip that can be used is in train.", "Name some in `split.train`.")
         )
     if not collection.comparable("val"):
+        apart = " of different actions" if splits["val"] >= 2 else ""
         report.findings.append(
             Finding(
-                "Evaluation compares at least two clips of val (of one action), got"
-                f" {splits['val']}.",
+                f"Evaluation compares at least two clips of val, got {splits['val']}{apart}.",
                 "Name some in `split.val`, or give ten clips or more and no split.",
                 fatal=False,
             )

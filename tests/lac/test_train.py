@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import TINY, finish, load, logged, start
 
@@ -67,10 +68,9 @@ def test_training_lowers_the_loss_and_learns_the_penalties_without_decay(finishe
     assert len(groups[2]["params"]) == len(penalties)
 
 
-def test_a_killed_run_goes_on_to_bit_identical_weights(finished, cache, tmp_path):
-    whole = load(finished[0])
-    run = tmp_path / "killed"
-    process = start(run, cache)
+def kill_and_go_on(run, cache, *options):
+    """Kill a run when its first checkpoint is there, start it again, and return both states."""
+    process = start(run, cache, *options)
     deadline = time.monotonic() + 120
     while not (run / "checkpoints" / "last.ckpt").exists():
         assert process.poll() is None, process.communicate()[0]
@@ -78,20 +78,39 @@ def test_a_killed_run_goes_on_to_bit_identical_weights(finished, cache, tmp_path
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    stopped_at = load(run)["epoch"]
-    assert stopped_at < whole["epoch"], "the run was over before it could be killed"
+    stopped = load(run)
     (run / "checkpoints" / "last.ckpt.part").write_bytes(b"half a checkpoint")
-
-    assert "Resuming" in finish(start(run, cache))
+    assert "Resuming" in finish(start(run, cache, *options))
     resumed = load(run)
+    assert stopped["epoch"] < resumed["epoch"], "the run was over before it could be killed"
+    return resumed
+
+
+def assert_same_run(run, resumed, whole_run):
+    whole = load(whole_run)
     assert resumed["global_step"] == whole["global_step"]
-    assert resumed["state_dict"].keys() == whole["state_dict"].keys()
-    for name, weight in whole["state_dict"].items():
-        assert torch.equal(resumed["state_dict"][name], weight), name
-    metrics = [json.loads((r / "metrics.json").read_text())["metrics"] for r in (run, finished[0])]
+    for part in {"state_dict", "current_model_state"} & whole.keys():
+        assert resumed[part].keys() == whole[part].keys()
+        for name, weight in whole[part].items():
+            assert torch.equal(resumed[part][name], weight), name
+    metrics = [json.loads((r / "metrics.json").read_text())["metrics"] for r in (run, whole_run)]
     assert metrics[0] == metrics[1]
     for name in ("step", "train/loss", "val/loss"):
-        assert logged(run, name) == logged(finished[0], name)  # one file, no step twice
+        assert logged(run, name) == logged(whole_run, name)  # one file, no step twice
+
+
+def test_a_killed_run_goes_on_to_bit_identical_weights(finished, cache, tmp_path):
+    # Workers begin on the batches of an epoch before Lightning tells which; the whole run has none.
+    resumed = kill_and_go_on(tmp_path, cache, "--data.workers=1")
+    assert_same_run(tmp_path, resumed, finished[0])
+
+
+def test_averages_and_accumulated_gradients_survive_a_kill(cache, tmp_path):
+    options = ["--ema=0.5", "--trainer.accumulate_grad_batches=2", "--patience=20"]
+    finish(start(tmp_path / "whole", cache, *options))
+    resumed = kill_and_go_on(tmp_path / "killed", cache, *options)
+    assert resumed["global_step"] == 6 * 2  # 3 batches an epoch, 2 steps
+    assert_same_run(tmp_path / "killed", resumed, tmp_path / "whole")
 
 
 def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
@@ -130,6 +149,18 @@ def test_a_run_is_evaluated_again_and_on_other_clips(finished, cache, capsys, tm
         (["--model.learning_rate=-1"], "`learning_rate` must be > 0"),
         (["--model.encoder.width=10"], "`width` must be a multiple"),
         (["--data.frames=1"], "`frames` must be >= 2"),
+        (["--model.encoder.dropout=1"], r"`dropout` must be in [0, 1)"),
+        (["--optimizer=AdamW"], "`optimizer` must be null"),
+        (["--trainer.accumulate_grad_batches=0"], "`trainer.accumulate_grad_batches` must be >= 1"),
+        (["--trainer.max_epochs=-1"], "`trainer.max_epochs` must be >= 1"),
+        (
+            ["--model.loss.penalties=table", "--model.loss.frames=8"],
+            "`frames` of the table must be at least those of a view, 32, got 8",
+        ),
+        (
+            ["--model.loss.penalties=embedding", "--model.loss.dimension=8"],
+            "`dimension` must be that of embeddings, 64, got 8",
+        ),
     ],
 )
 def test_bad_input_is_one_error_before_training(options, message, tmp_path):
@@ -232,6 +263,36 @@ def test_the_pouring_preset_runs_on_its_layout(cache, tmp_path):
     small = ["--model.encoder.backbone=small", "--model.encoder.stage=-1", "--data.frames=12"]
     options = ["--config=pouring", f"--data.root={tmp_path}", *small, "--trainer.max_epochs=1"]
     assert "by protocol carl" in finish(start(tmp_path / "run", cache, *options))
+
+
+def test_a_run_of_a_larger_machine_is_evaluated_on_this(finished, tmp_path, capsys):
+    shutil.copytree(finished[0], tmp_path / "run")
+    settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    settings["trainer"] |= {
+        "accelerator": "cuda",
+        "devices": 2,
+        "strategy": "ddp",
+        "precision": "16-mixed",
+    }
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(settings))
+    evaluate.main([str(tmp_path / "run")])
+    assert "val clips by protocol ours" in capsys.readouterr().out
+    measured = [
+        json.loads((tmp_path / "run" / f"{name}.json").read_text())["metrics"]
+        for name in ("metrics", "evaluation")
+    ]
+    assert measured[0] == measured[1]
+
+
+def test_a_damaged_run_is_named(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"damaged")
+    with pytest.raises(SystemExit, match=r"last\.ckpt is not a checkpoint that can be read"):
+        evaluate.main([str(tmp_path / "run")])
+    (tmp_path / "run" / "config.yaml").write_text("]: [")
+    for command, given in ((evaluate.main, []), (train.main, ["--run"])):
+        with pytest.raises(SystemExit, match=r"config\.yaml is not valid YAML"):
+            command([*given, str(tmp_path / "run")])
 
 
 def test_evaluate_refuses_what_is_no_run(tmp_path):
