@@ -12,11 +12,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
+from layouts import penn_action
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import TINY, finish, load, logged, start
 
 import lac.losses
-from lac import evaluate, train
+from lac import compare, evaluate, train
 from lac._configuration import RunCLI
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule, Rendered, read_video
@@ -263,6 +264,33 @@ def test_the_pouring_preset_runs_on_its_layout(cache, tmp_path):
     small = ["--model.encoder.backbone=small", "--model.encoder.stage=-1", "--data.frames=12"]
     options = ["--config=pouring", f"--data.root={tmp_path}", *small, "--trainer.max_epochs=1"]
     assert "by protocol carl" in finish(start(tmp_path / "run", cache, *options))
+
+
+def test_the_penn_action_preset_evaluates_each_action(tmp_path, capsys):
+    root = penn_action(
+        tmp_path / "data",
+        train=("squat", "bowl") * 2,
+        val=("squat", "bowl") * 2,
+        labels=lambda number: [0] * (9 + number) + [1] * 9,
+    )
+    small = [
+        "--model.encoder.backbone=small",
+        "--model.encoder.stage=-1",
+        "--model.encoder.width=16",
+    ]
+    short = ["--trainer.max_epochs=1", "--data.frames=12", "--data.image_size=32"]
+    where = [
+        f"--data.root={root}",
+        f"--run={tmp_path / 'run'}",
+        f"--data.cache={tmp_path / 'cache'}",
+    ]
+    train.main(["--config=penn_action", *where, *small, *short])
+    output = " ".join(capsys.readouterr().out.split())
+    assert "protocol carl: whole; mean of 2 actions" in output and "embedding by action" in output
+    report = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert report["actions"].keys() == {"bowl", "squat"}
+    compare.main([str(tmp_path / "run"), "-o", str(tmp_path / "out")])
+    assert "mean of 2 actions" in (tmp_path / "out" / "comparison.md").read_text()
 
 
 def test_a_run_of_a_larger_machine_is_evaluated_on_this(finished, tmp_path, capsys):
