@@ -59,6 +59,20 @@ class LacLoss(Loss):
     ValueError
         If a parameter is out of range.
 
+    Notes
+    -----
+    With C the contrastive term of CARL (`SclLoss`) and S_ij = <z1_i, z2_j> / temperature::
+
+        C + weight * A
+        A = -T log p(A*)                "fenchel_young": p of the alignment that frame times tell
+        A = -score(S) / frames          "score"
+        A = mean_i KL(g_i || P_i)       "posterior_kl": Gaussian g and posterior P, both directions
+
+    Departures from [1]_ and its code, whose values `official_lac_loss` reproduces: the score of a
+    similarity is maximised, not minimised; S is bounded, not 1 / distance^2; padded frames have no
+    part; penalties are positive, by a softplus; gradients are exact; C is a divergence in both
+    directions. The other alignment terms are not in [1]_.
+
     References
     ----------
     .. [1] Oei, Gomaa, Feit, Belo, "Self-Supervised Contrastive Learning for Videos using
