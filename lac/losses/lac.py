@@ -64,9 +64,9 @@ class LacLoss(Loss):
     With C the contrastive term of CARL (`SclLoss`) and S_ij = <z1_i, z2_j> / temperature::
 
         C + weight * A
-        A = -T log p(A*)                "fenchel_young": p of the alignment that frame times tell
-        A = -score(S) / frames          "score"
-        A = mean_i KL(g_i || P_i)       "posterior_kl": Gaussian g and posterior P, both directions
+        A = -T log p(A*) / pairs      "fenchel_young": A* is the alignment that frame times tell
+        A = -score(S) / frames        "score"
+        A = mean_i KL(g_i || P_i)     "posterior_kl": Gaussian g, posterior P, both directions
 
     Departures from [1]_ and its code, whose values `official_lac_loss` reproduces: the score of a
     similarity is maximised, not minimised; S is bounded, not 1 / distance^2; padded frames have no
