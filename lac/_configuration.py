@@ -178,6 +178,12 @@ class RunCLI(LightningCLI):
                     f" `model.weight_decay`, `model.warmup`), got {self.config[name].class_path}"
                 )
         trainer = self.config.trainer
+        for name in ("fast_dev_run", "barebones"):
+            if trainer[name]:
+                raise ValueError(
+                    f"`trainer.{name}` must be false, as it keeps no checkpoint to evaluate,"
+                    f" got {trainer[name]}"
+                )
         if trainer.accumulate_grad_batches < 1:
             raise ValueError(
                 "`trainer.accumulate_grad_batches` must be >= 1,"

@@ -106,7 +106,8 @@ def _measure_action(
     events = _shared_events([*trained, *tested]) if not skipped else []
     if not skipped and not events:
         skipped["progression_r2"] = "no phase after the first begins in every labelled clip"
-    skipped |= _too_many_neighbours(tested, protocol)
+    if "precision" not in skipped:
+        skipped |= _too_many_neighbours(tested, protocol)
     metrics = {
         name: _measure_one(representation, trained, tested, events, skipped, protocol)
         for name, representation in named.items()

@@ -157,6 +157,7 @@ def test_without_labels_the_labelled_metrics_are_skipped_with_a_reason(rendered,
     report = measure(data, Encoder(), split="train")
     assert set(report["metrics"]["learned"]) == {"kendall_tau"}
     assert "labels" in report["skipped"]["phase_accuracy"]
+    assert report["skipped"].keys() == {"phase_accuracy", "progression_r2", "precision"}
 
 
 @pytest.fixture

@@ -153,6 +153,7 @@ def test_a_run_is_evaluated_again_and_on_other_clips(finished, cache, capsys, tm
         (["--model.encoder.dropout=1"], r"`dropout` must be in [0, 1)"),
         (["--optimizer=AdamW"], "`optimizer` must be null"),
         (["--trainer.accumulate_grad_batches=0"], "`trainer.accumulate_grad_batches` must be >= 1"),
+        (["--trainer.fast_dev_run=true"], "`trainer.fast_dev_run` must be false"),
         (["--trainer.max_epochs=-1"], "`trainer.max_epochs` must be >= 1"),
         (
             ["--model.loss.penalties=table", "--model.loss.frames=8"],
