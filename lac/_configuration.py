@@ -28,6 +28,11 @@ from lac.data import ClipDataModule, read_features, read_source
 from lac.data.sources import recognise
 
 _PRESETS = files("lac") / "configs"
+_COMMAND = "python -m lac.train"
+_ANYWHERE = (
+    *("--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.strategy=auto"),
+    *("--trainer.num_nodes=1", "--trainer.precision=32-true", "--trainer.plugins=null"),
+)
 
 
 def quiet_lightning() -> None:
@@ -63,16 +68,16 @@ class RunCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]):
         """Parse, check, and build everything; write nothing."""
-        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first = argparse.ArgumentParser(prog=_COMMAND, add_help=False, allow_abbrev=False)
         first.add_argument("--run", type=Path)
         first.add_argument("--config", "-c", action="append", default=[])
         known, rest = first.parse_known_args(list(args))
         presets = [_find_preset(name) for name in known.config]
-        stored = RunDirectory(known.run).config if known.run else None
-        self._started = stored is not None and stored.exists()
-        if self._started:
-            presets.insert(0, str(stored))
         self.run = RunDirectory(known.run) if known.run else None
+        self._started = self.run is not None and self.run.config.exists()
+        if self.run is not None and self._started:
+            self.run.read_settings()  # that they are whole
+            presets.insert(0, str(self.run.config))
         super().__init__(
             EmbeddingModule,
             ClipDataModule,
@@ -94,20 +99,22 @@ class RunCLI(LightningCLI):
                 "enable_checkpointing": False,
             },
             parser_kwargs={
-                "prog": "python -m lac.train",
+                "prog": _COMMAND,
                 "description": "Train an embedding of the frames of videos, and evaluate it.",
             },
         )
 
     @classmethod
     def of_run(cls, run: RunDirectory, *, root: Path | None = None) -> Self:
-        """Build what a run was started with, on other clips if `root` is given."""
-        if not run.config.exists():
-            raise FileNotFoundError(f"`run` must be a run directory of lac.train, got {run.path}")
+        """Build what a run was started with, on other clips if `root` is given.
+
+        Its trainer is one for this machine, which need not have what the run was trained on.
+        """
+        run.read_settings()  # that they are there and whole
         other = []
         if root is not None:
             other = ["--data.source", recognise(root) or "folder", "--data.root", str(root)]
-        return cls(["--config", str(run.config), *other])
+        return cls(["--config", str(run.config), *_ANYWHERE, *other])
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Show the run directory in the help, and let one seed decide everything."""
@@ -149,6 +156,7 @@ class RunCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Settle the run directory, and compare with the settings it was started with."""
+        self._refuse_what_cannot_train()
         self._fit_encoder_to_features()
         config = self.config.clone()
         if config.data.root is not None:
@@ -160,6 +168,32 @@ class RunCLI(LightningCLI):
             self.run = RunDirectory(next_run(Path("runs"), self.config.data.source))
         elif self._started:
             _refuse_changes(self.run, yaml.safe_load(self.settings))
+
+    def _refuse_what_cannot_train(self) -> None:
+        """Refuse settings of Lightning that training has no place for, or would fail at late."""
+        for name in ("optimizer", "lr_scheduler"):
+            if self.config[name] is not None:
+                raise ValueError(
+                    f"`{name}` must be null, as training has its own (see `model.learning_rate`,"
+                    f" `model.weight_decay`, `model.warmup`), got {self.config[name].class_path}"
+                )
+        trainer = self.config.trainer
+        for name in ("fast_dev_run", "barebones"):
+            if trainer[name]:
+                raise ValueError(
+                    f"`trainer.{name}` must be false, as it keeps no checkpoint to evaluate,"
+                    f" got {trainer[name]}"
+                )
+        if trainer.accumulate_grad_batches < 1:
+            raise ValueError(
+                "`trainer.accumulate_grad_batches` must be >= 1,"
+                f" got {trainer.accumulate_grad_batches}"
+            )
+        if trainer.max_steps < 1 and (trainer.max_epochs or 1) < 1:
+            raise ValueError(
+                "`trainer.max_epochs` must be >= 1 unless `trainer.max_steps` is, as the learning"
+                f" rate falls to the end, got {trainer.max_epochs}"
+            )
 
     def _fit_encoder_to_features(self) -> None:
         """For clips that are features: take the width of the encoder's input from them."""
@@ -175,8 +209,11 @@ class RunCLI(LightningCLI):
             encoder.channels = read_features(first.path).shape[1]
 
     def instantiate_classes(self) -> None:
-        """Build everything, and hand a frozen backbone to the data."""
+        """Build everything; hold loss against data, and hand a frozen backbone to the data."""
         super().instantiate_classes()
+        self.model.loss.check(
+            frames=self.datamodule.views.frames, dimension=self.model.encoder.dimension
+        )
         self.datamodule.extractor = self.model.encoder.extractor
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -246,7 +283,7 @@ def _find_preset(name: str) -> str:
 
 def _refuse_changes(run: RunDirectory, settings: Mapping[str, Any]) -> None:
     """Raise if a run would go on with other settings than it was started with."""
-    before = dict(flat_settings(yaml.safe_load(run.config.read_text())))
+    before = dict(flat_settings(run.read_settings()))
     now = dict(flat_settings(settings))
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
@@ -133,6 +132,8 @@ def load(
     ------
     FileNotFoundError
         If `run` is no run directory or has no such checkpoint.
+    ValueError
+        If its configuration or checkpoint is damaged.
 
     Examples
     --------
@@ -143,16 +144,9 @@ def load(
         z = embed(lac.data.read_video("a.mp4").frames)  # (T, D)
     """
     directory = RunDirectory(run)
-    if not directory.config.exists():
-        raise FileNotFoundError(f"`run` must be a run directory of lac.train, got {directory.path}")
-    file = directory.last if checkpoint == "last" else directory.best
-    if not file.exists():
-        raise FileNotFoundError(
-            f"`checkpoint` must be one that {directory.path} has, got {checkpoint!r}"
-        )
-    settings = yaml.safe_load(directory.config.read_text())
+    settings = directory.read_settings()
     module = _configured(settings["model"])
-    module.load_state_dict(torch.load(file, map_location="cpu", weights_only=True)["state_dict"])
+    module.load_state_dict(directory.read_checkpoint(checkpoint)["state_dict"])
     if settings["data"]["source"] == "features":
         channels = settings["model"]["encoder"]["init_args"]["channels"]
         return Embedder(module, image_size=None, channels=channels).to(device)

@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from lac._configuration import RunCLI
@@ -24,8 +23,9 @@ def train(cli: RunCLI, run: RunDirectory) -> dict[str, Any]:
     started = time.monotonic()
     trainer, step, stopped = cli.trainer, 0, False
     if run.last.exists():
-        state = torch.load(run.last, map_location="cpu", weights_only=True)
+        state = run.read_checkpoint()
         step, stopped = state["global_step"], _stopped_early(state)
+        cli.datamodule.first_epoch = state["epoch"] + 1
     if not stopped:  # else all that is left is to evaluate
         for logger in trainer.loggers:
             if isinstance(logger, RunCSVLogger):
@@ -53,7 +53,7 @@ def _summarise(cli: RunCLI, run: RunDirectory, seconds: float) -> dict[str, Any]
     }
     if not run.last.exists():
         return summary
-    state = torch.load(run.last, map_location="cpu", weights_only=True)
+    state = run.read_checkpoint()
     summary["epochs"] = state["epoch"] + 1
     summary["steps"] = state["global_step"]
     summary["stopped_early"] = _stopped_early(state)
@@ -61,7 +61,7 @@ def _summarise(cli: RunCLI, run: RunDirectory, seconds: float) -> dict[str, Any]
         if name in trainer.callback_metrics:
             summary[name] = round(float(trainer.callback_metrics[name]), 4)
     if run.best.exists():
-        best = torch.load(run.best, map_location="cpu", weights_only=True)
+        best = run.read_checkpoint("best")
         score = next(
             callback["best_model_score"]
             for callback in best["callbacks"].values()

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
-from lac.evaluation import make_figures
+from lac.evaluation import evaluated_split, make_figures
 
 
 class RunCSVLogger(CSVLogger):
@@ -68,8 +68,8 @@ class FigureLogger(lightning.Callback):
         if not trainer.is_global_zero or (epoch % self.every and epoch != trainer.max_epochs):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        split = "val" if len(data.collection.select("val")) >= 2 else "train"
-        if len(data.collection.select(split)) < 2:
+        split = evaluated_split(data.collection)
+        if split is None:
             return
         training = pl_module.training
         figures = make_figures(data, pl_module.encoder, pl_module.loss, split=split)  # type: ignore[arg-type]

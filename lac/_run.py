@@ -12,9 +12,10 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+import yaml
 from lightning.fabric.plugins import TorchCheckpointIO
 
 
@@ -52,9 +53,59 @@ class RunDirectory:
         """Write `metrics.json` or `evaluation.json`."""
         self.write_text(file, json.dumps(report, indent=1) + "\n")
 
-    def read_metrics(self) -> dict[str, Any] | None:
-        """Return the content of `metrics.json`, None before it is there."""
-        return json.loads(self.metrics.read_text()) if self.metrics.exists() else None
+    def read_report(self, file: Path) -> dict[str, Any]:
+        """Return the content of `metrics.json` or `evaluation.json`.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged.
+        """
+        try:
+            return json.loads(file.read_text())
+        except ValueError as error:
+            raise ValueError(f"{file} is not valid JSON: {error}") from error
+
+    def read_settings(self) -> dict[str, Any]:
+        """Return the resolved configuration, nested.
+
+        Raises
+        ------
+        FileNotFoundError
+            If this is no run directory.
+        ValueError
+            If the configuration is damaged.
+        """
+        if not self.config.exists():
+            raise FileNotFoundError(f"`run` must be a run directory of lac.train, got {self.path}")
+        try:
+            settings = yaml.safe_load(self.config.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{self.config} is not valid YAML: {error}") from error
+        if not isinstance(settings, dict):
+            raise ValueError(f"{self.config} must hold settings by name, got {settings!r}")
+        return settings
+
+    def read_checkpoint(self, which: Literal["last", "best"] = "last") -> dict[str, Any]:
+        """Return a checkpoint on the CPU, read as plain tensors: no code in it is run.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the run has no such checkpoint.
+        ValueError
+            If the file is no checkpoint, or names more than plain data.
+        """
+        file = self.last if which == "last" else self.best
+        if not file.exists():
+            raise FileNotFoundError(f"`checkpoint` must be one that {self.path} has, got {which!r}")
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except OSError:
+            raise
+        except Exception as error:  # a broken file may raise anything
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{file} is not a checkpoint that can be read, {reason}") from error
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

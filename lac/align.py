@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -22,8 +23,10 @@ from rich.table import Table
 import fastsw
 from lac._embedder import load
 from lac._matching import Matching, match
-from lac.data import read_video, write_video
+from lac.data import read_video
+from lac.data._video import SUFFIXES
 from lac.embed import Embedded, embed_file
+from lac.evaluation import write_aligned_video
 
 _SIDE = 256  # pixels of each video in the one side by side
 
@@ -38,9 +41,12 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--plot", type=Path | None, help="picture of similarity and alignment")
     parser.add_argument("--pairs", type=Path | None, help="CSV file of all matched frames")
     parser.add_argument("--every", type=PositiveInt, default=1, help="take every so many frames")
-    parser.add_argument("--checkpoint", type=Literal["last", "best"], default="last")
+    parser.add_argument(
+        "--checkpoint", type=Literal["last", "best"], default="last", help="which weights"
+    )
     options = parser.parse_args(args)
     try:
+        _refuse_other_suffixes(options)
         embedder = load(options.run, checkpoint=options.checkpoint)
         if options.output and embedder.image_size is None:
             raise ValueError(f"`output` must be absent for a run on features, got {options.output}")
@@ -56,6 +62,15 @@ def main(args: Sequence[str] | None = None) -> None:
             _write_video(options.output, matching, files, a.times, options.every)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         sys.exit(f"error: {error}")
+
+
+def _refuse_other_suffixes(options: Namespace) -> None:
+    """Refuse names of files that could not be written, before the work is done."""
+    pictures = tuple(f".{kind}" for kind in FigureCanvasBase.get_supported_filetypes())
+    for name, suffixes in (("output", SUFFIXES), ("plot", pictures)):
+        file = options[name]
+        if file is not None and file.suffix.lower() not in suffixes:
+            raise ValueError(f"`{name}` must end in one of {', '.join(suffixes)}, got {file}")
 
 
 def _report(
@@ -127,16 +142,12 @@ def _write_video(
     file: Path, matching: Matching, files: Sequence[Path], times: np.ndarray, every: int
 ) -> None:
     """Write the aligned part of the first video beside the second's, warped onto its time."""
-    best = matching.alignment
-    if not len(best):
+    if not len(matching.alignment):
         raise ValueError(f"`output` needs a part that matches, got none for {file}")
-    rows = np.arange(best.rows.start, best.rows.stop)
-    columns = np.rint(best.warp(rows)).astype(np.int64)
-    left, right = (read_video(path, size=_SIDE).frames[::every] for path in files)
+    videos = [read_video(path, size=_SIDE).frames[::every] for path in files]
     rate = 1 / np.median(np.diff(times)) if len(times) > 1 else 1
     file.parent.mkdir(parents=True, exist_ok=True)
-    both = np.concatenate([left[rows], right[columns]], axis=3)
-    write_video(file, both, fps=max(1, round(rate)))
+    write_aligned_video(file, videos, matching.alignment, fps=max(1, round(rate)))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,11 @@ Runs on the same clips share a table; runs that differ by seed alone share a row
 and the sample standard deviation. Baselines stand below.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from jsonargparse import ArgumentParser
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -44,14 +42,13 @@ def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics"
     FileNotFoundError
         If the run is not finished, or has not been evaluated.
     ValueError
-        If there was nothing to measure.
+        If there was nothing to measure, or a file is damaged.
     """
     run = RunDirectory(path)
     file = run.metrics if report == "metrics" else run.evaluation
     if not (run.config.exists() and file.exists()):
         raise FileNotFoundError(f"`runs` must be finished runs with {file.name}, got {path}")
-    settings = yaml.safe_load(run.config.read_text())
-    measured = json.loads(file.read_text())
+    settings, measured = run.read_settings(), run.read_report(file)
     if not measured["metrics"]:
         raise ValueError(f"`runs` must have been measured, got {path}: {measured['note']}")
     return Run(path, dict(flat_settings(settings)), measured)
@@ -61,17 +58,28 @@ def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, print the tables, write them and their figures."""
     parser = ArgumentParser(prog="python -m lac.compare", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="run directories of lac.train")
-    parser.add_argument("-o", "--output", type=Path, default=Path("comparison"), help="folder")
-    parser.add_argument("--report", type=Literal["metrics", "evaluation"], default="metrics")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("comparison"),
+        help="folder for comparison.md and comparison-1.png, ...",
+    )
+    parser.add_argument(
+        "--report",
+        type=Literal["metrics", "evaluation"],
+        default="metrics",
+        help="what training ended with, or what lac.evaluate measured last",
+    )
     options = parser.parse_args(args)
     console = Console()
     try:
         comparisons = compare_runs([read_run(path, report=options.report) for path in options.runs])
-    except (ValueError, FileNotFoundError) as error:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     for comparison in comparisons:
         _print(comparison, console)
-    options.output.mkdir(parents=True, exist_ok=True)
     text = "\n".join(as_markdown(comparison) for comparison in comparisons)
     (options.output / "comparison.md").write_text(text)
     for number, comparison in enumerate(comparisons, 1):
@@ -82,16 +90,17 @@ def main(args: Sequence[str] | None = None) -> None:
 def _print(comparison: Comparison, console: Console) -> None:
     """Print one comparison."""
     table = Table(title=comparison.title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("")
+    table.add_column("", overflow="fold")
     table.add_column("runs", justify="right")
     for metric in comparison.metrics:
         table.add_column(short_name(metric), justify="right")
     for name, row in [*comparison.rows.items(), *comparison.baselines.items()]:
-        learned = name in comparison.rows
-        count = str(len(row[comparison.metrics[0]])) if learned else ""
+        count = str(comparison.counts.get(name, ""))
         cells = [mean_and_spread(row[metric]) for metric in comparison.metrics]
         table.add_row(name, count, *cells, end_section=name == list(comparison.rows)[-1])
     console.print(table)
+    if comparison.remark:
+        console.print(comparison.remark, markup=False)
 
 
 if __name__ == "__main__":

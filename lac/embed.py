@@ -71,7 +71,9 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("videos", type=Path, nargs="+", help="video files")
     parser.add_argument("--output", "-o", type=Path, required=True, help="folder to write to")
     parser.add_argument("--every", type=PositiveInt, default=1, help="take every so many frames")
-    parser.add_argument("--checkpoint", type=Literal["last", "best"], default="last")
+    parser.add_argument(
+        "--checkpoint", type=Literal["last", "best"], default="last", help="which weights"
+    )
     parser.add_argument(
         "--on_error",
         type=Literal["refuse", "skip"],

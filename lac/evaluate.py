@@ -1,6 +1,7 @@
 """Evaluate a run: ``python -m lac.evaluate RUN [--protocol carl] [--data.root DIR] [--split val]``.
 
-A protocol is `ours`, `carl` or `tcc`; settings of it, as --protocol.crops 1, change it.
+A protocol is `ours` (the default), `carl` or `tcc`; settings of it, as --protocol.crops 1, change
+it. Writes RUN/evaluation.json and figures.
 """
 
 import argparse
@@ -11,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
@@ -35,7 +35,7 @@ def evaluate(
     data: ClipDataModule,
     *,
     split: str = "val",
-    checkpoint: str = "last",
+    checkpoint: Literal["last", "best"] = "last",
     protocol: Protocol = DEFAULT_PROTOCOL,
 ) -> dict[str, Any]:
     """Measure a checkpoint of a run beside its baselines, and draw its figures.
@@ -65,13 +65,10 @@ def evaluate(
     FileNotFoundError
         If the run has no such checkpoint.
     ValueError
-        If the split has fewer than two clips.
+        If the checkpoint is damaged, or the split has fewer than two clips of every action.
     """
     started = time.monotonic()
-    file = run.last if checkpoint == "last" else run.best
-    if not file.exists():
-        raise FileNotFoundError(f"`checkpoint` must be one that {run.path} has, got {checkpoint!r}")
-    state = torch.load(file, map_location="cpu", weights_only=True)
+    state = run.read_checkpoint(checkpoint)
     module.load_state_dict(state["state_dict"])
     module.eval()
     report = measure(data, module.encoder, split=split, protocol=protocol)
@@ -84,15 +81,20 @@ def evaluate(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, evaluate, print the table."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    prog = "python -m lac.evaluate"
+    first = argparse.ArgumentParser(prog=prog, add_help=False, allow_abbrev=False)
     first.add_argument("--protocol", choices=PROTOCOLS, default="ours")
     known, rest = first.parse_known_args(sys.argv[1:] if args is None else list(args))
-    parser = ArgumentParser(prog="python -m lac.evaluate", description=__doc__)
+    parser = ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("run", type=Path, help="run directory of lac.train")
     parser.add_argument("--data.root", type=Path | None, help="other clips than the run's")
-    parser.add_argument("--split", type=Literal["val", "test", "train"], default="val")
-    parser.add_argument("--checkpoint", type=Literal["last", "best"], default="last")
-    parser.add_class_arguments(Protocol, "protocol")
+    parser.add_argument(
+        "--split", type=Literal["val", "test", "train"], default="val", help="clips to score"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Literal["last", "best"], default="last", help="which weights"
+    )
+    parser.add_class_arguments(Protocol, "protocol", as_group=False)
     chosen = asdict(PROTOCOLS[known.protocol])
     parser.set_defaults({f"protocol.{name}": value for name, value in chosen.items()})
     options = parser.parse_args(rest)
@@ -108,9 +110,9 @@ def main(args: Sequence[str] | None = None) -> None:
             cli.datamodule,
             split=options.split,
             checkpoint=options.checkpoint,
-            protocol=parser.instantiate_classes(options).protocol,
+            protocol=Protocol(**options.protocol),
         )
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         sys.exit(f"error: {error}")
     run.write_report(run.evaluation, report)
     print_report(report, console)

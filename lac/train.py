@@ -6,16 +6,17 @@ prints the metrics. Started again with the same ``--run`` it goes on where it wa
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from lac._configuration import RunCLI, quiet_lightning
 from lac._fit import print_summary, train
 from lac._run import RunDirectory
 from lac.evaluate import evaluate
-from lac.evaluation import PROTOCOLS, print_report
+from lac.evaluation import PROTOCOLS, evaluated_split, print_report
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -26,14 +27,14 @@ def main(args: Sequence[str] | None = None) -> None:
         cli = RunCLI(sys.argv[1:] if args is None else args)
         run = cli.run
         assert run is not None
-        report = run.read_metrics()
+        report = run.read_report(run.metrics) if run.metrics.exists() else None
         if report is None:
             cli.datamodule.setup("fit")
             if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
                 raise ValueError(
                     f"`patience` must be null without validation clips, got {cli.config.patience}"
                 )
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ModuleNotFoundError, MisconfigurationException) as error:
         sys.exit(f"error: {error}")
     if report is not None:
         console.print(f"{run.path} is finished; these are its metrics.")
@@ -61,11 +62,11 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
         sys.exit(f"interrupted; go on with: python -m lac.train --run {run.path}")
     if not first:
         sys.exit()
-    split = "val" if len(cli.datamodule.collection.select("val")) >= 2 else "train"
-    if len(cli.datamodule.collection.select(split)) < 2:
+    split = evaluated_split(cli.datamodule.collection)
+    if split is None:
         report: dict[str, Any] = {"metrics": {}, "note": "nothing to compare: one clip alone"}
     else:
-        checkpoint = "last" if cli.config.patience is None else "best"
+        checkpoint: Literal["last", "best"] = "last" if cli.config.patience is None else "best"
         console.print(f"Evaluating the {checkpoint} checkpoint beside its baselines")
         report = evaluate(
             run,

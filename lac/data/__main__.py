@@ -19,14 +19,19 @@ def main(args: Sequence[str] | None = None) -> None:
     commands = parser.add_subcommands(dest="command")
     check = ArgumentParser(description="Say what a folder holds, what is wrong, how to fix it.")
     check.add_argument("folder", type=Path, help="folder of clips")
-    check.add_argument("--layout", type=Layout | None, help="recognised if absent")
+    check.add_argument("--layout", type=Layout | None, help="its layout; recognised if absent")
     commands.add_subcommand("check", check, help="say what a folder holds and what is wrong")
     take = ArgumentParser(description="Copy clips of another layout into a new folder.")
     take.add_argument("format", type=Importable, help="layout of the source")
     take.add_argument("source", type=Path, help="folder to read")
     take.add_argument("target", type=Path, help="folder to make")
     take.add_argument("--action", type=str | None, help="take this action alone")
-    take.add_argument("--on_error", type=Literal["refuse", "skip"], default="refuse")
+    take.add_argument(
+        "--on_error",
+        type=Literal["refuse", "skip"],
+        default="refuse",
+        help="stop at a clip that cannot be used, or go on and list it at the end",
+    )
     commands.add_subcommand("import", take, help="convert a data set to clips/ and labels.json")
     options = parser.parse_args(args)
     if options.command == "check":

@@ -66,6 +66,17 @@ class Collection:
             raise ValueError(f"`split` must be one of {', '.join(SPLITS)}, got {split!r}")
         return tuple(clip for clip in self.clips if clip.split == split)
 
+    def comparable(self, split: str) -> dict[str | None, tuple[Clip, ...]]:
+        """Return the clips of a split by action, for actions with at least two: what is evaluated.
+
+        Clips of another action show other phases; a collection of one procedure has one action,
+        `None` where the source names none.
+        """
+        clips = self.select(split)
+        actions = sorted({clip.action for clip in clips}, key=str)
+        own = {action: tuple(c for c in clips if c.action == action) for action in actions}
+        return {action: group for action, group in own.items() if len(group) >= 2}
+
 
 def hold_out(names: list[str]) -> dict[str, str]:
     """Give every fifth clip, chosen by a fixed seed, to `"val"` and the others to `"train"`."""

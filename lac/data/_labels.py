@@ -2,9 +2,11 @@
 
     {"phase_names": ["reach", "lift"],
      "split": {"train": ["a"], "val": ["b"]},
-     "clips": {"a": {"phase": [0, 0, 1]}, "b": {"phase": ["reach", "lift", "lift"]}}}
+     "clips": {"a": {"phase": [0, 0, 1]}, "b": {"phase": ["reach", "lift", "lift"],
+                                                "action": "tidy"}}}
 
-Clips go by their file name without suffix. A phase is an index into `phase_names` or a name.
+Clips go by their file name without suffix. A phase is an index into `phase_names` or a name. Where
+clips show several actions, `action` tells which; each action is then evaluated alone.
 """
 
 import json
@@ -34,7 +36,8 @@ def read_labelled(file: Path, paths: dict[str, Path], *, content: Content) -> Co
     try:
         labels = _Labels(json.loads(file.read_bytes()) if file.exists() else {})
         split = labels.split(paths)
-        phases = labels.phases(paths)
+        entries = labels.entries(paths)
+        phases, actions = labels.phases(entries), labels.actions(entries)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not valid JSON: {error}") from error
     except _LabelsError as error:
@@ -45,7 +48,10 @@ def read_labelled(file: Path, paths: dict[str, Path], *, content: Content) -> Co
             f"{file}: `split` leaves out {len(left_out)} clips: {', '.join(left_out)}",
             stacklevel=3,
         )
-    clips = (Clip(name, paths[name], split[name], phases.get(name)) for name in sorted(split))
+    clips = (
+        Clip(name, paths[name], split[name], phases.get(name), actions.get(name))
+        for name in sorted(split)
+    )
     return Collection(tuple(clips), labels.phase_names if phases else None, content)
 
 
@@ -81,12 +87,18 @@ class _Labels:
                 split[name] = key
         return split
 
-    def phases(self, files: dict[str, Path]) -> dict[str, np.ndarray]:
+    def entries(self, files: dict[str, Path]) -> dict[str, dict[str, Any]]:
+        """Map the names of clips to what the file tells of them."""
+        entries = _typed(self._content.get("clips", {}), dict, "`clips`")
+        for name, entry in entries.items():
+            self._known(name, files, "`clips`")
+            _typed(entry, dict, f"`clips.{name}`")
+        return entries
+
+    def phases(self, entries: dict[str, dict[str, Any]]) -> dict[str, np.ndarray]:
         """Map the names of labelled clips to phase indices (T,)."""
         phases = {}
-        for name, entry in _typed(self._content.get("clips", {}), dict, "`clips`").items():
-            self._known(name, files, "`clips`")
-            entry = _typed(entry, dict, f"`clips.{name}`")
+        for name, entry in entries.items():
             if "phase" in entry:
                 where = f"clips.{name}.phase"
                 values = _typed(entry["phase"], list, f"`{where}`")
@@ -95,6 +107,14 @@ class _Labels:
                     dtype=np.int64,
                 )
         return phases
+
+    def actions(self, entries: dict[str, dict[str, Any]]) -> dict[str, str]:
+        """Map the names of clips to their actions, where the file tells them."""
+        return {
+            name: _typed(entry["action"], str, f"`clips.{name}.action`")
+            for name, entry in entries.items()
+            if "action" in entry
+        }
 
     def _phase(self, value: object, where: str) -> int:
         """Return the index of a phase that may be given by name."""

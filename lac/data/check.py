@@ -102,14 +102,14 @@ def inspect(root: Path, *, layout: Layout | None = None) -> Inspection:
 
 def _unknown(root: Path) -> Finding:
     """Say what to do with a folder of no known layout."""
-    suffixes = Counter(p.suffix.lower() for p in root.iterdir() if p.is_file())
-    if any(suffix in SUFFIXES for suffix in suffixes):
+    suffixes = {path.suffix.lower() for path in root.rglob("*") if path.is_file()}
+    if not suffixes.isdisjoint(SUFFIXES):
         return Finding(
             "There are videos, but not in a layout that is known.",
             f"Move them into {root / 'clips'}, or copy them:"
             f" python -m lac.data import videos {root} NEW_FOLDER.",
         )
-    if any(suffix in ARRAY_SUFFIXES for suffix in suffixes):
+    if not suffixes.isdisjoint(ARRAY_SUFFIXES):
         return Finding(
             "There are arrays, but not in a layout that is known.",
             f"Move them into {root / 'features'}.",
@@ -121,6 +121,7 @@ def _unknown(root: Path) -> Finding:
 def _decode(collection: Collection, report: Inspection) -> dict[str, int]:
     """Return the frames of the clips that can be used, by name; note what is wrong with others."""
     lengths = {}
+    again = "encode it again (ffmpeg -i BAD GOOD.mp4), " if collection.content == "frames" else ""
     for clip in progress(collection.clips, "Decoding"):
         try:
             lengths[clip.name] = count_frames(clip)
@@ -128,8 +129,8 @@ def _decode(collection: Collection, report: Inspection) -> dict[str, int]:
             report.findings.append(
                 Finding(
                     f"{error}.",
-                    "Replace the file, encode it again (ffmpeg -i BAD GOOD.mp4), correct its"
-                    " labels, remove it, or train with --data.on_error skip.",
+                    f"Replace the file, {again}correct its labels, remove it, or train with"
+                    " --data.on_error skip.",
                 )
             )
             continue
@@ -174,10 +175,11 @@ def _describe(collection: Collection, lengths: dict[str, int], report: Inspectio
         report.findings.append(
             Finding("No clip that can be used is in train.", "Name some in `split.train`.")
         )
-    if splits["val"] < 2:
+    if not collection.comparable("val"):
+        apart = " of different actions" if splits["val"] >= 2 else ""
         report.findings.append(
             Finding(
-                f"Evaluation compares at least two clips of val, got {splits['val']}.",
+                f"Evaluation compares at least two clips of val, got {splits['val']}{apart}.",
                 "Name some in `split.val`, or give ten clips or more and no split.",
                 fatal=False,
             )

@@ -73,7 +73,8 @@ def read_features(path: str | PathLike) -> np.ndarray:
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         if isinstance(error, _FeaturesError):
             raise
-        raise _FeaturesError(f"{path}: no array can be read: {error}") from error
+        reason = str(error).partition(". ")[0]  # NumPy goes on to advise loading it all the same
+        raise _FeaturesError(f"{path}: no array can be read: {reason}") from error
     if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiu":
         raise _FeaturesError(
             f"{path}: features must be numbers of shape (T, D), got {array.dtype} {array.shape}"

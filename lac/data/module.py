@@ -91,6 +91,8 @@ class ClipDataModule(lightning.LightningDataModule):
     ----------
     extractor : FrozenExtractor or None
         Set it before `setup` to train on cached features.
+    first_epoch : int
+        Epoch of the first batches; set it where training goes on.
     collection : Collection
         The clips, after `setup`.
     left_out : dict of str to str
@@ -152,6 +154,7 @@ class ClipDataModule(lightning.LightningDataModule):
         self.cache = ArrayCache(Path(cache) if cache else default_directory())
         self.root = Path(root) if root else self.cache.directory / "rendered" / rendered.folder_name
         self.extractor: FrozenExtractor | None = None
+        self.first_epoch = 0
         self._arrays: dict[Path, np.ndarray] = {}
         self.left_out: dict[str, str] = {}
         self._ready = False
@@ -295,6 +298,8 @@ class ClipDataModule(lightning.LightningDataModule):
         sampler = _EpochSampler(
             len(dataset), self.pairs_per_clip if shuffle else 1, self.seed, shuffle=shuffle
         )
+        # Lightning tells the epoch too, but when workers have begun on the first batches.
+        sampler.set_epoch(self.first_epoch)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,

@@ -81,6 +81,8 @@ class Encoder(nn.Module):
         for name, value in (("spatial", spatial), ("width", width), ("dimension", dimension)):
             if value < 1:
                 raise ValueError(f"`{name}` must be >= 1, got {value}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1), got {dropout}")
         if context < 0 or (context and backbone == "none"):
             raise ValueError(f"`context` must be >= 0, and 0 for `backbone` 'none', got {context}")
         own = backbone in ("small", "lite0", "none")

@@ -21,6 +21,7 @@ _FREE = {
 }  # free within a group
 _DATA = ("data.source", "data.root", "data.action", "data.rendered.")
 _LOSS = "model.loss."
+_BACKBONE = "model.encoder.init_args.backbone"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class Comparison:
     rows: dict[str, Values]  # learned embeddings by the settings that differ, best first
     baselines: dict[str, Values]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of runs in each row of learned embeddings."""
+        return {name: len(row[self.metrics[0]]) for name, row in self.rows.items()}
+
+    @property
+    def remark(self) -> str:
+        """Say which rows have fewer runs than others: their means are worth less. May be empty."""
+        most = max(self.counts.values())
+        few = [f"{name} ({count})" for name, count in self.counts.items() if count < most]
+        return f"Fewer runs than {most}: {', '.join(few)}." if few else ""
+
 
 def compare_runs(runs: Sequence[Run]) -> list[Comparison]:
     """Group runs: one comparison for each set of clips, one row for runs that differ by seed.
@@ -48,8 +61,8 @@ def compare_runs(runs: Sequence[Run]) -> list[Comparison]:
     Raises
     ------
     ValueError
-        If runs on the same clips were evaluated otherwise, or two have all settings and the seed
-        in common.
+        If runs on the same clips were evaluated otherwise, or have other metrics, or if two have
+        all settings and the seed in common.
     """
     sections: dict[tuple, list[Run]] = defaultdict(list)
     for run in runs:
@@ -73,37 +86,57 @@ def _compare(runs: Sequence[Run]) -> Comparison:
     """Compare runs on the same clips."""
     first = runs[0]
     for run in runs[1:]:
-        for name in ("split", "protocol"):
-            if run.report[name] != first.report[name]:
+        for name, told in (
+            ("split", lambda r: r.report["split"]),
+            ("protocol", lambda r: r.report["protocol"]),
+            ("metrics", lambda r: list(r.report["metrics"]["learned"])),
+        ):
+            if told(run) != told(first):
                 raise ValueError(
-                    f"`runs` on the same clips must have the same {name}, got"
-                    f" {first.report[name]} in {first.path} and {run.report[name]} in {run.path}"
+                    f"`runs` on the same clips must have the same {name}, got {told(first)} in"
+                    f" {first.path} and {told(run)} in {run.path}"
                 )
     groups: dict[tuple, list[Run]] = defaultdict(list)
     for run in runs:
         kept = {k: v for k, v in run.settings.items() if k not in _FREE and not k.startswith(_DATA)}
         groups[tuple(sorted((k, repr(v)) for k, v in kept.items()))].append(run)
     for group in groups.values():
-        seeds = {run.settings.get("seed_everything"): run.path for run in group}
-        if len(seeds) < len(group):
-            twice = next(run for run in group if run.path not in seeds.values())
-            other = seeds[twice.settings.get("seed_everything")]
-            raise ValueError(
-                f"`runs` must differ in settings or seed, got {twice.path} and {other}"
-            )
+        seeds: dict[Any, Path] = {}
+        for run in group:
+            seed = run.settings.get("seed_everything")
+            if seed in seeds:
+                raise ValueError(
+                    f"`runs` must differ in settings or seed, got {seeds[seed]} and {run.path}"
+                )
+            seeds[seed] = run.path
     metrics = list(first.report["metrics"]["learned"])
     rows = {
         name: _collect(group, "learned", metrics)
         for name, group in zip(_names(list(groups)), groups.values(), strict=True)
     }
     order = "phase_accuracy@1" if "phase_accuracy@1" in metrics else metrics[0]
-    baselines = [name for name in first.report["metrics"] if name != "learned"]
     return Comparison(
         title=_title(first),
         metrics=metrics,
         rows=dict(sorted(rows.items(), key=lambda row: -np.mean(row[1][order]))),
-        baselines={name: _collect(runs, name, metrics) for name in baselines},
+        baselines=_baselines(runs, metrics),
     )
+
+
+def _baselines(runs: Sequence[Run], metrics: Sequence[str]) -> dict[str, Values]:
+    """Return the values of baselines, those of the raw backbone apart where backbones differ."""
+    several = len({run.settings.get(_BACKBONE) for run in runs}) > 1
+    having: dict[str, tuple[str, list[Run]]] = {}
+    for run in runs:
+        for name in run.report["metrics"]:
+            own = several and name.startswith("raw backbone")
+            label = f"{name} ({run.settings.get(_BACKBONE)})" if own else name
+            having.setdefault(label, (name, []))[1].append(run)
+    return {
+        label: _collect(group, name, metrics)
+        for label, (name, group) in having.items()
+        if name != "learned"
+    }
 
 
 def _collect(runs: Iterable[Run], representation: str, metrics: Sequence[str]) -> Values:
@@ -117,7 +150,7 @@ def _title(run: Run) -> str:
     place = "" if source == "rendered" or root is None else f" {Path(root).name}"
     protocol = run.report["protocol"]
     name = f"protocol {protocol['name']}, " if "name" in protocol else ""
-    return f"{source}{place}: {run.report['split']} clips, {name}{seen_as(protocol)}"
+    return f"{source}{place}: {run.report['split']} clips, {name}{seen_as(run.report)}"
 
 
 def _names(groups: Sequence[tuple]) -> list[str]:
@@ -131,7 +164,8 @@ def _names(groups: Sequence[tuple]) -> list[str]:
         for key in sorted(own.keys() | set().union(*settings)):
             peers = same_loss if key.startswith(_LOSS) else settings
             if key in own and len({other.get(key) for other in peers}) > 1:
-                word = own[key].isidentifier()  # a choice by name tells what it chooses
+                # A choice by name tells what it chooses.
+                word = own[key].isidentifier() and own[key] not in ("None", "True", "False")
                 words.append(own[key] if word else f"{key.rpartition('.')[2]}={own[key]}")
         names.append(" ".join(word for word in words if word) or "learned")
     return names
@@ -154,15 +188,16 @@ def as_markdown(comparison: Comparison) -> str:
         "|---|---" + "|---" * len(metrics) + "|",
     ]
     for name, row in [*comparison.rows.items(), *comparison.baselines.items()]:
-        learned = name in comparison.rows
+        count = comparison.counts.get(name, "")
         cells = [
             f"**{mean_and_spread(row[m])}**"
-            if learned and np.mean(row[m]) == best[m]
+            if name in comparison.rows and np.mean(row[m]) == best[m]
             else mean_and_spread(row[m])
             for m in metrics
         ]
-        count = len(row[metrics[0]]) if learned else ""
         lines.append(f"| {name} | {count} | " + " | ".join(cells) + " |")
+    if comparison.remark:
+        lines += ["", comparison.remark]
     return "\n".join(lines) + "\n"
 
 
@@ -178,12 +213,8 @@ def draw_comparison(comparison: Comparison, file: Path) -> None:
             values = comparison.rows[name][metric]
             axes.plot(values, [place] * len(values), "o", color="tab:blue", alpha=0.5, markersize=4)
             axes.plot(np.mean(values), place, "|", color="black", markersize=14)
-        for colour, (name, row) in zip(
-            ("tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown"),
-            comparison.baselines.items(),
-            strict=False,
-        ):
-            axes.axvline(np.mean(row[metric]), color=colour, linewidth=1, label=name)
+        for number, (name, row) in enumerate(comparison.baselines.items(), 1):
+            axes.axvline(np.mean(row[metric]), color=f"C{number}", linewidth=1, label=name)
         axes.set_title(short_name(metric), fontsize="medium")
         axes.grid(axis="x", alpha=0.3)
     panels[0].set_yticks(range(len(names)), names)

@@ -32,9 +32,9 @@ class Protocol:
     classifier : {"logistic", "logistic_plain", "svm"}
         What tells phases; see `lac.evaluation.metrics.phase_accuracy`.
     tau_stride : int
-        Every so many-th frame has a part in Kendall's tau, >= 1.
+        Every so many-th frame has a part in Kendall's tau and in retrieval, >= 1.
     seed : int
-        Decides crops and draws.
+        Decides crops and draws, >= 0.
     """
 
     crops: int = 2
@@ -54,6 +54,11 @@ class Protocol:
             raise ValueError(f"`min_crop` must be in (0, 1], got {self.min_crop}")
         if not all(0 < fraction <= 1 for fraction in self.fractions):
             raise ValueError(f"`fractions` must be in (0, 1], got {self.fractions}")
+        for name in ("draws", "neighbours"):
+            if not all(value >= 1 for value in getattr(self, name)):
+                raise ValueError(f"`{name}` must be >= 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"`seed` must be >= 0, got {self.seed}")
         if len(self.draws) != len(self.fractions):
             raise ValueError(f"`draws` must be one per fraction, got {self.draws}")
         if self.classifier not in get_args(Classifier):
@@ -71,8 +76,11 @@ class Protocol:
 
 # Whole clips are what papers have measured: where all clips are about as long, a frame's place
 # tells much of its phase. CARL: logistic regression on plain features, stride 5 (2 for Penn
-# Action), precision under the name AP. TCC: an RBF-kernel SVM, no retrieval. Both take the first
-# clips of the training set for a fraction, where a draw is taken here.
+# Action), precision under the name AP. TCC: an RBF-kernel SVM, no retrieval. Both evaluate each
+# action of Penn Action alone and average over actions. Not as there: a fraction of the training
+# clips is drawn, where they take the first; precision is averaged over frames, not first over
+# those of a clip; a constant answer's tau counts as 0, not left out; progression is measured from
+# the first frame of a phase, not from the last of the phase before, given all training clips.
 _WHOLE: dict[str, Any] = {"crops": 1, "min_crop": 1.0, "draws": (1, 1, 1), "tau_stride": 5}
 PROTOCOLS = {
     "ours": Protocol(),

@@ -2,37 +2,28 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 import fastsw
+from lac._matching import Matching, match
 from lac.data import Clip, ClipDataModule
 from lac.encoder import Encoder
 from lac.evaluation._crops import Crop
 from lac.evaluation._representations import content, embed
 from lac.evaluation._videos import write_aligned_video, write_retrieval_video
-from lac.losses import LacLoss, Loss
+from lac.losses import Loss
 
 _SHOWN = 8  # clips in the figure of embeddings and the gallery of the retrieval video
-
-
-class _Aligned(NamedTuple):
-    """Two whole clips and their alignment."""
-
-    similarity: np.ndarray  # (N, M), less its mean
-    posterior: np.ndarray  # (N, M)
-    best: fastsw.Alignment
 
 
 def draw_figures(
     data: ClipDataModule, encoder: Encoder, loss: Loss, directory: Path, *, split: str = "val"
 ) -> list[Path]:
-    """Draw how the first clips of a split are embedded, and the first two aligned, whole.
+    """Draw how the first clips of a split (of one action) lie, and the first two aligned, whole.
 
     Parameters
     ----------
@@ -42,6 +33,7 @@ def draw_figures(
         Trained.
     loss : Loss
         Its temperatures and penalties are used if it is a `LacLoss`, else that loss's defaults.
+        The alignment is that of `lac.align`.
     directory : Path
         Made if it is not there.
     split : {"val", "test", "train"}
@@ -51,20 +43,25 @@ def draw_figures(
     -------
     list of Path
         `similarity.png`, `posterior.png`, `embedding.png` and, unless clips are features,
-        `aligned.mp4`, the first clip and the second warped onto its time, and `retrieval.mp4`,
-        each frame of the first clip and the nearest frames of three others.
+        `aligned.mp4`, the first clip and the second warped onto its time (absent if no frames
+        match), and `retrieval.mp4`, each frame of the first clip and the nearest frames of three
+        others.
     """
-    clips = data.collection.select(split)[:_SHOWN]
+    clips = _shown(data, split)
     embeddings = _embed_clips(data, encoder, clips)
-    aligned = _align(embeddings[0], embeddings[1], loss)
+    matching = match(embeddings[0], embeddings[1], loss=loss)
     directory.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, figure in _make(clips, embeddings, aligned).items():
+    for name, figure in _make(clips, embeddings, matching).items():
         files.append(directory / f"{name}.png")
         figure.savefig(files[-1], dpi=120)
     if data.source != "features":
-        files += [directory / "aligned.mp4", directory / "retrieval.mp4"]
-        write_aligned_video(files[-2], [data.load(clip) for clip in clips[:2]], aligned.best)
+        aligned = directory / "aligned.mp4"
+        aligned.unlink(missing_ok=True)  # of other weights
+        if len(matching.alignment):
+            write_aligned_video(aligned, [data.load(c) for c in clips[:2]], matching.alignment)
+            files.append(aligned)
+        files.append(directory / "retrieval.mp4")
         write_retrieval_video(files[-1], [data.load(clip) for clip in clips], embeddings)
     return files
 
@@ -73,9 +70,14 @@ def make_figures(
     data: ClipDataModule, encoder: Encoder, loss: Loss, *, split: str = "val"
 ) -> dict[str, Figure]:
     """Return the figures `similarity`, `posterior` and `embedding`, as `draw_figures` does."""
-    clips = data.collection.select(split)[:_SHOWN]
+    clips = _shown(data, split)
     embeddings = _embed_clips(data, encoder, clips)
-    return _make(clips, embeddings, _align(embeddings[0], embeddings[1], loss))
+    return _make(clips, embeddings, match(embeddings[0], embeddings[1], loss=loss))
+
+
+def _shown(data: ClipDataModule, split: str) -> Sequence[Clip]:
+    """Return the first clips of the first action."""
+    return next(iter(data.collection.comparable(split).values()))[:_SHOWN]
 
 
 def _embed_clips(data: ClipDataModule, encoder: Encoder, clips: Sequence[Clip]) -> list[np.ndarray]:
@@ -84,34 +86,16 @@ def _embed_clips(data: ClipDataModule, encoder: Encoder, clips: Sequence[Clip]) 
     return [embed(encoder, content(data, crop)) for crop in whole]
 
 
-def _align(x: np.ndarray, y: np.ndarray, loss: Loss) -> _Aligned:
-    """Align two clips by their embeddings."""
-    settings = loss if isinstance(loss, LacLoss) else LacLoss()
-    similarity = torch.from_numpy(x @ y.T) / settings.temperature
-    # What matches no better than an average pair of frames should not lengthen the alignment.
-    similarity = similarity - similarity.mean()
-    gap_open, gap_extend = settings.gap_open.item(), settings.gap_extend.item()
-    posterior = fastsw.posterior(
-        similarity,
-        gap_open=gap_open,
-        gap_extend=gap_extend,
-        temperature=settings.alignment_temperature,
-    )
-    best = fastsw.traceback(similarity, gap_open=gap_open, gap_extend=gap_extend)
-    assert isinstance(best, fastsw.Alignment)  # one pair in, one alignment out
-    return _Aligned(similarity.numpy(), posterior.numpy(), best)
-
-
 def _make(
-    clips: Sequence[Clip], embeddings: Sequence[np.ndarray], aligned: _Aligned
+    clips: Sequence[Clip], embeddings: Sequence[np.ndarray], matching: Matching
 ) -> dict[str, Figure]:
     """Draw the three figures."""
     return {
         "similarity": _matrix_figure(
-            aligned.similarity, aligned.best, clips[:2], "similarity", "viridis"
+            matching.similarity, matching.alignment, clips[:2], "similarity", "viridis"
         ),
         "posterior": _matrix_figure(
-            aligned.posterior, aligned.best, clips[:2], "probability of a pair", "magma"
+            matching.posterior, matching.alignment, clips[:2], "probability of a pair", "magma"
         ),
         "embedding": _embedding_figure(clips, embeddings),
     }
@@ -147,18 +131,18 @@ def _embedding_figure(clips: Sequence[Clip], embeddings: Sequence[np.ndarray]) -
 
 def _matrix_figure(
     matrix: np.ndarray,
-    best: fastsw.Alignment,
+    alignment: fastsw.Alignment,
     clips: Sequence[Clip],
     meaning: str,
     colours: str,
 ) -> Figure:
-    """Draw a matrix with the best path, and phase labels along its sides if there are any."""
+    """Draw a matrix with the path of the alignment, and where phases begin along its sides."""
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(matrix, cmap=colours, aspect="auto", interpolation="nearest")
-    rows, columns = best.pairs.T
+    rows, columns = alignment.pairs.T
     axes.plot(columns, rows, color="white", linewidth=2.5)
-    axes.plot(columns, rows, color="tab:red", linewidth=1, label="best alignment")
+    axes.plot(columns, rows, color="tab:red", linewidth=1, label="alignment")
     _mark_phases(axes, clips)
     axes.set(xlabel=f"frame of {clips[1].name}", ylabel=f"frame of {clips[0].name}")
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # each label once

@@ -1,12 +1,12 @@
 """Run every measure on every representation of a split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lac.data import Clip, ClipDataModule
+from lac.data import Clip, ClipDataModule, Collection
 from lac.encoder import Encoder
 from lac.evaluation._crops import DEFAULT_PROTOCOL, Crop, Protocol, draw_crops
 from lac.evaluation._representations import Representation, describe, representations
@@ -18,6 +18,11 @@ from lac.evaluation.metrics import (
 )
 
 
+def evaluated_split(collection: Collection) -> str | None:
+    """Return the split by which a run is judged: val, train if that has too few, or none."""
+    return next((split for split in ("val", "train") if collection.comparable(split)), None)
+
+
 def measure(
     data: ClipDataModule,
     encoder: Encoder,
@@ -26,6 +31,9 @@ def measure(
     protocol: Protocol = DEFAULT_PROTOCOL,
 ) -> dict[str, Any]:
     """Evaluate an encoder beside its baselines on randomly cropped clips.
+
+    Where clips show several actions, each is evaluated alone, by classifiers fitted on its own
+    training clips, and the figures are means over actions, as TCC and CARL measure Penn Action.
 
     Parameters
     ----------
@@ -42,35 +50,69 @@ def measure(
     -------
     dict
         `split`, `protocol`, `baselines` (what they are), `skipped` (metrics and the reason), and
-        `metrics`: by representation, then by name.
+        `metrics`: by representation, then by name. With several actions also `actions`: for
+        each, what `metrics` holds.
 
     Raises
     ------
     ValueError
-        If the split has fewer than two clips.
+        If the split has fewer than two clips of every action.
     """
-    scored = data.collection.select(split)
-    if len(scored) < 2:
-        raise ValueError(f"`split` must have at least two clips, got {len(scored)} in {split!r}")
-    test = _crops(data, scored, protocol)
-    train = _crops(data, data.collection.select("train"), protocol)
-    skipped = _skipped(train, test)
-    events = _shared_events([*train, *test]) if not skipped else []
-    if not skipped and not events:
-        skipped["progression_r2"] = "no phase after the first begins in every labelled clip"
+    scored = data.collection.comparable(split)
+    if not scored:
+        number = len(data.collection.select(split))
+        raise ValueError(
+            f"`split` must have at least two clips (of one action), got {number} in {split!r}"
+        )
+    named = representations(data, encoder)
+    actions: dict[str, dict[str, dict[str, float]]] = {}
+    skipped: dict[str, str] = {}
+    several = len({clip.action for clip in data.collection.select(split)}) > 1
     # The matrices are small: threads that wait for each other made this ten times slower.
     with threadpool_limits(limits=1):
-        metrics = {
-            name: _measure_one(representation, train, test, events, skipped, protocol)
-            for name, representation in representations(data, encoder).items()
-        }
+        for action, clips in scored.items():
+            trained = [c for c in data.collection.select("train") if c.action == action]
+            found, lacking = _measure_action(data, named, trained, clips, protocol)
+            actions[str(action)] = found
+            skipped |= {f"{k} of {action}" if several else k: v for k, v in lacking.items()}
+    if several:
+        few = {str(clip.action) for clip in data.collection.select(split)} - actions.keys()
+        skipped |= dict.fromkeys(sorted(few), f"fewer than two clips in {split}")
     return {
         "split": split,
         "protocol": protocol.record(),
         "baselines": describe(data),
         "skipped": skipped,
-        "metrics": metrics,
+        "metrics": {name: _mean([found[name] for found in actions.values()]) for name in named},
+    } | ({"actions": actions} if several else {})
+
+
+def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of every metric over the actions that have it."""
+    names = dict.fromkeys(name for own in values for name in own)
+    return {name: float(np.mean([own[name] for own in values if name in own])) for name in names}
+
+
+def _measure_action(
+    data: ClipDataModule,
+    named: Mapping[str, Representation],
+    train: Sequence[Clip],
+    test: Sequence[Clip],
+    protocol: Protocol,
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Return the metrics of clips of one action by representation, and what was skipped why."""
+    tested, trained = _crops(data, test, protocol), _crops(data, train, protocol)
+    skipped = _skipped(trained, tested)
+    events = _shared_events([*trained, *tested]) if not skipped else []
+    if not skipped and not events:
+        skipped["progression_r2"] = "no phase after the first begins in every labelled clip"
+    if "precision" not in skipped:
+        skipped |= _too_many_neighbours(tested, protocol)
+    metrics = {
+        name: _measure_one(representation, trained, tested, events, skipped, protocol)
+        for name, representation in named.items()
     }
+    return metrics, skipped
 
 
 def _crops(data: ClipDataModule, clips: Sequence[Clip], protocol: Protocol) -> list[Crop]:
@@ -88,6 +130,15 @@ def _skipped(train: Sequence[Crop], test: Sequence[Crop]) -> dict[str, str]:
         return {}
     reason = f"fewer than two {' and '.join(lacking)} clips have labels"
     return dict.fromkeys(("phase_accuracy", "progression_r2", "precision"), reason)
+
+
+def _too_many_neighbours(test: Sequence[Crop], protocol: Protocol) -> dict[str, str]:
+    """Tell which numbers of neighbours are more than there are frames in other clips."""
+    retrieved = [c for c in test if c.first and c.clip.phase is not None]
+    lengths = [len(crop.phase[:: protocol.tau_stride]) for crop in retrieved]
+    least = sum(lengths) - max(lengths, default=0)
+    reason = f"other clips have as few as {least} frames"
+    return {f"precision@{k}": reason for k in protocol.neighbours if k > least}
 
 
 def _shared_events(crops: Sequence[Crop]) -> list[int]:
@@ -108,7 +159,7 @@ def _measure_one(
     train: Sequence[Crop],
     test: Sequence[Crop],
     events: Sequence[int],
-    skipped: dict[str, str],
+    skipped: Mapping[str, str],
     protocol: Protocol,
 ) -> dict[str, float]:
     """Return the metrics of one representation by name."""
@@ -140,9 +191,12 @@ def _measure_one(
     found["kendall_tau"] = kendall_tau(
         [x[:: protocol.tau_stride] for crop, x in tested if crop.first]
     )
-    if "precision" not in skipped and protocol.neighbours:
+    neighbours = [k for k in protocol.neighbours if f"precision@{k}" not in skipped]
+    if "precision" not in skipped and neighbours:
+        every = protocol.tau_stride
         precision = retrieval_precision(
-            [(x, crop.phase) for crop, x in labelled if crop.first], neighbours=protocol.neighbours
+            [(x[::every], crop.phase[::every]) for crop, x in labelled if crop.first],
+            neighbours=neighbours,
         )
         found.update({f"precision@{k}": value for k, value in precision.items()})
     return found

@@ -1,6 +1,6 @@
 """Print metrics as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -26,34 +26,28 @@ def short_name(metric: str) -> str:
     return _TITLES[title] + (f"@{at}" if at else "")
 
 
-def seen_as(protocol: Mapping[str, Any]) -> str:
-    """Say how much of a clip is seen by a protocol."""
+def seen_as(report: Mapping[str, Any]) -> str:
+    """Say how much of a clip was seen, and over how many actions figures are means."""
+    protocol = report["protocol"]
     if protocol["min_crop"] == 1:
-        return "whole"
-    return f"{protocol['crops']} random crops of each, at least {protocol['min_crop']:.0%} long"
+        seen = "whole"
+    else:
+        seen = f"{protocol['crops']} random crops of each, at least {protocol['min_crop']:.0%} long"
+    return f"{seen}; mean of {len(report['actions'])} actions" if "actions" in report else seen
 
 
 def print_report(report: dict[str, Any], console: Console) -> None:
-    """Print what `measure` returned: one row a representation, one column a metric."""
+    """Print what `measure` returned: one row a representation, one column a metric.
+
+    With several actions a second table has the learned embedding's figures by action.
+    """
     protocol = report["protocol"]
-    table = Table(
-        title=f"{report['split']} clips by protocol {protocol['name']}: {seen_as(protocol)}",
-        box=SIMPLE_HEAD,
-        padding=0,  # with it the table keeps within 80 columns
-    )
-    rows = report["metrics"]
-    names = list(next(iter(rows.values())))
-    table.add_column("", no_wrap=True)
-    for name in names:
-        table.add_column(short_name(name), justify="right")
-    best = {name: max(row[name] for row in rows.values()) for name in names}
-    for label, row in rows.items():
-        cells = [
-            f"[bold]{row[name]:.3f}[/bold]" if row[name] == best[name] else f"{row[name]:.3f}"
-            for name in names
-        ]
-        table.add_row(label, *cells, end_section=label == "learned")
-    console.print(table)
+    title = f"{report['split']} clips by protocol {protocol['name']}: {seen_as(report)}"
+    console.print(_table(title, report["metrics"], list(report["metrics"]["learned"])))
+    if "actions" in report:
+        learned = {action: rows["learned"] for action, rows in report["actions"].items()}
+        title = "learned embedding by action"
+        console.print(_table(title, learned, list(report["metrics"]["learned"])))
     console.print(
         f"acc@f: phase accuracy by {_CLASSIFIERS[protocol['classifier']]} given the share f of"
         " training clips; R²: phase progression; tau: Kendall's, at stride"
@@ -62,3 +56,23 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     )
     for name, reason in report["skipped"].items():
         console.print(f"{name} skipped: {reason}.")
+
+
+def _table(title: str, rows: Mapping[str, Mapping[str, float]], metrics: Sequence[str]) -> Table:
+    """Lay out rows of metrics, the best of each in bold."""
+    table = Table(title=title, box=SIMPLE_HEAD, padding=0)  # so it keeps within 80 columns
+    table.add_column("", no_wrap=True)
+    for name in metrics:
+        table.add_column(short_name(name), justify="right")
+    best = {name: max(row[name] for row in rows.values() if name in row) for name in metrics}
+    for label, row in rows.items():
+        cells = [
+            ""
+            if name not in row
+            else f"[bold]{row[name]:.3f}[/bold]"
+            if row[name] == best[name]
+            else f"{row[name]:.3f}"
+            for name in metrics
+        ]
+        table.add_row(label, *cells, end_section=label == "learned")
+    return table

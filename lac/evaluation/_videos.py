@@ -10,13 +10,16 @@ from lac.data import write_video
 
 _LEAST_SIDE = 192  # pixels of a clip in a video: smaller ones are enlarged by whole numbers
 _NEIGHBOURS = 3  # clips beside the query
+_FPS = 15
 
 
-def write_aligned_video(file: Path, clips: Sequence[np.ndarray], best: fastsw.Alignment) -> None:
+def write_aligned_video(
+    file: Path, clips: Sequence[np.ndarray], alignment: fastsw.Alignment, *, fps: int = _FPS
+) -> None:
     """Write the first clip's aligned part beside the second's, warped onto its time."""
-    rows = np.arange(best.rows.start, best.rows.stop)
-    columns = np.rint(best.warp(rows)).astype(np.int64)
-    _write(file, [clips[0][rows], clips[1][columns]])
+    rows = np.arange(alignment.rows.start, alignment.rows.stop)
+    columns = np.rint(alignment.warp(rows)).astype(np.int64)
+    _write(file, [clips[0][rows], clips[1][columns]], fps=fps)
 
 
 def write_retrieval_video(
@@ -34,11 +37,11 @@ def write_retrieval_video(
     for place in order:
         chosen = [clips[1 + clip][nearest[clip][frame]] for frame, clip in enumerate(place)]
         columns.append(np.stack(chosen))
-    _write(file, columns)
+    _write(file, columns, fps=_FPS)
 
 
-def _write(file: Path, columns: Sequence[np.ndarray]) -> None:
+def _write(file: Path, columns: Sequence[np.ndarray], *, fps: int) -> None:
     """Write clips of as many frames (T, 3, H, W) side by side."""
     enlarge = max(1, -(-_LEAST_SIDE // columns[0].shape[-1]))
     frames = np.concatenate(columns, axis=3)
-    write_video(file, frames.repeat(enlarge, 2).repeat(enlarge, 3), fps=15)
+    write_video(file, frames.repeat(enlarge, 2).repeat(enlarge, 3), fps=fps)

@@ -11,6 +11,12 @@ class Loss(nn.Module):
     without weight decay, and saved in its checkpoints.
     """
 
+    def check(self, *, frames: int, dimension: int) -> None:
+        """Refuse, by a ValueError, views of `frames` or embeddings of `dimension` that do not fit.
+
+        Called before training; most losses take any.
+        """
+
     def forward(
         self, embeddings: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
     ) -> dict[str, torch.Tensor]:

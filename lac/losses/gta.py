@@ -35,9 +35,8 @@ class GtaLoss(Loss):
 
     Notes
     -----
-    smoothDTW, contrastive cost and global cycle-consistency of [1]_. Frames i of X and j of Y
-    cost d_ij = -log softmax_i(<x_i, y_j> / temperature), and paths to
-    (i, j)::
+    smoothDTW, contrastive cost (equation 8) and global cycle-consistency of [1]_. Frames i of X
+    and j of Y cost d_ij = -log softmax_i(<x_i, y_j> / temperature), and paths to (i, j)::
 
         R_ij = d_ij + smin(R_i-1,j-1, R_i-1,j, R_i,j-1)
         smin(a) = sum_k a_k exp(-a_k / gamma) / sum_k exp(-a_k / gamma)

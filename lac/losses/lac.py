@@ -59,6 +59,20 @@ class LacLoss(Loss):
     ValueError
         If a parameter is out of range.
 
+    Notes
+    -----
+    With C the contrastive term of CARL (`SclLoss`) and S_ij = <z1_i, z2_j> / temperature::
+
+        C + weight * A
+        A = -T log p(A*) / pairs      "fenchel_young": A* is the alignment that frame times tell
+        A = -score(S) / frames        "score"
+        A = mean_i KL(g_i || P_i)     "posterior_kl": Gaussian g, posterior P, both directions
+
+    Departures from [1]_ and its code, whose values `official_lac_loss` reproduces: the score of a
+    similarity is maximised, not minimised; S is bounded, not 1 / distance^2; padded frames have no
+    part; penalties are positive, by a softplus; gradients are exact; C is a divergence in both
+    directions. The other alignment terms are not in [1]_.
+
     References
     ----------
     .. [1] Oei, Gomaa, Feit, Belo, "Self-Supervised Contrastive Learning for Videos using
@@ -127,6 +141,21 @@ class LacLoss(Loss):
         """Penalty of every further frame of a gap, scalar, > 0; the mean of a table."""
         return F.softplus(self.raw_gap_extend).mean()
 
+    def check(self, *, frames: int, dimension: int) -> None:
+        """Refuse longer views than the table of penalties, and embeddings that predict none."""
+        if self.alignment == "none":
+            return
+        if self.predict is not None and dimension != self.predict.in_features:
+            raise ValueError(
+                f"`dimension` must be that of embeddings, {dimension},"
+                f" got {self.predict.in_features}"
+            )
+        if self.penalties == "table" and frames > len(self.raw_gap_open):
+            raise ValueError(
+                f"`frames` of the table must be at least those of a view, {frames},"
+                f" got {len(self.raw_gap_open)}"
+            )
+
     def forward(
         self, embeddings: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
     ) -> dict[str, torch.Tensor]:
@@ -162,13 +191,10 @@ class LacLoss(Loss):
 
     def _gaps(self, embeddings: torch.Tensor) -> tuple[Penalty, Penalty]:
         """Return the penalties of opening and extending a gap between two views."""
+        frames, dimension = embeddings.shape[2:]
+        self.check(frames=frames, dimension=dimension)
         raw: tuple[torch.Tensor, torch.Tensor] = (self.raw_gap_open, self.raw_gap_extend)
         if self.predict is not None:
-            if embeddings.shape[-1] != self.predict.in_features:
-                raise ValueError(
-                    f"`dimension` must be that of embeddings, {embeddings.shape[-1]},"
-                    f" got {self.predict.in_features}"
-                )
             rows, columns = self.predict(embeddings).unbind(1)  # (B, T, 2) each
             opening, extending = (
                 (F.softplus(value + columns[..., k]), F.softplus(value + rows[..., k]))
@@ -176,12 +202,6 @@ class LacLoss(Loss):
             )
             return opening, extending
         if self.penalties == "table":
-            frames = embeddings.shape[2]
-            if frames > len(self.raw_gap_open):
-                raise ValueError(
-                    f"`frames` of the table must be at least those of a view, {frames},"
-                    f" got {len(self.raw_gap_open)}"
-                )
             raw = raw[0][:frames, :frames], raw[1][:frames, :frames]
         return F.softplus(raw[0]), F.softplus(raw[1])
 

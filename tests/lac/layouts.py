@@ -37,19 +37,19 @@ def dump(root, protocol=4, **splits):
     return root
 
 
-def penn_action(root):
-    """Write two actions of Penn Action in CARL's layout."""
+def penn_action(root, *, train=("squat", "bowl", "squat"), val=("bowl",), labels=None):
+    """Write clips of some actions of Penn Action in CARL's layout; `labels(number)` of each."""
 
-    def part(prefix, *actions):
+    def part(prefix, actions):
         entries = [
-            entry(root, i, f"{prefix}{i}_{action}", [0, 1, 1])
+            entry(root, i, f"{prefix}{i}_{action}", labels(i) if labels else [0, 1, 1])
             | {"action_label": ACTIONS.index(action)}
             for i, action in enumerate(actions)
         ]
         places = [[i for i, a in enumerate(actions) if a == action] for action in ACTIONS]
         return entries, places
 
-    return dump(root, train=part("000", "squat", "bowl", "squat"), val=part("001", "bowl"))
+    return dump(root, train=part("000", train), val=part("001", val))
 
 
 def penn_action_raw(root):

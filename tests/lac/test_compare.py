@@ -47,8 +47,11 @@ def test_runs_that_differ_by_seed_share_a_row_with_mean_and_spread(tmp_path, cap
         "| Lac score weight=0.2 | 2 | 0.700 (0.141) | **0.900** |",
         "| Lac none weight=0.1 | 1 | 0.650 | **0.900** |",
         "| time only |  | 0.550 | 0.999 |",
+        "",
+        "Fewer runs than 2: Scl (1), Lac none weight=0.1 (1).",
     ]
-    assert "Scl" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "Scl" in output and "Fewer runs than 2" in output
     assert (tmp_path / "out" / "comparison-1.png").stat().st_size > 0
 
 
@@ -65,14 +68,46 @@ def test_other_clips_have_a_table_of_their_own(tmp_path):
     assert "protocol ours" in heads[0]
 
 
+def test_raw_features_of_different_backbones_are_told_apart(tmp_path):
+    runs = []
+    for backbone, raw, tau in (
+        ("small", ("raw pixels", "raw backbone"), 0.2),
+        ("lite0", ("raw backbone",), 0.7),
+    ):
+        metrics = {name: {"kendall_tau": tau} for name in ("learned", *raw)}
+        metrics["time only"] = {"kendall_tau": 0.9}
+        runs.append(write_run(tmp_path / backbone, metrics=metrics))
+        config = yaml.safe_load((tmp_path / backbone / "config.yaml").read_text())
+        config["model"]["encoder"] = {"init_args": {"backbone": backbone, "context": None}}
+        (tmp_path / backbone / "config.yaml").write_text(yaml.safe_dump(config))
+    compare.main([*runs, "-o", str(tmp_path / "out")])
+    rows = (tmp_path / "out" / "comparison.md").read_text().splitlines()[4:]
+    assert rows == [
+        "| Lac lite0 | 1 | **0.700** |",
+        "| Lac small | 1 | 0.200 |",
+        "| raw pixels |  | 0.200 |",
+        "| raw backbone (small) |  | 0.200 |",
+        "| time only |  | 0.900 |",
+        "| raw backbone (lite0) |  | 0.700 |",
+    ]
+
+
 def test_runs_measured_otherwise_or_twice_or_not_at_all_are_refused(tmp_path):
     one = write_run(tmp_path / "one")
     other = write_run(tmp_path / "other", seed=1, protocol={"crops": 1, "min_crop": 1.0})
     again = write_run(tmp_path / "again")
     alone = write_run(tmp_path / "alone", metrics={}, note="one clip alone")
+    lesser = write_run(tmp_path / "lesser", seed=1, metrics={"learned": {"kendall_tau": 0.9}})
+    damaged, unread = write_run(tmp_path / "damaged"), write_run(tmp_path / "unread")
+    (tmp_path / "damaged" / "metrics.json").write_text("{")
+    (tmp_path / "unread" / "config.yaml").write_text("]: [")
     for runs, message in (
         ([one, other], "`runs` on the same clips must have the same protocol"),
         ([one, again], "`runs` must differ in settings or seed"),
+        ([one, one], "`runs` must differ in settings or seed"),
+        ([one, lesser], "`runs` on the same clips must have the same metrics"),
+        ([one, damaged], "damaged/metrics.json is not valid JSON"),
+        ([one, unread], "unread/config.yaml is not valid YAML"),
         ([one, str(tmp_path / "none")], "`runs` must be finished runs"),
         ([one, alone], "`runs` must have been measured"),
     ):

@@ -83,6 +83,13 @@ def test_a_file_cut_short_is_noted(tmp_path):
             "arrays, but not in a layout",
             "features",
         ),
+        (
+            lambda root: (
+                (root / "day").mkdir() or write_video(root / "day/a.mp4", noise(3)) or root
+            ),
+            "videos, but not in a layout",
+            "import videos",
+        ),
         (lambda root: clips(root, {"a": 3}, []), "must be an object", "labels.json"),
         (lambda root: dump(root, train=[print]), "global builtins.print", "Correct"),
         (lambda root: dump(root, train=[]), "without val.pkl", "'pouring' holds train.pkl"),

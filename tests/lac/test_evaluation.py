@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layouts import penn_action
 from rich.console import Console
 
-from lac.data import Clip, ClipDataModule, Rendered
+from lac.data import Clip, ClipDataModule, Rendered, read_folder
+from lac.data.convert import convert
 from lac.encoder import Encoder
 from lac.evaluation import PROTOCOLS, Protocol, draw_crops, measure, print_report
 from lac.evaluation.metrics import (
@@ -85,6 +87,9 @@ def test_crops_depend_on_name_and_seed_alone():
         ({"draws": (1,)}, "`draws` must be one per fraction"),
         ({"classifier": "tree"}, "`classifier` must be one of"),
         ({"tau_stride": 0}, "`tau_stride` must be >= 1"),
+        ({"draws": (1, 0, 1)}, "`draws` must be >= 1"),
+        ({"neighbours": (0,)}, "`neighbours` must be >= 1"),
+        ({"seed": -1}, "`seed` must be >= 0"),
     ],
 )
 def test_protocol_out_of_range_is_refused_by_name(settings, message):
@@ -152,6 +157,66 @@ def test_without_labels_the_labelled_metrics_are_skipped_with_a_reason(rendered,
     report = measure(data, Encoder(), split="train")
     assert set(report["metrics"]["learned"]) == {"kendall_tau"}
     assert "labels" in report["skipped"]["phase_accuracy"]
+    assert report["skipped"].keys() == {"phase_accuracy", "progression_r2", "precision"}
+
+
+@pytest.fixture
+def actions(tmp_path):
+    """Two actions of Penn Action, and a third with one validation clip alone."""
+    return penn_action(
+        tmp_path / "data",
+        train=("squat", "bowl") * 3,
+        val=("squat", "bowl", "bowl", "squat", "situp"),
+        labels=lambda number: [0] * (12 + number) + [1] * 10 + [2] * 8,
+    )
+
+
+def test_actions_are_evaluated_alone_and_averaged(actions, tmp_path):
+    encoder = Encoder()
+
+    def report(action):
+        data = ClipDataModule(
+            source="penn_action", root=actions, action=action, cache=tmp_path, image_size=16
+        )
+        data.setup()
+        return measure(data, encoder, protocol=PROTOCOLS["carl"])
+
+    whole = report(None)
+    alone = {action: report(action)["metrics"] for action in ("bowl", "squat")}
+    assert whole["actions"] == alone
+    for name, row in whole["metrics"].items():
+        assert "phase_accuracy@1" in row and "precision@5" in row
+        for metric, value in row.items():
+            both = [rows[name][metric] for rows in alone.values()]
+            assert value == pytest.approx(np.mean(both), abs=1e-12)
+    assert whole["skipped"]["situp"] == "fewer than two clips in val"
+    assert "actions" not in report("bowl")
+    console = Console(record=True, width=120)
+    print_report(json.loads(json.dumps(whole)), console)
+    output = console.export_text()
+    assert "mean of 2 actions" in output and "situp skipped" in output
+    assert f"{alone['bowl']['learned']['kendall_tau']:.3f}" in output
+
+
+def test_actions_survive_the_import_into_a_folder(actions, tmp_path):
+    convert("penn_action", actions, tmp_path / "folder")
+    data = ClipDataModule(source="folder", root=tmp_path / "folder", cache=tmp_path, image_size=16)
+    data.setup()
+    assert list(data.collection.comparable("val")) == ["bowl", "squat"]
+    assert {"bowl", "squat"} == measure(data, Encoder())["actions"].keys()
+    labels = json.loads((tmp_path / "folder" / "labels.json").read_text())
+    labels["clips"]["0000_squat"]["action"] = 3
+    (tmp_path / "folder" / "labels.json").write_text(json.dumps(labels))
+    with pytest.raises(ValueError, match=r"`clips.0000_squat.action` must be a string, got '3'"):
+        read_folder(tmp_path / "folder")
+
+
+def test_more_neighbours_than_frames_are_skipped(rendered):
+    protocol = Protocol(crops=1, neighbours=(5, 10_000), tau_stride=2)
+    report = measure(rendered, Encoder(), protocol=protocol)
+    assert "precision@5" in report["metrics"]["learned"]
+    assert "precision@10000" not in report["metrics"]["learned"]
+    assert "other clips have as few as" in report["skipped"]["precision@10000"]
 
 
 def test_a_split_of_one_clip_is_refused(rendered):

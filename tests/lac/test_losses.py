@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn_views import two_views
 
 from lac.losses import LacLoss, official_lac_loss
 from lac.losses._alignment import Scoring, correspondence, fenchel_young
@@ -14,15 +15,6 @@ from lac.losses._contrastive import contrastive_loss
 
 ALIGNMENTS = ["none", "score", "fenchel_young", "posterior_kl"]
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "lac_official.npz"
-
-
-def two_views(seed=0, clips=2, frames=6, features=4):
-    """Random unit embeddings, increasing times, and all frames valid."""
-    rng = torch.Generator().manual_seed(seed)
-    embeddings = torch.randn(clips, 2, frames, features, generator=rng, dtype=torch.float64)
-    embeddings = torch.nn.functional.normalize(embeddings, dim=-1).requires_grad_()
-    times = torch.rand(clips, 2, frames, generator=rng, dtype=torch.float64).cumsum(-1) * 3
-    return embeddings, times, torch.ones(clips, 2, frames, dtype=torch.bool)
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="needs the authors' values in ../shared")

@@ -11,11 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
+from layouts import penn_action
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import TINY, finish, load, logged, start
 
 import lac.losses
-from lac import evaluate, train
+from lac import compare, evaluate, train
 from lac._configuration import RunCLI
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule, Rendered, read_video
@@ -67,10 +69,9 @@ def test_training_lowers_the_loss_and_learns_the_penalties_without_decay(finishe
     assert len(groups[2]["params"]) == len(penalties)
 
 
-def test_a_killed_run_goes_on_to_bit_identical_weights(finished, cache, tmp_path):
-    whole = load(finished[0])
-    run = tmp_path / "killed"
-    process = start(run, cache)
+def kill_and_go_on(run, cache, *options):
+    """Kill a run when its first checkpoint is there, start it again, and return both states."""
+    process = start(run, cache, *options)
     deadline = time.monotonic() + 120
     while not (run / "checkpoints" / "last.ckpt").exists():
         assert process.poll() is None, process.communicate()[0]
@@ -78,20 +79,39 @@ def test_a_killed_run_goes_on_to_bit_identical_weights(finished, cache, tmp_path
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    stopped_at = load(run)["epoch"]
-    assert stopped_at < whole["epoch"], "the run was over before it could be killed"
+    stopped = load(run)
     (run / "checkpoints" / "last.ckpt.part").write_bytes(b"half a checkpoint")
-
-    assert "Resuming" in finish(start(run, cache))
+    assert "Resuming" in finish(start(run, cache, *options))
     resumed = load(run)
+    assert stopped["epoch"] < resumed["epoch"], "the run was over before it could be killed"
+    return resumed
+
+
+def assert_same_run(run, resumed, whole_run):
+    whole = load(whole_run)
     assert resumed["global_step"] == whole["global_step"]
-    assert resumed["state_dict"].keys() == whole["state_dict"].keys()
-    for name, weight in whole["state_dict"].items():
-        assert torch.equal(resumed["state_dict"][name], weight), name
-    metrics = [json.loads((r / "metrics.json").read_text())["metrics"] for r in (run, finished[0])]
+    for part in {"state_dict", "current_model_state"} & whole.keys():
+        assert resumed[part].keys() == whole[part].keys()
+        for name, weight in whole[part].items():
+            assert torch.equal(resumed[part][name], weight), name
+    metrics = [json.loads((r / "metrics.json").read_text())["metrics"] for r in (run, whole_run)]
     assert metrics[0] == metrics[1]
     for name in ("step", "train/loss", "val/loss"):
-        assert logged(run, name) == logged(finished[0], name)  # one file, no step twice
+        assert logged(run, name) == logged(whole_run, name)  # one file, no step twice
+
+
+def test_a_killed_run_goes_on_to_bit_identical_weights(finished, cache, tmp_path):
+    # Workers begin on the batches of an epoch before Lightning tells which; the whole run has none.
+    resumed = kill_and_go_on(tmp_path, cache, "--data.workers=1")
+    assert_same_run(tmp_path, resumed, finished[0])
+
+
+def test_averages_and_accumulated_gradients_survive_a_kill(cache, tmp_path):
+    options = ["--ema=0.5", "--trainer.accumulate_grad_batches=2", "--patience=20"]
+    finish(start(tmp_path / "whole", cache, *options))
+    resumed = kill_and_go_on(tmp_path / "killed", cache, *options)
+    assert resumed["global_step"] == 6 * 2  # 3 batches an epoch, 2 steps
+    assert_same_run(tmp_path / "killed", resumed, tmp_path / "whole")
 
 
 def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
@@ -130,6 +150,19 @@ def test_a_run_is_evaluated_again_and_on_other_clips(finished, cache, capsys, tm
         (["--model.learning_rate=-1"], "`learning_rate` must be > 0"),
         (["--model.encoder.width=10"], "`width` must be a multiple"),
         (["--data.frames=1"], "`frames` must be >= 2"),
+        (["--model.encoder.dropout=1"], r"`dropout` must be in [0, 1)"),
+        (["--optimizer=AdamW"], "`optimizer` must be null"),
+        (["--trainer.accumulate_grad_batches=0"], "`trainer.accumulate_grad_batches` must be >= 1"),
+        (["--trainer.fast_dev_run=true"], "`trainer.fast_dev_run` must be false"),
+        (["--trainer.max_epochs=-1"], "`trainer.max_epochs` must be >= 1"),
+        (
+            ["--model.loss.penalties=table", "--model.loss.frames=8"],
+            "`frames` of the table must be at least those of a view, 32, got 8",
+        ),
+        (
+            ["--model.loss.penalties=embedding", "--model.loss.dimension=8"],
+            "`dimension` must be that of embeddings, 64, got 8",
+        ),
     ],
 )
 def test_bad_input_is_one_error_before_training(options, message, tmp_path):
@@ -232,6 +265,63 @@ def test_the_pouring_preset_runs_on_its_layout(cache, tmp_path):
     small = ["--model.encoder.backbone=small", "--model.encoder.stage=-1", "--data.frames=12"]
     options = ["--config=pouring", f"--data.root={tmp_path}", *small, "--trainer.max_epochs=1"]
     assert "by protocol carl" in finish(start(tmp_path / "run", cache, *options))
+
+
+def test_the_penn_action_preset_evaluates_each_action(tmp_path, capsys):
+    root = penn_action(
+        tmp_path / "data",
+        train=("squat", "bowl") * 2,
+        val=("squat", "bowl") * 2,
+        labels=lambda number: [0] * (9 + number) + [1] * 9,
+    )
+    small = [
+        "--model.encoder.backbone=small",
+        "--model.encoder.stage=-1",
+        "--model.encoder.width=16",
+    ]
+    short = ["--trainer.max_epochs=1", "--data.frames=12", "--data.image_size=32"]
+    where = [
+        f"--data.root={root}",
+        f"--run={tmp_path / 'run'}",
+        f"--data.cache={tmp_path / 'cache'}",
+    ]
+    train.main(["--config=penn_action", *where, *small, *short])
+    output = " ".join(capsys.readouterr().out.split())
+    assert "protocol carl: whole; mean of 2 actions" in output and "embedding by action" in output
+    report = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert report["actions"].keys() == {"bowl", "squat"}
+    compare.main([str(tmp_path / "run"), "-o", str(tmp_path / "out")])
+    assert "mean of 2 actions" in (tmp_path / "out" / "comparison.md").read_text()
+
+
+def test_a_run_of_a_larger_machine_is_evaluated_on_this(finished, tmp_path, capsys):
+    shutil.copytree(finished[0], tmp_path / "run")
+    settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    settings["trainer"] |= {
+        "accelerator": "cuda",
+        "devices": 2,
+        "strategy": "ddp",
+        "precision": "16-mixed",
+    }
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(settings))
+    evaluate.main([str(tmp_path / "run")])
+    assert "val clips by protocol ours" in capsys.readouterr().out
+    measured = [
+        json.loads((tmp_path / "run" / f"{name}.json").read_text())["metrics"]
+        for name in ("metrics", "evaluation")
+    ]
+    assert measured[0] == measured[1]
+
+
+def test_a_damaged_run_is_named(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"damaged")
+    with pytest.raises(SystemExit, match=r"last\.ckpt is not a checkpoint that can be read"):
+        evaluate.main([str(tmp_path / "run")])
+    (tmp_path / "run" / "config.yaml").write_text("]: [")
+    for command, given in ((evaluate.main, []), (train.main, ["--run"])):
+        with pytest.raises(SystemExit, match=r"config\.yaml is not valid YAML"):
+            command([*given, str(tmp_path / "run")])
 
 
 def test_evaluate_refuses_what_is_no_run(tmp_path):
