@@ -208,7 +208,7 @@ def walks(bits, lanes, by_column, second):
                     await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
                 block = slot + t0 if tables else slot
                 load(pair, floats, block, t0, bottom)
-                if tables:
+                if tables:  # ahead of the steps, whose stores would hold up the weights'
                     at = block * float_step
                     for _ in range(width):
                         w = plain_weight(load_f(floats, at + WEIGHT * width), unit, floor)

@@ -122,36 +122,25 @@ def squares(bits, lanes):
     load_at, store_at, stream_at = simd.load_at, simd.store_at, simd.stream_at
     store_transposed, copy_first, splat = simd.store_transposed, simd.copy_first, simd.splat_f
     size, lowest = bits // 8, scalars(bits).real(-np.finfo(scalars(bits).real).max)
-    per_side = width // part
-
-    @variant.inlined
-    def corner(extent, t0, bottom, p):
-        """First lane and step of part p; the last row and the first column of that lane."""
-        lane, u = p // per_side * part, p % per_side * part
-        last = bottom - lane - extent.origin
-        return lane, u, last, t0 + u + lane - (width - 1) - extent.origin
-
-    @variant.inlined
-    def is_whole(extent, last, column):
-        """Whether all cells of a part lie within the matrix."""
-        return part - 1 <= last < extent.n and 0 <= column <= extent.m - 2 * part + 1
 
     @variant.helper
-    def load_part(source, extent, out, step, t0, bottom, p):
-        """Part p of the cells of the steps t0 .. t0 + W - 1, to the addresses out + step * u."""
-        lane, u, last, column = corner(extent, t0, bottom, p)
-        n, m, stride, to = extent.n, extent.m, extent.stride, out + (u * step + lane) * size
+    def load_part(source, extent, out, step, column, last):
+        """A part whose first lane's row and first column are given; see `load_square`."""
+        n, m, stride = extent.n, extent.m, extent.stride
         source += (extent.offset + last * stride + column) * size
-        if is_whole(extent, last, column):
-            load_whole(source, stride, column, last, n, m, to, step)
+        if part - 1 <= last < n and 0 <= column <= m - 2 * part + 1:  # all within the matrix
+            load_whole(source, stride, column, last, n, m, out, step)
         else:
-            load_skewed(source, stride, column, last, n, m, to, step)
+            load_skewed(source, stride, column, last, n, m, out, step)
 
     @variant.inlined
     def load_square(source, extent, out, step, t0, bottom):
-        """Cells of the steps t0 .. t0 + W - 1, to the addresses out + step * u."""
-        for p in range(per_side * per_side):
-            load_part(source, extent, out, step, t0, bottom, p)
+        """Cells of the steps t0 .. t0 + W - 1, `step` elements apart from the address `out` on."""
+        for lane in range(0, width, part):
+            for u in range(0, width, part):
+                column = t0 + u + lane - (width - 1) - extent.origin
+                to = out + (u * step + lane) * size
+                load_part(source, extent, to, step, column, bottom - lane - extent.origin)
 
     @variant.helper
     def stage(square, staged, origin, steps, t0):
