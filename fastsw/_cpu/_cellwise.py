@@ -11,7 +11,7 @@ import functools
 
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import address, fma, lanes_of, read_shared, vmax, where_greater, write_shared
+from fastsw._cpu._simd import fma, lanes_of, put, read_shared, vmax, where_greater, write_shared
 from fastsw._cpu._strip import (
     BACK_Y_DOT,
     DOT,
@@ -75,16 +75,16 @@ def walks(bits, lanes, by_column, second):
     bias, inverse = kind.whole(simd.bias), kind.whole(2 * simd.bias)
     width, pad = lanes, 2 * lanes
     per_step, carried = fields(second)
-    float_step, integer_step = per_step * lanes, INTEGERS * lanes
+    float_step, integer_step, size = per_step * lanes, INTEGERS * lanes, bits // 8
 
     @variant.helper
-    def weigh(pair, work, slot, t0, bottom, scale):
+    def weigh(pair, places, slot, t0, bottom, scale):
         """Weights of the steps t0 .. t0 + W - 1, into the strip's tables from `slot` on."""
-        floats, integers = work.floats, work.integers
+        floats, integers = places.floats, places.integers
         at, at_k = slot * float_step, slot * integer_step
         weights, slopes = (
-            address(floats, at + WEIGHT * width),
-            address(floats, at + SLOPE * width),
+            floats + (at + WEIGHT * width) * size,
+            floats + (at + SLOPE * width) * size,
         )
         load_square(pair.source, pair.extent, weights, float_step, t0, bottom)
         if second:
@@ -104,26 +104,26 @@ def walks(bits, lanes, by_column, second):
             # Row 0 lies in the last lane: M may start there, at every column or at the first.
             for u in range(width):
                 if t0 + u == 0 or pair.mode == FITTING:
-                    floats[(slot + u) * float_step + WEIGHT * width + width - 1] = one
-                    integers[(slot + u) * integer_step + SHIFT * width + width - 1] = none
+                    put(floats, (slot + u) * float_step + WEIGHT * width + width - 1, one)
+                    put(integers, (slot + u) * integer_step + SHIFT * width + width - 1, none)
 
     def forward_walk(tables):
         variant = Variant(bits, lanes, *form(by_column, second), "tables" if tables else "scores")
 
         @variant.helper
-        def forward(pair, work, shared, s, slot, row_in, row_out, steps, length, scale):
+        def forward(pair, places, s, slot, row_in, row_out, steps, length, scale):
             """Walk strip s, from the carried row `row_in` to `row_out`, behind the strip above.
 
             Tables are kept from `slot` on, or, without `tables`, only for the last W steps. What
-            ended in each row is left in `work.ended`.
+            ended in each row is left in `Work.ended`.
             """
             floats, integers, carry, carry_k = (
-                work.floats,
-                work.integers,
-                shared.carry,
-                shared.carry_k,
+                places.floats,
+                places.integers,
+                places.carry,
+                places.carry_k,
             )
-            lane, lane_k, columns = work.lane, work.lane_k, shared.columns
+            lane, lane_k, columns = places.lane, places.lane_k, places.columns
             bottom = (s + 1) * width - 1
             start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
             open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
@@ -143,9 +143,9 @@ def walks(bits, lanes, by_column, second):
             below_k = row_out * length + pad - (width - 1)
             for t0 in range(0, steps, width):
                 if s > 0:
-                    await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
+                    await_steps(places.done, s - 1, min(steps, t0 + 2 * width))
                 block = slot + t0 if tables else slot
-                weigh(pair, work, block, t0, bottom, scale)
+                weigh(pair, places, block, t0, bottom, scale)
                 at, at_k = block * float_step, block * integer_step
                 for t in range(t0, t0 + width):
                     up_h = from_above(h, carry, above + t)
@@ -201,33 +201,33 @@ def walks(bits, lanes, by_column, second):
                     ended, ended_k = scaled_sum(ended, ended_k, m, k)
                     at += float_step
                     at_k += integer_step
-                if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
-                    write_shared(shared.done, s, t0 + width)
+                if read_shared(places.done, s) < t0 + width < steps:  # not when walked again
+                    write_shared(places.done, s, t0 + width)
             # What later steps of the next strip read beyond the last column.
             for field in range(carried):
                 store(carry, below + field * length + steps, zeros)
             store(carry_k, below_k + steps, impossible)
-            write_shared(shared.done, s, steps)
-            store(work.ended, 0, ended)
-            store(work.ended, width, ended_dot)
-            store(work.ended_k, 0, ended_k)
+            write_shared(places.done, s, steps)
+            store(places.ended, 0, ended)
+            store(places.ended, width, ended_dot)
+            store(places.ended_k, 0, ended_k)
 
         return forward
 
     @variant.helper
-    def backward(pair, work, shared, s, strips, slot, steps, length, total, total_k, total_dot):
+    def backward(pair, places, s, strips, slot, steps, length, total, total_k, total_dot):
         """Walk strip s in reverse, from the row in `back` to the same, behind the strip below.
 
         Writes the posterior, and leaves what is paid in the strip's lane sums (for columns, with
         `by_column`, in `paid`), with the mean similarity. With tangents it writes
         the tangents of all these instead; `total_dot` is that of the log of the total.
         """
-        floats, integers, back, back_k = work.floats, work.integers, shared.back, shared.back_k
-        lane, columns, square = work.lane, shared.columns, work.square
-        sums, paid = shared.sums, shared.paid
+        floats, integers, back, back_k = places.floats, places.integers, places.back, places.back_k
+        lane, columns, square = places.lane, places.columns, places.square
+        sums, paid = places.sums, places.paid
         bottom, first_sum = (s + 1) * width - 1, s * LANE_SUMS * width
         paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
-        ends, ends_k = load_f(lane, END * width), load_i(work.lane_k, END * width)
+        ends, ends_k = load_f(lane, END * width), load_i(places.lane_k, END * width)
         open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
         open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
         per_total, per_total_k = splat_f(one / total), splat_i(total_k)
@@ -243,12 +243,12 @@ def walks(bits, lanes, by_column, second):
         extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
         growth = splat_f(total_dot)
         store(sums, first_sum + MEAN * width, zeros)
-        staged = address(work.staged, 0)
+        staged = places.staged
         at = (slot + steps - 1) * float_step
         at_k = (slot + steps - 1) * integer_step
         for t0 in range(steps - width, -1, -width):
             if s + 1 < strips:
-                await_steps(shared.done, strips + s + 1, min(steps, steps - t0 + width))
+                await_steps(places.done, strips + s + 1, min(steps, steps - t0 + width))
             for t in range(t0 + width - 1, t0 - 1, -1):
                 row = pad + t - (width - 1)
                 down = from_below(y, back, row)
@@ -340,8 +340,8 @@ def walks(bits, lanes, by_column, second):
                 store_last(back_k, length + pad + t, onto_k)
                 at -= float_step
                 at_k -= integer_step
-            stage(address(square, 0), staged, pair.extent.origin, steps, t0)
-            write_shared(shared.done, strips + s, steps - t0)
+            stage(square, staged, pair.extent.origin, steps, t0)
+            write_shared(places.done, strips + s, steps - t0)
         store(sums, first_sum + PAID_OPEN_X * width, paid_open_x)
         store(sums, first_sum + PAID_EXTEND_X * width, paid_extend_x)
         store(sums, first_sum + PAID_OPEN_Y * width, paid_open_y)

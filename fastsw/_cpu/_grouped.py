@@ -35,7 +35,7 @@ from types import SimpleNamespace
 
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import address, fma, lanes_of, read_shared, vmax, where_greater, write_shared
+from fastsw._cpu._simd import fma, lanes_of, put, read_shared, vmax, where_greater, write_shared
 from fastsw._cpu._strip import (
     BACK_Y,
     BACK_Y_DOT,
@@ -156,38 +156,43 @@ def walks(bits, lanes, by_column, second):
     zero, one, nothing = kind.real(0), kind.real(1), kind.nothing
     bias, normal = kind.whole(simd.bias), kind.whole(simd.bias + HEAD[bits])
     per_step, carried = fields(second)
-    float_step = per_step * lanes
+    float_step, size = per_step * lanes, bits // 8
 
     @variant.helper
     def load(pair, floats, slot, t0, bottom):
         """Similarities of the steps t0 .. t0 + W - 1, into the tables from `slot` on."""
         at = slot * float_step
-        weights = address(floats, at + WEIGHT * width)
+        weights = floats + (at + WEIGHT * width) * size
         load_square(pair.source, pair.extent, weights, float_step, t0, bottom)
         if second:
-            slopes = address(floats, at + SLOPE * width)
+            slopes = floats + (at + SLOPE * width) * size
             load_square(pair.direction, pair.extent, slopes, float_step, t0, bottom)
         if pair.extent.origin == 1 and bottom == width - 1:
             # Row 0 lies in the last lane: M may start there, at every column or at the first.
             for u in range(width):
                 if t0 + u == 0 or pair.mode == FITTING:
-                    floats[at + u * float_step + WEIGHT * width + width - 1] = zero
+                    put(floats, at + u * float_step + WEIGHT * width + width - 1, zero)
 
     def forward_walk(tables):
         variant = Variant(bits, lanes, *form(by_column, second), "tables" if tables else "scores")
 
         @variant.helper
-        def forward(pair, work, shared, s, slot, row_in, row_out, steps, length, scale):
+        def forward(pair, places, s, slot, row_in, row_out, steps, length, scale):
             """See `_cellwise.walks`."""
-            floats, scales, lane, lane_k = work.floats, work.integers, work.lane, work.lane_k
+            floats, scales, lane, lane_k = (
+                places.floats,
+                places.integers,
+                places.lane,
+                places.lane_k,
+            )
             carry, carry_k, columns, entering = (
-                shared.carry,
-                shared.carry_k,
-                shared.columns,
-                work.entering,
+                places.carry,
+                places.carry_k,
+                places.columns,
+                places.entering,
             )
             bottom = (s + 1) * width - 1
-            all_ended, all_ended_k = work.ended, work.ended_k
+            all_ended, all_ended_k = places.ended, places.ended_k
             open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
             extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
             open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
@@ -205,7 +210,7 @@ def walks(bits, lanes, by_column, second):
             store(all_ended_k, 0, splat_i(nothing))
             for t0 in range(0, steps, width):
                 if s > 0:
-                    await_steps(shared.done, s - 1, min(steps, t0 + 2 * width))
+                    await_steps(places.done, s - 1, min(steps, t0 + 2 * width))
                 block = slot + t0 if tables else slot
                 load(pair, floats, block, t0, bottom)
                 if tables:  # ahead of the steps, whose stores would hold up the weights'
@@ -315,13 +320,13 @@ def walks(bits, lanes, by_column, second):
                     if pair.mode == GLOBAL:  # alignments start before the first column only
                         store(lane_k, START * width, splat_i(nothing))
                     at_k += width
-                if read_shared(shared.done, s) < t0 + width < steps:  # not when walked again
-                    write_shared(shared.done, s, t0 + width)
+                if read_shared(places.done, s) < t0 + width < steps:  # not when walked again
+                    write_shared(places.done, s, t0 + width)
             # What later steps of the next strip read beyond the last column.
             for field in range(carried):
                 store(carry, below + field * length + steps, zeros)
             store(carry_k, below_k + steps, splat_i(nothing))
-            write_shared(shared.done, s, steps)
+            write_shared(places.done, s, steps)
 
         return forward
 
@@ -331,13 +336,13 @@ def walks(bits, lanes, by_column, second):
         store(sums, at, fma(share, amount, load_f(sums, at)))
 
     @variant.helper
-    def backward(pair, work, shared, s, strips, slot, steps, length, total, total_k, total_dot):
+    def backward(pair, places, s, strips, slot, steps, length, total, total_k, total_dot):
         """See `_cellwise.walks`."""
-        floats, scales, lane, lane_k = work.floats, work.integers, work.lane, work.lane_k
-        back, back_k, columns, square = shared.back, shared.back_k, shared.columns, work.square
-        sums, paid, entering = shared.sums, shared.paid, work.entering
+        floats, scales, lane, lane_k = places.floats, places.integers, places.lane, places.lane_k
+        back, back_k, columns, square = places.back, places.back_k, places.columns, places.square
+        sums, paid, entering = places.sums, places.paid, places.entering
         bottom, first_sum = (s + 1) * width - 1, s * LANE_SUMS * width
-        staged = address(work.staged, 0)
+        staged = places.staged
         paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
         open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
         extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
@@ -354,7 +359,7 @@ def walks(bits, lanes, by_column, second):
         at, at_k = (slot + steps - 1) * float_step, (slot + steps - group) // group * width
         for t0 in range(steps - width, -1, -width):
             if s + 1 < strips:
-                await_steps(shared.done, strips + s + 1, min(steps, steps - t0 + width))
+                await_steps(places.done, strips + s + 1, min(steps, steps - t0 + width))
             for first in range(t0 + width - group, t0 - 1, -group):
                 # The last lanes of what is read: the columns that lane 0 is about to visit.
                 came = pad + first + group - 1 - 2 * (width - 1)
@@ -501,8 +506,8 @@ def walks(bits, lanes, by_column, second):
                 add(sums, first_sum + PAID_OPEN_Y * width, share, of_open_y)
                 add(sums, first_sum + PAID_EXTEND_Y * width, share, of_extend_y)
                 at_k -= width
-            stage(address(square, 0), staged, pair.extent.origin, steps, t0)
-            write_shared(shared.done, strips + s, steps - t0)
+            stage(square, staged, pair.extent.origin, steps, t0)
+            write_shared(places.done, strips + s, steps - t0)
         added = release(
             staged, pair.target, pair.source, pair.extent, steps, bottom, pair.streaming
         )

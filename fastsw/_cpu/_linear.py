@@ -49,6 +49,7 @@ from fastsw._cpu._strip import (
     Work,
     fields,
     form,
+    places_of,
     row_length,
     staged_length,
     step_count,
@@ -159,9 +160,9 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         store(lane, field * width, splat(real(value)))
 
     @variant.helper
-    def set_lanes(pair, work, rows, bottom, factors):
+    def set_lanes(pair, lane, lane_k, rows, bottom, factors):
         """Parameters of the rows of a strip; rows after the last pass everything downwards."""
-        lane, lane_k, n = work.lane, work.lane_k, pair.extent.n
+        n = pair.extent.n
         local = pair.mode == LOCAL
         fill(lane, START, 1.0 if local else 0.0)
         fill(lane, END, 1.0 if local else 0.0)
@@ -211,7 +212,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
             same = i > 0 and rows[1, i] == rows[1, i - 1]
             rows[6, i] = rows[6, i - 1] if same else rounded_off(rows[1, i])
 
-    @variant.helper
+    @variant.inlined
     def set_up(pair, b, shared, penalties, dots, unit, length, strips):
         """Everything that must be there before the first strip."""
         set_rows(pair, b, shared.rows, penalties, dots, unit, second)
@@ -234,20 +235,20 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                 for field in range(COLUMN_ROWS):
                     shared.columns[field * length + pad + c] = factors[field]
 
-    @variant.helper
+    @variant.inlined
     def walk_down(pair, work, shared, strips, steps, length, scale, factors, keep_all, graded):
         """Forward pass over the strips that this thread gets hold of."""
-        ended, ended_k = work.ended, work.ended_k
+        ended, ended_k, places = work.ended, work.ended_k, places_of(work, shared)
         s = take_ticket(shared.tickets, 0)
         while s < strips:
             bottom = (s + 1) * width - 1
-            set_lanes(pair, work, shared.rows, bottom, factors)
+            set_lanes(pair, work.lane, work.lane_k, shared.rows, bottom, factors)
             row_in, row_out = (s, s + 1) if graded else (0, 0)
             if keep_all:
                 slot = s * steps
-                forward(pair, work, shared, s, slot, row_in, row_out, steps, length, scale)
+                forward(pair, places, s, slot, row_in, row_out, steps, length, scale)
             else:
-                score_strip(pair, work, shared, s, 0, row_in, row_out, steps, length, scale)
+                score_strip(pair, places, s, 0, row_in, row_out, steps, length, scale)
             for r in range(width):
                 i = bottom - r + 1 - pair.extent.origin
                 if 1 <= i <= pair.extent.n:
@@ -281,19 +282,19 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                 growth += part * (ends[1, i] + ends[0, i] * rows[5, i])
         return total, total_k, growth
 
-    @variant.helper
+    @variant.inlined
     def walk_up(pair, work, shared, strips, steps, length, scale, factors, keep_all, total):
         """Backward pass over the strips that this thread gets hold of."""
+        places = places_of(work, shared)
         s = strips - 1 - take_ticket(shared.tickets, 1)
         while s >= 0:
-            set_lanes(pair, work, shared.rows, (s + 1) * width - 1, factors)
+            set_lanes(pair, work.lane, work.lane_k, shared.rows, (s + 1) * width - 1, factors)
             slot = s * steps if keep_all else 0
             if not keep_all:
-                forward(pair, work, shared, s, slot, s, s + 1, steps, length, scale)
+                forward(pair, places, s, slot, s, s + 1, steps, length, scale)
             backward(
                 pair,
-                work,
-                shared,
+                places,
                 s,
                 strips,
                 slot,

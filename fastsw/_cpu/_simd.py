@@ -2,7 +2,8 @@
 
 LLVM does not vectorise loops over lanes whose body is a recurrence, so kernels say what is a
 vector. Any number of lanes compiles on any processor; LLVM splits what is wider than a register.
-Arrays are flat (1-D, C-contiguous); indices count elements; no bounds are checked.
+Arrays are flat (1-D, C-contiguous), or an integer, the address of the first element: one word to
+pass on instead of an array's seven. Indices count elements; no bounds are checked.
 """
 
 from __future__ import annotations
@@ -195,8 +196,8 @@ def read_shared(context, array, index):
     """Element of an int64 array that another thread may be writing (acquire)."""
 
     def generate(context, builder, signature, arguments):
-        data = context.make_array(array)(context, builder, arguments[0]).data
-        return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
+        pointer = _element(context, builder, array, *arguments, I64)
+        return builder.load_atomic(pointer, "acquire", 8)
 
     return types.int64(array, types.intp), generate
 
@@ -206,8 +207,7 @@ def write_shared(context, array, index, value):
     """Set an element of an int64 array that other threads read (release)."""
 
     def generate(context, builder, signature, arguments):
-        data = context.make_array(array)(context, builder, arguments[0]).data
-        pointer = builder.gep(data, [arguments[1]])
+        pointer = _element(context, builder, array, *arguments[:2], I64)
         builder.store_atomic(arguments[2], pointer, "release", 8)
         return context.get_dummy_value()
 
@@ -230,8 +230,7 @@ def take_ticket(context, array, index):
     """Old value of an element of an int64 array, which grows by one, atomically."""
 
     def generate(context, builder, signature, arguments):
-        data = context.make_array(array)(context, builder, arguments[0]).data
-        pointer = builder.gep(data, [arguments[1]])
+        pointer = _element(context, builder, array, *arguments, I64)
         return builder.atomic_rmw("add", pointer, I64(1), "acq_rel")
 
     return types.int64(array, types.intp), generate
@@ -239,7 +238,7 @@ def take_ticket(context, array, index):
 
 @intrinsic
 def address(context, array, index):
-    """Where an element lies in memory: one word to pass on instead of an array's seven."""
+    """Where an element lies in memory."""
 
     def generate(context, builder, signature, arguments):
         data = context.make_array(array)(context, builder, arguments[0]).data
@@ -264,9 +263,30 @@ def claim(queue, before):
     return -1
 
 
-def _pointer(context, builder, array_type, array, index, target):
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), target.as_pointer())
+def _element(context, builder, kind, place, index, element):
+    """Pointer to an element of an array, or of what lies at an address."""
+    if isinstance(kind, types.Integer):
+        data = builder.inttoptr(place, element.as_pointer())
+    else:
+        data = context.make_array(kind)(context, builder, place).data
+    return builder.gep(data, [index])
+
+
+def _vector_at(context, builder, kind, place, index, vector):
+    pointer = _element(context, builder, kind, place, index, vector.element)
+    return builder.bitcast(pointer, vector.llvm.as_pointer())
+
+
+@intrinsic
+def put(context, place, index, value):
+    """Set one element at an address."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = _element(context, builder, place, *arguments[:2], arguments[2].type)
+        builder.store(arguments[2], pointer)
+        return context.get_dummy_value()
+
+    return types.none(place, types.intp, value), generate
 
 
 @functools.cache
@@ -283,7 +303,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         @intrinsic
         def load(context, array, index):
             def generate(context, builder, signature, arguments):
-                pointer = _pointer(context, builder, array, arguments[0], arguments[1], vector.llvm)
+                pointer = _vector_at(context, builder, array, *arguments, vector)
                 value = builder.load(pointer)
                 value.align = alignment
                 return value
@@ -295,7 +315,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
     @intrinsic
     def store(context, array, index, value):
         def generate(context, builder, signature, arguments):
-            pointer = _pointer(context, builder, array, arguments[0], arguments[1], value.llvm)
+            pointer = _vector_at(context, builder, array, *arguments[:2], value)
             builder.store(arguments[2], pointer).align = alignment
             return context.get_dummy_value()
 
@@ -369,8 +389,8 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
             """The lanes moved on by one; the free lane takes array[index]."""
 
             def generate(context, builder, signature, arguments):
-                data = context.make_array(array)(context, builder, arguments[1]).data
-                element = builder.load(builder.gep(data, [arguments[2]]))
+                pointer = _element(context, builder, array, *arguments[1:], a.element)
+                element = builder.load(pointer)
                 undefined = ir.Constant(a.llvm, ir.Undefined)
                 one = builder.insert_element(undefined, element, I32(0))
                 places = ir.VectorType(I32, lanes)
@@ -394,7 +414,8 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
             def generate(context, builder, signature, arguments):
                 run = ir.VectorType(a.element, count)
-                pointer = _pointer(context, builder, array, arguments[0], arguments[1], run)
+                pointer = _element(context, builder, array, *arguments[:2], a.element)
+                pointer = builder.bitcast(pointer, run.as_pointer())
                 places = ir.Constant(ir.VectorType(I32, count), [lane] * count)
                 value = builder.shuffle_vector(arguments[2], arguments[2], places)
                 builder.store(value, pointer).align = alignment
@@ -403,15 +424,6 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
             return types.none(array, types.intp, a), generate
 
         return leave
-
-    @intrinsic
-    def with_last(context, a, value):
-        """The vector with another last lane."""
-
-        def generate(context, builder, signature, arguments):
-            return builder.insert_element(*arguments, I32(lanes - 1))
-
-        return a(a, scalar), generate
 
     @intrinsic
     def total(context, a):
@@ -619,39 +631,18 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
         return floats(*[types.intp] * 4, floats), generate
 
-    def loader_at(vector):
-        @intrinsic
-        def load_at(context, place):
-            """The vector at an address."""
+    @intrinsic
+    def stream(context, array, index, value):
+        """Store a vector, which must be aligned, past the caches."""
 
-            def generate(context, builder, signature, arguments):
-                pointer = builder.inttoptr(arguments[0], vector.llvm.as_pointer())
-                value = builder.load(pointer)
-                value.align = alignment
-                return value
+        def generate(context, builder, signature, arguments):
+            pointer = _vector_at(context, builder, array, *arguments[:2], value)
+            instruction = builder.store(arguments[2], pointer)
+            instruction.align = alignment * lanes
+            instruction.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
+            return context.get_dummy_value()
 
-            return vector(types.intp), generate
-
-        return load_at
-
-    def storer_at(streaming):
-        @intrinsic
-        def store_at(context, place, value):
-            """Store a vector at an address; if `streaming`, an aligned one, past the caches."""
-
-            def generate(context, builder, signature, arguments):
-                pointer = builder.inttoptr(arguments[0], value.llvm.as_pointer())
-                instruction = builder.store(arguments[1], pointer)
-                instruction.align = alignment
-                if streaming:
-                    instruction.align = alignment * lanes
-                    mark = builder.module.add_metadata([I32(1)])
-                    instruction.set_metadata("nontemporal", mark)
-                return context.get_dummy_value()
-
-            return types.none(types.intp, value), generate
-
-        return store_at
+        return types.none(array, types.intp, value), generate
 
     return SimpleNamespace(
         lanes=lanes,
@@ -662,9 +653,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         load_f=loader(floats),
         load_i=loader(integers),
         store=store,
-        load_at=loader_at(floats),
-        store_at=storer_at(False),
-        stream_at=storer_at(True),
+        stream=stream,
         store_transposed=store_transposed,
         copy_first=copy_first,
         splat_f=splatter(floats, scalar),
@@ -687,7 +676,6 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         store_last=leaving(lanes - 1),
         fill_first=lambda count: leaving(0, count),
         fill_last=lambda count: leaving(lanes - 1, count),
-        with_last=with_last,
         total=total,
         load_skewed=skewed_loader(False),
         load_whole=skewed_loader(True),

@@ -25,7 +25,7 @@ from numba.extending import register_jitable
 
 from fastsw._cpu._arithmetic import scalars
 from fastsw._cpu._compile import Variant, helper
-from fastsw._cpu._simd import fma, give_way, lanes_of, native_lanes, read_shared, vmax
+from fastsw._cpu._simd import address, fma, give_way, lanes_of, native_lanes, read_shared, vmax
 
 # Fields of one step in the table of floats and in the table of integers.
 # A walk with tangents uses the fields from SLOPE on as well.
@@ -92,6 +92,52 @@ class Shared(NamedTuple):
     tickets: np.ndarray  # next strip: forwards, backwards
 
 
+class Places(NamedTuple):
+    """Addresses of the arrays of a thread and a pair that walks use."""
+
+    floats: int
+    integers: int
+    lane: int
+    lane_k: int
+    square: int
+    staged: int
+    entering: int
+    ended: int
+    ended_k: int
+    carry: int
+    carry_k: int
+    back: int
+    back_k: int
+    columns: int
+    sums: int
+    paid: int
+    done: int
+
+
+@register_jitable
+def places_of(work, shared):
+    """Where the arrays lie."""
+    return Places(
+        address(work.floats, 0),
+        address(work.integers, 0),
+        address(work.lane, 0),
+        address(work.lane_k, 0),
+        address(work.square, 0),
+        address(work.staged, 0),
+        address(work.entering, 0),
+        address(work.ended, 0),
+        address(work.ended_k, 0),
+        address(shared.carry, 0),
+        address(shared.carry_k, 0),
+        address(shared.back, 0),
+        address(shared.back_k, 0),
+        address(shared.columns, 0),
+        address(shared.sums, 0),
+        address(shared.paid, 0),
+        address(shared.done, 0),
+    )
+
+
 class Extent(NamedTuple):
     """Where the cells of a pair lie in the flat arrays."""
 
@@ -119,7 +165,7 @@ def squares(bits, lanes):
     part = min(lanes, native_lanes(bits))
     simd, variant, width = lanes_of(bits, part), Variant(bits, lanes), lanes
     load_skewed, load_whole = simd.load_skewed, simd.load_whole
-    load_at, store_at, stream_at = simd.load_at, simd.store_at, simd.stream_at
+    load, store, stream = simd.load_f, simd.store, simd.stream
     store_transposed, copy_first, splat = simd.store_transposed, simd.copy_first, simd.splat_f
     size, lowest = bits // 8, scalars(bits).real(-np.finfo(scalars(bits).real).max)
 
@@ -167,12 +213,12 @@ def squares(bits, lanes):
                 j = min(-to % (part * size) // size, m)
                 added = copy_first(j, source, to, value, added)
             while j + part <= m:
-                cells = load_at(source + j * size)
+                cells = load(source, j)
                 if streaming:
-                    stream_at(to + j * size, cells)
+                    stream(to, j, cells)
                 else:
-                    store_at(to + j * size, cells)
-                added = fma(cells, vmax(load_at(value + j * size), splat(lowest)), added)
+                    store(to, j, cells)
+                added = fma(cells, vmax(load(value, j), splat(lowest)), added)
                 j += part
             onward = j * size
             added = copy_first(m - j, source + onward, to + onward, value + onward, added)
