@@ -6,78 +6,52 @@ In Numba's simulator that device is the CPU.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from fastsw._cuda._device import SIMULATED
 
 
-class Part:
+class Part(NamedTuple):
     """A typed stretch of a slab, which launches take as they take tensors."""
 
-    __slots__ = ("count", "dtype", "offset", "slab")
-
-    def __init__(self, slab, offset: int, count: int, dtype: np.dtype):
-        self.slab = slab
-        self.offset = offset
-        self.count = count
-        self.dtype = dtype
+    offset: int  # bytes
+    count: int
+    dtype: np.dtype
 
     def of(self, dtype) -> Part:
         """The same place as an element of another type."""
-        return Part(self.slab, self.offset, 1, np.dtype(dtype))
+        return Part(self.offset, 1, np.dtype(dtype))
 
-    def data_ptr(self) -> int:
-        """Address of the first element."""
-        return self.slab.address + self.offset
-
-    def tensor(self, shape):
-        """The stretch as a tensor."""
+    def numpy(self, slab):
+        """The stretch as a NumPy array, where the slab is on the host."""
         end = self.offset + self.count * self.dtype.itemsize
-        return (
-            self.slab.tensor[self.offset : end].view(self.slab.torch_dtype(self.dtype)).view(shape)
-        )
-
-    def numpy(self):
-        """The stretch as a NumPy array, on the host."""
-        return self.tensor((self.count,)).numpy()
+        return slab.numpy()[self.offset : end].view(self.dtype)
 
 
 class Slab:
-    """Many arrays in one allocation, which costs the host as much as one of them.
+    """Layout of many arrays in one allocation, which costs the host as much as one of them.
 
-    Parameters
-    ----------
-    memory : TorchMemory
-    zero : bool
-        Whether the arrays are zero at first.
+    What is reserved before `clear_so_far` is zero when a kernel starts.
     """
 
-    def __init__(self, memory, *, zero: bool):
-        self._memory = memory
-        self._zero = zero
-        self._size = 0
-        self.tensor: Any = None
-        self.address = 0
+    def __init__(self):
+        self.size = 0
+        self.cleared = 0
 
     def part(self, count: int, dtype) -> Part:
-        """Reserve an array; usable after `allocate`."""
+        """Reserve an array."""
         kind = np.dtype(dtype)
-        part = Part(self, self._size, count, kind)
-        self._size += -(-count * kind.itemsize // 16) * 16
+        part = Part(self.size, count, kind)
+        self.size += -(-count * kind.itemsize // 16) * 16
         return part
 
-    def allocate(self) -> None:
-        """Allocate what was reserved."""
-        allocate = self._memory.zeros if self._zero else self._memory.empty
-        self.tensor = allocate((max(self._size, 16),), np.uint8)
-        self.address = self.tensor.data_ptr()
-
-    def torch_dtype(self, dtype):
-        """The torch dtype of a NumPy dtype."""
-        return self._memory.torch_dtype(dtype)
+    def clear_so_far(self) -> None:
+        """Clear what was reserved up to here."""
+        self.cleared = self.size
 
 
 class TorchMemory:
@@ -111,9 +85,27 @@ class TorchMemory:
         """Tensor of zeros."""
         return self._allocated(self._torch.zeros, shape, dtype)
 
+    def allocated(self, slab: Slab):
+        """A slab, and zeros where it asks for them; one fill, and no kernel."""
+        tensor = self.empty((slab.size,), np.uint8)
+        if slab.cleared:
+            self._clear(tensor.data_ptr(), slab.cleared)
+        return tensor
+
+    def _clear(self, address: int, size: int) -> None:
+        """Write zeros on the current stream."""
+        if SIMULATED:
+            ctypes.memset(address, 0, size)
+            return
+        from cuda.bindings import driver
+
+        (status,) = driver.cuMemsetD8Async(address, 0, size, int(self.stream().handle))
+        if status != driver.CUresult.CUDA_SUCCESS:
+            raise RuntimeError(f"the GPU driver could not clear {size} bytes: {status.name}")
+
     def current(self):
         """Context in which the device is the current one."""
-        if SIMULATED:
+        if SIMULATED or self.index == self._torch.cuda.current_device():
             return contextlib.nullcontext()
         return self._torch.cuda.device(self.device)
 

@@ -72,15 +72,12 @@ def _inputs(similarity, penalties, temperature, lengths, mode) -> _dispatch.Inpu
 
 
 def _outputs(found, similarity, penalties, temperature):
-    """Backend arrays, each in the dtype of what it differentiates.
-
-    All but the similarity's are parts of one allocation, and an operator's answers are not.
-    """
+    """Backend arrays, each in the dtype of what it differentiates."""
     return (
-        found.score.to(_compute_dtype(similarity.dtype), copy=True),
+        found.score,
         found.similarity.to(similarity.dtype),
-        *(g.to(p.dtype, copy=True) for g, p in zip(found.penalties, penalties, strict=True)),
-        found.temperature.to(temperature.dtype, copy=True),
+        *(g.to(p.dtype) for g, p in zip(found.penalties, penalties, strict=True)),
+        found.temperature.to(temperature.dtype),
     )
 
 
@@ -90,8 +87,7 @@ def score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, 
     memory = TorchMemory(similarity.device)
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
-        found = _dispatch.score(inputs, memory)
-        return found.to(_compute_dtype(similarity.dtype), copy=True)
+        return _dispatch.score(inputs, memory)
 
 
 def align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):

@@ -1,5 +1,7 @@
 """Every kernel variant compiles for the architectures in use; the hot ones stay in registers."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from simulated import SIMULATED
@@ -21,7 +23,17 @@ class Host(TorchMemory):
     def __init__(self):
         self._torch = torch
         self.device = torch.device("cpu")
-        self.processors = 2
+        self.index, self.processors = 0, 132
+
+    def stream(self):
+        """No stream."""
+
+    def current(self):
+        """Nothing to switch."""
+        return contextlib.nullcontext()
+
+    def _clear(self, address, size):
+        """Nothing reads what would be cleared."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +41,7 @@ def launches():
     """Every kernel that a call can launch, with the types of its arguments, by name."""
     found = {}
 
-    def record(kernel, memory, blocks, arguments):
+    def record(kernel, memory, blocks, arguments, slab):
         kinds = _compile.kinds_of(memory, arguments)
         found[kernel.name, memory.dtype(arguments[0]).name] = kernel, kinds
 
