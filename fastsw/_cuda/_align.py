@@ -41,15 +41,44 @@ def align_kernel(bits: int, *, general: bool, second: bool):
     kind = numbers(name)
     real, whole = kind.real, kind.whole
     first_round = round_of(name, general=general, second=second)
-    second_round = first_round
-    if single:
-        second_round = apart(round_of("wide", general=general, second=second))
+    wide_round = round_of("wide", general=general, second=second) if single else first_round
     lanes, blocked = LANES, warps(bits)
     tiles, cells = blocked * TILE, blocked * DEPTH * 3 * LANES
     edges, spendings = blocked * DEPTH * WORDS, blocked * SUMS * LANES
     wide_cells, wide_edges = (DEPTH * 3, edges) if single else (1, 1)
     dot_cells, dot_edges = (cells, edges) if second else (1, 1)
     small = np.int32
+
+    @apart
+    def second_round(request, store, square, rows_w, edges_w, counters, answers, lane, warp):
+        """Take what the first round left, with exponents of 64 bits."""
+        edge_w, back_w, kept_w, ends_w = rows_w
+        come_w, below_w, leave_w = edges_w
+        cell_f = cuda.local.array(wide_cells, np.float32)
+        cell_w = cuda.local.array(wide_cells, np.float64)
+        wide_round(
+            request,
+            Store(
+                Rows(store.edge.f, edge_w, store.edge.d),
+                Rows(store.back.f, back_w, store.back.d),
+                Rows(store.kept.f, kept_w, store.kept.d),
+                Rows(store.ends.f, ends_w, store.ends.d),
+                store.totals,
+                store.sums,
+            ),
+            Square(
+                square.tile,
+                Rows(cell_f, cell_w, square.cells.d),
+                Rows(square.come.f, come_w, square.come.d),
+                Rows(square.below.f, below_w, square.below.d),
+                Rows(square.leave.f, leave_w, square.leave.d),
+                square.spent,
+            ),
+            counters,
+            answers,
+            lane,
+            warp,
+        )
 
     def align(
         similarity,
@@ -123,10 +152,8 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         leave_d = cuda.shared.array(dot_edges, real)
         leave_w = cuda.shared.array(wide_edges, np.float64)
         spent = cuda.shared.array(spendings, np.float64)
-        own_f = cuda.local.array(wide_cells, np.float32)
-        own_w = cuda.local.array(wide_cells, np.float64)
-        lane = small(small(cuda.threadIdx.x) % small(lanes))
-        warp = small(small(cuda.threadIdx.x) // small(lanes))
+        lane = small(small(cuda.threadIdx.x) & small(lanes - 1))
+        warp = small(np.uint32(cuda.threadIdx.x) // np.uint32(lanes))
         request = Request(
             similarity,
             dot_similarity,
@@ -142,7 +169,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
             mode,
             want,
         )
-        if temperature_of(request) == 0.0:
+        if temperature_of(request, forms) == 0.0:
             return
         store = Store(
             Rows(edge_f, edge_k, edge_d),
@@ -167,22 +194,10 @@ def align_kernel(bits: int, *, general: bool, second: bool):
             wait(control, FINISHED, small(pairs), lane)
             if load_acquire(control, LEFT) == 0:
                 return
-            wide_store = Store(
-                Rows(edge_f, edge_w, edge_d),
-                Rows(back_f, back_w, back_d),
-                Rows(kept_f, kept_w, kept_d),
-                Rows(ends_f, ends_w, ends_d),
-                totals,
-                sums,
+            rows_w = edge_w, back_w, kept_w, ends_w
+            edges_w = come_w, below_w, leave_w
+            second_round(
+                request, store, square, rows_w, edges_w, counters, answers, lane, warp
             )
-            wide_square = Square(
-                tile,
-                Rows(own_f, own_w, cell_d),
-                Rows(come_f, come_w, come_d),
-                Rows(below_f, below_w, below_d),
-                Rows(leave_f, leave_w, leave_d),
-                spent,
-            )
-            second_round(request, wide_store, wide_square, counters, answers, lane, warp)
 
     return align

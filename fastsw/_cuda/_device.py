@@ -179,7 +179,7 @@ else:
 
     @intrinsic
     def hide(typing_context, value):
-        """The value, of which the compiler does not know that it is the same every time.
+        """The integer, of which the compiler does not know that it is the same every time.
 
         What is computed from it is then computed where it is needed, rather than once before a
         loop, to be kept in a register all along.
@@ -188,9 +188,8 @@ else:
         def generate(context, builder, signature, arguments):
             kind, register = arguments[0].type, "l" if value.bitwidth == 64 else "r"
             text = f"mov.b{value.bitwidth} $0, $1;"
-            code = ir.InlineAsm(
-                ir.FunctionType(kind, [kind]), text, f"={register},{register}", side_effect=True
-            )
+            constraints = f"={register},{register}"
+            code = ir.InlineAsm(ir.FunctionType(kind, [kind]), text, constraints, side_effect=True)
             return builder.call(code, arguments)
 
         return value(value), generate

@@ -20,6 +20,7 @@ from fastsw._cuda._device import (
     fetch_add,
     fma_double,
     from_lane,
+    hide,
     sync,
 )
 from fastsw._cuda._numbers import numbers
@@ -89,21 +90,28 @@ class Counters(NamedTuple):
 
 
 @device
-def temperature_of(request):
+def temperature_of(request, forms):
     """The temperature."""
-    if (request.forms >> (FORM_BITS * 4)) & NUMBER == 0:
+    if (forms >> (FORM_BITS * 4)) & NUMBER == 0:
         return request.temperatures[0]
     return request.numbers[4]
 
 
 @device
-def call_of(request, temperature):
-    """What strips need to know of a request."""
+def call_of(request):
+    """What strips need to know of a request, and whether its temperature is one.
+
+    It is computed again for every strip, so that no registers hold it while others are walked.
+    """
+    temperature = temperature_of(request, hide(request.forms))
+    valid = temperature > 0.0 and temperature < math.inf
+    if not valid:
+        temperature = 1.0
     unit = LOG2E / temperature
     rest = fma_double(-unit, temperature, LOG2E) + LOG2E_REST
     rows, columns = request.rows, request.columns
     inverse = 1.0 / temperature
-    return Call(
+    call = Call(
         request.similarity,
         request.dots,
         Penalties(
@@ -122,6 +130,7 @@ def call_of(request, temperature):
         rows,
         columns,
     )
+    return call, valid
 
 
 @functools.cache
@@ -245,27 +254,26 @@ def round_of(name: str, *, general: bool, second: bool):
     @device
     def draw_all(request, store, square, counters, answers, lane, warp):
         """Draw strips, and walk them."""
-        temperature = temperature_of(request)
-        valid = temperature > 0.0 and temperature < math.inf
-        call = call_of(request, temperature if valid else 1.0)
         pairs, rows, columns = request.pairs, request.rows, request.columns
         first = small(1) if request.mode == LOCAL else small(0)
-        strips = max((rows + 1 - first + lanes - 1) // lanes, 1)
-        tickets = pairs * strips
-        phases = 1 if request.want == SCORE else 2
+        strips = small(max((small(rows) + 1 - first + lanes - 1) // lanes, 1))
+        tickets = small(small(pairs) * strips)
+        phases = small(1) if request.want == SCORE else small(2)
         while True:
-            ticket = np.int32(0)
+            ticket = small(0)
             if lane == 0:
-                ticket = np.int32(fetch_add(counters.control, drawn, np.int32(1)))
-            ticket = from_lane(ticket, lane, np.int32(0))
-            if ticket >= tickets * phases:
+                ticket = small(fetch_add(counters.control, drawn, small(1)))
+            ticket = from_lane(ticket, lane, small(0))
+            if ticket >= small(tickets * phases):
                 break
             upward = ticket >= tickets
-            order = ticket - tickets if upward else ticket
-            s = order // pairs
-            b = order - s * pairs
+            order = small(ticket - tickets) if upward else ticket
+            s = small(np.uint32(order) // np.uint32(pairs))
+            b = small(order - small(s * small(pairs)))
             if upward:
-                s = strips - 1 - s
+                s = small(strips - 1 - s)
+            b = np.int64(b)
+            call, valid = call_of(request)
             if again and counters.status[b] != UNSAFE:
                 continue
             forms = request.forms >> (FORM_BITS * 4)
