@@ -10,10 +10,22 @@ import functools
 import numpy as np
 from numba import cuda
 
-from fastsw._cuda._device import LANES, SIMULATED, apart, load_acquire
+from fastsw._cuda._device import LANES, SIMULATED, apart, leave, load_acquire
 from fastsw._cuda._numbers import numbers
 from fastsw._cuda._rounds import FINISHED, LEFT, Counters, Request, round_of, temperature_of
-from fastsw._cuda._strips import DEPTH, SUMS, TILE, WORDS, Answers, Rows, Square, Store, wait
+from fastsw._cuda._strips import (
+    DEPTH,
+    EDGE,
+    SUMS,
+    TILE,
+    Answers,
+    Rows,
+    Square,
+    Store,
+    lane_of,
+    wait,
+    warp_of,
+)
 
 
 def warps(bits: int) -> int:
@@ -42,18 +54,16 @@ def align_kernel(bits: int, *, general: bool, second: bool):
     real, whole = kind.real, kind.whole
     first_round = round_of(name, general=general, second=second)
     wide_round = round_of("wide", general=general, second=second) if single else first_round
-    lanes, blocked = LANES, warps(bits)
+    blocked = warps(bits)
     tiles, cells = blocked * TILE, blocked * DEPTH * 3 * LANES
-    edges, spendings = blocked * DEPTH * WORDS, blocked * SUMS * LANES
+    edges, spendings = blocked * 3 * EDGE, blocked * SUMS * LANES
     wide_cells, wide_edges = (DEPTH * 3, edges) if single else (1, 1)
     dot_cells, dot_edges = (cells, edges) if second else (1, 1)
-    small = np.int32
 
     @apart
-    def second_round(request, store, square, rows_w, edges_w, counters, answers, lane, warp):
-        """Take what the first round left, with exponents of 64 bits."""
+    def second_round(request, store, square, rows_w, row_w, counters, answers):
+        """Take what the first round left, with exponents of 64 bits, and end the kernel."""
         edge_w, back_w, kept_w, ends_w = rows_w
-        come_w, below_w, leave_w = edges_w
         cell_f = cuda.local.array(wide_cells, np.float32)
         cell_w = cuda.local.array(wide_cells, np.float64)
         wide_round(
@@ -69,16 +79,15 @@ def align_kernel(bits: int, *, general: bool, second: bool):
             Square(
                 square.tile,
                 Rows(cell_f, cell_w, square.cells.d),
-                Rows(square.come.f, come_w, square.come.d),
-                Rows(square.below.f, below_w, square.below.d),
-                Rows(square.leave.f, leave_w, square.leave.d),
+                Rows(square.edges.f, row_w, square.edges.d),
                 square.spent,
             ),
             counters,
             answers,
-            lane,
-            warp,
+            lane_of(cuda.threadIdx.x),
+            warp_of(cuda.threadIdx.x),
         )
+        leave()
 
     def align(
         similarity,
@@ -139,21 +148,12 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         cell_f = cuda.shared.array(cells, real)
         cell_k = cuda.shared.array(cells, whole)
         cell_d = cuda.shared.array(dot_cells, real)
-        come_f = cuda.shared.array(edges, real)
-        come_k = cuda.shared.array(edges, whole)
-        come_d = cuda.shared.array(dot_edges, real)
-        come_w = cuda.shared.array(wide_edges, np.float64)
-        below_f = cuda.shared.array(edges, real)
-        below_k = cuda.shared.array(edges, whole)
-        below_d = cuda.shared.array(dot_edges, real)
-        below_w = cuda.shared.array(wide_edges, np.float64)
-        leave_f = cuda.shared.array(edges, real)
-        leave_k = cuda.shared.array(edges, whole)
-        leave_d = cuda.shared.array(dot_edges, real)
-        leave_w = cuda.shared.array(wide_edges, np.float64)
+        row_f = cuda.shared.array(edges, real)
+        row_k = cuda.shared.array(edges, whole)
+        row_d = cuda.shared.array(dot_edges, real)
+        row_w = cuda.shared.array(wide_edges, np.float64)
         spent = cuda.shared.array(spendings, np.float64)
-        lane = small(small(cuda.threadIdx.x) & small(lanes - 1))
-        warp = small(np.uint32(cuda.threadIdx.x) // np.uint32(lanes))
+        lane, warp = lane_of(cuda.threadIdx.x), warp_of(cuda.threadIdx.x)
         request = Request(
             similarity,
             dot_similarity,
@@ -182,22 +182,17 @@ def align_kernel(bits: int, *, general: bool, second: bool):
         square = Square(
             tile,
             Rows(cell_f, cell_k, cell_d),
-            Rows(come_f, come_k, come_d),
-            Rows(below_f, below_k, below_d),
-            Rows(leave_f, leave_k, leave_d),
+            Rows(row_f, row_k, row_d),
             spent,
         )
         counters = Counters(control, down_done, up_done, status, marks)
         answers = Answers(score, slope, gradient, (out_0, out_1, out_2, out_3))
         first_round(request, store, square, counters, answers, lane, warp)
         if single:
-            wait(control, FINISHED, small(pairs), lane)
+            wait(control, FINISHED, np.int32(pairs), lane)
             if load_acquire(control, LEFT) == 0:
                 return
             rows_w = edge_w, back_w, kept_w, ends_w
-            edges_w = come_w, below_w, leave_w
-            second_round(
-                request, store, square, rows_w, edges_w, counters, answers, lane, warp
-            )
+            second_round(request, store, square, rows_w, row_w, counters, answers)
 
     return align

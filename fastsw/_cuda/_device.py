@@ -28,6 +28,7 @@ __all__ = [
     "from_below",
     "from_lane",
     "hide",
+    "leave",
     "load_acquire",
     "pause",
     "round_double",
@@ -52,6 +53,9 @@ if SIMULATED:
     def hide(value):
         """The value, of which the compiler does not know that it is the same every time."""
         return value
+
+    def leave():
+        """End the kernel; here its last function returns."""
 
     def bits_of_float(value):
         """Bits of a float32 as an int32."""
@@ -176,6 +180,22 @@ else:
             return inner(*arguments)
 
         return outer
+
+    @intrinsic
+    def leave(typing_context):
+        """End the kernel.
+
+        A function that never returns need not remember where its result goes.
+        """
+
+        def generate(context, builder, signature, arguments):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(ir.InlineAsm(kind, "exit;", "", side_effect=True), [])
+            builder.unreachable()
+            builder.position_at_end(builder.append_basic_block("after"))
+            return context.get_dummy_value()
+
+        return none(), generate
 
     @intrinsic
     def hide(typing_context, value):

@@ -73,8 +73,9 @@ def kernel(bits: int, *, general: bool, second: bool) -> Kernel:
     name = "tangent" if second else "align"
     variant = f"{name}_{bits}_{'general' if general else 'uniform'}"
     function = align_kernel(bits, general=general, second=second)
-    # 128 registers a thread in single precision, into which the walks fit.
-    return Kernel(function, variant, warps(bits), 4 if bits == 32 else 2)
+    # Registers a thread that the walks of single precision fit into: 128, and 168 with any penalties.
+    resident = 2 if bits == 64 else 3 if general else 4
+    return Kernel(function, variant, warps(bits), resident)
 
 
 def penalty_shape(penalty) -> tuple[int, int, int]:

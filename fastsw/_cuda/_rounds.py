@@ -42,9 +42,9 @@ from fastsw._cuda._pairs import (
 )
 from fastsw._cuda._strips import (
     DEPTH,
+    EDGE,
     SUMS,
     TILE,
-    WORDS,
     Call,
     Strip,
     tell,
@@ -209,13 +209,19 @@ def round_of(name: str, *, general: bool, second: bool):
                 announce(counters.control, FINISHED)
 
     @device
+    def fill_share(call, strip, value, answers):
+        """Write a strip's share of the gradients of a pair's penalties."""
+        share, shares = strip.s * lanes + strip.lane, strip.count * lanes
+        forms, rows, columns = call.penalties.forms, call.rows, call.columns
+        fill_penalties(answers.penalties, forms, strip.b, value, share, shares, rows, columns)
+
+    @device
     def go_down(call, strip, fit, store, square, counters, answers):
         """Walk one strip down."""
         s, lane, here = strip.s, strip.lane, strip.here
-        if call.want != SCORE:
-            share, shares, forms = s * lanes + lane, strip.count * lanes, call.penalties.forms
-            rows, columns = call.rows, call.columns
-            fill_penalties(answers.penalties, forms, strip.b, 0.0, share, shares, rows, columns)
+        if not again:
+            if call.want != SCORE:
+                fill_share(call, strip, 0.0, answers)
         flags = down(call, strip, store, square, counters.down_done, base)
         if not fit:
             flags |= np.int32(BAD)
@@ -233,17 +239,14 @@ def round_of(name: str, *, general: bool, second: bool):
         """Walk one strip up, once the last one went down."""
         b, s, lane = strip.b, strip.s, strip.lane
         wait(counters.down_done, b * strips + strip.count - 1, base + strip.squares, lane)
-        found = counters.status[b]
-        if found == UNSAFE and first_round:
-            return
-        shape = strip.n, strip.m, call.rows, call.columns
-        gradient = answers.gradient
-        if found == POISONED:
-            fill(gradient, math.nan, b, s, shape, strip.first, lane, True)
-            share, shares, forms = s * lanes + lane, strip.count * lanes, call.penalties.forms
-            rows, columns = call.rows, call.columns
-            fill_penalties(answers.penalties, forms, b, math.nan, share, shares, rows, columns)
-            return
+        shape, gradient = (strip.n, strip.m, call.rows, call.columns), answers.gradient
+        if not again:
+            found = counters.status[b]
+            if found == POISONED:
+                fill(gradient, math.nan, b, s, shape, strip.first, lane, True)
+                fill_share(call, strip, math.nan, answers)
+            if found != SOUND:
+                return
         impossible = store.totals[3 * b + 1] <= void
         fill(gradient, 0.0, b, s, shape, strip.first, lane, impossible)
         if impossible:
@@ -274,14 +277,16 @@ def round_of(name: str, *, general: bool, second: bool):
                 s = small(strips - 1 - s)
             b = np.int64(b)
             call, valid = call_of(request)
-            if again and counters.status[b] != UNSAFE:
-                continue
+            if again:
+                if counters.status[b] != UNSAFE:
+                    continue
             forms = request.forms >> (FORM_BITS * 4)
             n, m, fit = sides(forms, request.lengths, b, rows, columns)
             fit = fit and valid
-            if n == 0 or m == 0:
-                answer_empty(call, b, n, m, fit, s, upward, first, lane, counters, answers)
-                continue
+            if not again:
+                if n == 0 or m == 0:
+                    answer_empty(call, b, n, m, fit, s, upward, first, lane, counters, answers)
+                    continue
             count = (n + 1 - first + lanes - 1) // lanes
             if s >= count:
                 if upward:
@@ -303,7 +308,9 @@ def round_of(name: str, *, general: bool, second: bool):
                 (last - first + 1 + lanes - 1 + depth - 1) // depth,
                 small(warp * TILE),
                 small(warp * (depth * 3 * lanes)),
-                small(warp * (depth * WORDS)),
+                small(warp * (3 * EDGE)),
+                small(warp * (3 * EDGE) + EDGE),
+                small(warp * (3 * EDGE) + 2 * EDGE),
                 small(warp * (SUMS * lanes)),
             )
             if upward:

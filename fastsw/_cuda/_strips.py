@@ -35,6 +35,9 @@ TILE = LANES * (DEPTH + 1)
 #: Numbers in a record of a boundary row; the last two are flows, without exponents.
 WORDS = 4
 
+#: Numbers of a boundary row in shared memory.
+EDGE = DEPTH * WORDS
+
 #: Sums over a strip: the flows of four penalties, and the mean score.
 SUMS = 5
 
@@ -76,9 +79,7 @@ class Square(NamedTuple):
 
     tile: Any  # [LANES, DEPTH + 1], similarities, skewed
     cells: Rows  # [DEPTH, 3, LANES], states
-    come: Rows  # [DEPTH, WORDS], the row above
-    below: Rows  # the row below
-    leave: Rows  # the row that is passed on
+    edges: Rows  # three times [DEPTH, WORDS]: the row above, the row below, the row passed on
     spent: Any  # [SUMS, LANES]
 
 
@@ -107,8 +108,22 @@ class Strip(NamedTuple):
     squares: Any  # of the strip
     tile_at: Any  # of the warp, in shared memory
     cell_at: Any
-    edge_at: Any
+    come_at: Any
+    below_at: Any
+    leave_at: Any
     spent_at: Any
+
+
+@device
+def lane_of(thread):
+    """Place of a thread in its warp."""
+    return np.int32(np.int32(thread) & np.int32(LANES - 1))
+
+
+@device
+def warp_of(thread):
+    """Place of a thread's warp in its block."""
+    return np.int32(np.uint32(thread) // np.uint32(LANES))
 
 
 @device

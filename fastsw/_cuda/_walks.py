@@ -111,8 +111,8 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
         """States of the next cell of the lane's row, and the diagonal of the one after."""
         opened, skipped = lane_before(top[0], strip.lane), lane_before(top[1], strip.lane)
         if strip.lane == 0:
-            p = np.uint32(strip.edge_at + WORDS * u)
-            opened, skipped = get(square.come, p), get(square.come, np.uint32(p + np.uint32(1)))
+            p = np.uint32(strip.come_at + WORDS * u)
+            opened, skipped = get(square.edges, p), get(square.edges, np.uint32(p + np.uint32(1)))
         value = square.tile[spot_of(strip, u)]
         cell = weighed(call, strip, value, scaling[0], scaling[1], j)
         start = origin if call.mode == LOCAL else nothing
@@ -135,7 +135,7 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
     def down(call, strip, store, square, progress, base):
         """Walk down; what was found, in bits."""
         b, s, lane, n, m, i = strip.b, strip.s, strip.lane, strip.n, strip.m, strip.i
-        first, last, here, edge_at = strip.first, strip.last, strip.here, strip.edge_at
+        first, last, here = strip.first, strip.last, strip.here
         virtual = virtual_column(call.mode, strip)
         scaling = factor(call)
         row_in, row_out = (here - 1) * width_of(call), here * width_of(call)
@@ -154,7 +154,7 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             j = first + c * depth + lane
             if lane < depth:
                 there = s > 0 and j <= last
-                load_edge(store.edge, row_in, j, there, edge_at, lane, square.come, False)
+                load_edge(store.edge, row_in, j, there, strip.come_at, lane, square.edges, False)
             if call.want != SCORE:
                 p = ((here * squares_of(call) + c) * 4) * lanes + lane
                 put(store.kept, p, state[0])
@@ -184,9 +184,9 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
                 top = add(state[0], state[1]), state[2]
                 added = add(added, state[0])
                 if lane == lanes - 1:
-                    p = np.uint32(edge_at + WORDS * u)
-                    put(square.leave, p, top[0])
-                    put(square.leave, np.uint32(p + np.uint32(1)), top[1])
+                    p = np.uint32(strip.leave_at + WORDS * u)
+                    put(square.edges, p, top[0])
+                    put(square.edges, np.uint32(p + np.uint32(1)), top[1])
                 if i == n and j == last:
                     total = settled(add(top[0], top[1]))
                     store.totals[3 * b] = np.float64(total[0])
@@ -196,7 +196,7 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             sync()
             j = first + c * depth + lane - (lanes - 1)
             if lane < depth and j >= first and j <= last:
-                keep_edge(store.edge, row_out, j, edge_at, lane, square.leave, False)
+                keep_edge(store.edge, row_out, j, strip.leave_at, lane, square.edges, False)
             if c < strip.squares - 1:
                 tell(progress, here, base + c + 1, lane)
         flags = np.int32(BAD) if bad else np.int32(0)
@@ -307,7 +307,7 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
         """Walk up: gradients, or their tangents."""
         b, s, lane, n, m, i = strip.b, strip.s, strip.lane, strip.n, strip.m, strip.i
         mode, first, last = call.mode, strip.first, strip.last
-        here, edge_at = strip.here, strip.edge_at
+        here = strip.here
         forms, rows, columns = call.penalties.forms, call.rows, call.columns
         out_0, out_1, out_2, out_3 = answers.penalties
         virtual = virtual_column(mode, strip)
@@ -344,10 +344,12 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             if lane < depth:
                 j = first + c * depth + lane
                 there = s > 0 and j <= last
-                load_edge(store.edge, row_in, j, there, edge_at, lane, square.come, False)
+                load_edge(store.edge, row_in, j, there, strip.come_at, lane, square.edges, False)
                 j = first + c * depth + lane - (lanes - 1)
                 there = s < strip.count - 1 and j >= first and j <= last
-                load_edge(store.back, row_below, j, there, edge_at, lane, square.below, general)
+                load_edge(
+                    store.back, row_below, j, there, strip.below_at, lane, square.edges, general
+                )
             ended = none
             if mode != GLOBAL and i <= n:
                 ended = get(store.ends, here * lanes + lane)
@@ -364,12 +366,12 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
                 if general:
                     below_0, below_1 = from_below(flow_0, lane), from_below(flow_1, lane)
                 if lane == lanes - 1:
-                    p = np.uint32(edge_at + WORDS * u)
-                    dropped = get(square.below, p)
-                    next_slanting = get(square.below, np.uint32(p + np.uint32(1)))
+                    p = np.uint32(strip.below_at + WORDS * u)
+                    dropped = get(square.edges, p)
+                    next_slanting = get(square.edges, np.uint32(p + np.uint32(1)))
                     if general:
-                        below_0 = square.below.f[np.uint32(p + np.uint32(2))]
-                        below_1 = square.below.f[np.uint32(p + np.uint32(3))]
+                        below_0 = square.edges.f[np.uint32(p + np.uint32(2))]
+                        below_1 = square.edges.f[np.uint32(p + np.uint32(3))]
                 beside = costs
                 if general:
                     beside = costs_at(call.penalties, b, i, small(j + 1), n, m)
@@ -427,12 +429,12 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
                 slanting, right, drop = next_slanting, fx, fy
                 onto = settled(times(fm, weighed(call, strip, value, scaling[0], scaling[1], j)))
                 if lane == 0:
-                    p = np.uint32(edge_at + WORDS * u)
-                    put(square.leave, p, fy)
-                    put(square.leave, np.uint32(p + np.uint32(1)), onto)
+                    p = np.uint32(strip.leave_at + WORDS * u)
+                    put(square.edges, p, fy)
+                    put(square.edges, np.uint32(p + np.uint32(1)), onto)
                     if general:
-                        square.leave.f[np.uint32(p + np.uint32(2))] = flow_0
-                        square.leave.f[np.uint32(p + np.uint32(3))] = flow_1
+                        square.edges.f[np.uint32(p + np.uint32(2))] = flow_0
+                        square.edges.f[np.uint32(p + np.uint32(3))] = flow_1
             spent[np.uint32(spent_at)] += np.float64(part_0)
             spent[np.uint32(spent_at + lanes)] += np.float64(part_1)
             spent[np.uint32(spent_at + 2 * lanes)] += np.float64(part_2)
@@ -442,7 +444,7 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             store_tile(call, strip, square.tile, answers.gradient, c)
             j = first + c * depth + lane
             if lane < depth and j <= last:
-                keep_edge(store.back, row_out, j, edge_at, lane, square.leave, general)
+                keep_edge(store.back, row_out, j, strip.leave_at, lane, square.edges, general)
             if c > 0:
                 tell(progress, here, base + strip.squares - c, lane)
         settle_sums(call, strip, store, spent, spent_at, answers)

@@ -67,9 +67,9 @@ NAMES = [
       for dtype in ("float32", "float64")),
 ]  # fmt: skip
 
-#: The kernels of single precision, which answer nearly every call. They spill what is used once a
-#: square of cells, at most so many bytes a thread, and nothing in the loops over cells.
-HOT = {"align_32_uniform": 256, "align_32_general": 384}
+#: The kernels of single precision, which answer nearly every call. Functions that they call, for
+#: pairs of a range that is hardly ever met, may spill.
+HOT = {"align_32_uniform", "align_32_general"}
 
 
 def test_the_list_of_kernels_is_complete(launches):
@@ -93,5 +93,4 @@ def test_every_kernel_compiles_without_a_gpu(variant, launches, tmp_path, record
         threads = 32 * kernel.warps * kernel.resident
         assert used["registers"] * threads <= 65536
         if variant[0] in HOT:
-            assert used["spills"] <= HOT[variant[0]]
-            assert used["spills in loops"] in (0, None)
+            assert used["spills"] == 0
