@@ -78,29 +78,41 @@ def kernel(bits: int, *, general: bool, second: bool) -> Kernel:
     return Kernel(function, variant, warps(bits), resident)
 
 
-def penalty_shape(penalty) -> tuple[int, int, int]:
-    """Shape of a penalty, of a number too."""
-    return (1, 1, 1) if isinstance(penalty, float) else tuple(penalty.shape)
+class _Given(NamedTuple):
+    """Penalties, temperature and lengths as kernels take them."""
+
+    arguments: tuple  # addresses, numbers, and which of them count
+    general: bool  # whether some penalty differs in more ways than the fast kernel takes
 
 
-def forms_of(penalties, temperature, lengths) -> int:
-    """How penalties, temperature and lengths are given, in bits."""
-    forms = NUMBER * isinstance(temperature, float) | WHOLE * (lengths is None)
-    for penalty in reversed(penalties):
+def _given(inputs, blank) -> _Given:
+    """Sort out what came as numbers and what as arrays; `blank` is an address for the former."""
+    _, penalties, temperature, _, lengths = inputs
+    known = type(temperature) is float
+    forms = (NUMBER * known | WHOLE * (lengths is None)) << 4 * FORM_BITS
+    addresses, values, general = [], [], False
+    for which, penalty in enumerate(penalties):
         form = NUMBER
-        if not isinstance(penalty, float):
+        if type(penalty) is float:
+            addresses.append(blank)
+            values.append(penalty)
+        else:
             pairs, rows, columns = penalty.shape
             form = BY_PAIR * (pairs > 1) | BY_ROW * (rows > 1) | BY_COLUMN * (columns > 1)
-        forms = forms << FORM_BITS | form
-    return forms
-
-
-def is_general(penalties) -> bool:
-    """Whether some penalty differs in more ways than the fast kernel takes."""
-    return any(
-        p.shape[2] > 1 or (which < 2 and p.shape[1] > 1)
-        for which, p in enumerate(penalties)
-        if not isinstance(p, float)
+            general = general or columns > 1 or (which < 2 and rows > 1)
+            addresses.append(penalty)
+            values.append(0.0)
+        forms |= form << which * FORM_BITS
+    return _Given(
+        (
+            *addresses,
+            *values,
+            temperature if known else 0.0,
+            forms,
+            blank if known else temperature,
+            blank.of(np.int64) if lengths is None else lengths,
+        ),
+        general,
     )
 
 
@@ -132,9 +144,14 @@ def _outputs(inputs, memory, want) -> Derivatives:
     return Derivatives(
         score,
         allocate(shape, given),
-        tuple(allocate((pairs, *penalty_shape(p)[1:]), np.float64) for p in inputs.penalties),
+        tuple(allocate(_own_shape(pairs, p), np.float64) for p in inputs.penalties),
         allocate((pairs,), np.float64),
     )
+
+
+def _own_shape(pairs: int, penalty) -> tuple[int, int, int]:
+    """Shape of a penalty's gradient, which each pair has of its own."""
+    return (pairs, 1, 1) if isinstance(penalty, float) else (pairs, *penalty.shape[1:])
 
 
 class _Job(NamedTuple):
@@ -154,6 +171,7 @@ class _Plan(NamedTuple):
     blank: Part  # stands for what a kernel does not read
     unread: tuple  # stands for gradients that are not asked for: of T, S and four penalties
     parts: tuple
+    tickets: int  # strips to walk
 
 
 @functools.lru_cache(maxsize=1024)
@@ -183,7 +201,7 @@ def _plan(shape, given, first: int, want: int, bits: int) -> _Plan:
         parts.append(slab.part(size if bits == 32 else 1, np.float64))
     blank = slab.part(1, np.float64)
     unread = slab.part(1 if graded else pairs, np.float64), slab.part(1, given), *[blank] * 4
-    return _Plan(slab, blank, unread, tuple(parts))
+    return _Plan(slab, blank, unread, tuple(parts), pairs * strips * (1 + graded))
 
 
 def _align(job) -> None:
@@ -194,9 +212,10 @@ def _align(job) -> None:
     given = memory.dtype(similarity)
     single = want != TANGENT and given == np.float32
     bits = 32 if single else 64
-    general = not single or is_general(job.inputs.penalties)
     first = 1 if mode == LOCAL else 0
     plan = _plan(shape, given, first, want, bits)
+    asked = _given(job.inputs, plan.blank)
+    general = not single or asked.general
     directions = similarity, *[plan.blank] * 4
     if want == TANGENT:
         directions = job.dots.similarity, *job.dots.penalties
@@ -204,13 +223,12 @@ def _align(job) -> None:
     if want != SCORE:
         answers = out.temperature, out.similarity, *out.penalties
     launched = kernel(bits, general=general, second=want == TANGENT)
-    strips = max(-(-(rows + 1 - first) // LANES), 1)
     launched.launch(
         memory,
-        blocks_of(memory, pairs * strips * (1 if want == SCORE else 2), launched.warps),
+        blocks_of(memory, plan.tickets, launched.warps),
         (
             similarity,
-            *_given(job.inputs, plan.blank),
+            *asked.arguments,
             pairs,
             rows,
             columns,
@@ -222,18 +240,6 @@ def _align(job) -> None:
             *answers,
         ),
         memory.allocated(plan.slab),
-    )
-
-
-def _given(inputs, blank) -> tuple:
-    """Penalties, temperature and lengths as kernels take them: addresses, numbers, and which."""
-    _, penalties, temperature, _, lengths = inputs
-    return (
-        *[blank if isinstance(p, float) else p for p in penalties],
-        *[p if isinstance(p, float) else 0.0 for p in (*penalties, temperature)],
-        forms_of(penalties, temperature, lengths),
-        blank if isinstance(temperature, float) else temperature,
-        blank.of(np.int64) if lengths is None else lengths,
     )
 
 
@@ -287,7 +293,7 @@ def _align_hard(job) -> Paths:
         blocks_of(memory, pairs, _hard.WARPS),
         (
             similarity,
-            *_given(job.inputs, blank),
+            *_given(job.inputs, blank).arguments,
             pairs,
             rows,
             columns,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,12 @@ class Slab:
         self.cleared = self.size
 
 
+@functools.cache
+def memory_of(device) -> TorchMemory:
+    """The memory of a device that has an index."""
+    return TorchMemory(device)
+
+
 class TorchMemory:
     """Tensors on one CUDA device, work on its current stream.
 
@@ -68,22 +75,35 @@ class TorchMemory:
 
         self._torch = torch
         self.device = device
+        self._dtypes, self._numpy_dtypes = _dtypes()
+        self.index, self.capability, self.processors = self._machine()
+
+    def _machine(self) -> tuple:
+        """Index, compute capability and number of multiprocessors of the device."""
         if SIMULATED:
-            self.index, self.capability, self.processors = 0, (0, 0), 2
-        else:
-            self.index = torch.cuda.current_device() if device.index is None else device.index
-            self.capability, self.processors = _properties(self.index)
+            return 0, (0, 0), 2
+        device = self.device
+        index = self._torch.cuda.current_device() if device.index is None else device.index
+        found = self._torch.cuda.get_device_properties(index)
+        return index, (found.major, found.minor), found.multi_processor_count
 
     def empty(self, shape, dtype):
         """Uninitialised tensor; the simulator's is poisoned, so that what stays unwritten shows."""
-        tensor = self._allocated(self._torch.empty, shape, dtype)
+        try:
+            tensor = self._torch.empty(shape, dtype=self._dtypes[dtype], device=self.device)
+        except self._torch.OutOfMemoryError as error:
+            size = math.prod(shape) * np.dtype(dtype).itemsize
+            raise self._torch.OutOfMemoryError(
+                f"the alignment needs {size / 2**20:.0f} MiB of GPU memory for an array of shape "
+                f"{tuple(shape)}; align fewer pairs at once: {error}"
+            ) from error
         if SIMULATED:
             tensor.fill_(float("nan") if tensor.is_floating_point() else 255)  # bytes of a NaN
         return tensor
 
     def zeros(self, shape, dtype):
         """Tensor of zeros."""
-        return self._allocated(self._torch.zeros, shape, dtype)
+        return self.empty(shape, dtype).zero_()
 
     def allocated(self, slab: Slab):
         """A slab, and zeros where it asks for them; one fill, and no kernel."""
@@ -109,24 +129,9 @@ class TorchMemory:
             return contextlib.nullcontext()
         return self._torch.cuda.device(self.device)
 
-    def _allocated(self, allocate, shape, dtype):
-        """Allocate; say how much was needed where there is not enough."""
-        try:
-            return allocate(shape, dtype=self.torch_dtype(dtype), device=self.device)
-        except self._torch.OutOfMemoryError as error:
-            size = float(np.prod(np.asarray(shape, np.float64))) * np.dtype(dtype).itemsize
-            raise self._torch.OutOfMemoryError(
-                f"the alignment needs {size / 2**20:.0f} MiB of GPU memory for an array of shape "
-                f"{tuple(shape)}; align fewer pairs at once: {error}"
-            ) from error
-
-    def torch_dtype(self, dtype):
-        """Torch's dtype of NumPy's."""
-        return _dtypes()[np.dtype(dtype)]
-
     def dtype(self, array) -> np.dtype:
         """NumPy dtype of a tensor or a part of a slab."""
-        return array.dtype if isinstance(array, Part) else _numpy_dtypes()[array.dtype]
+        return array.dtype if isinstance(array, Part) else self._numpy_dtypes[array.dtype]
 
     def stream(self):
         """The current stream of the device, as launches take it."""
@@ -134,30 +139,15 @@ class TorchMemory:
 
 
 @functools.cache
-def _properties(index: int):
-    """Compute capability and number of multiprocessors."""
-    import torch
-
-    found = torch.cuda.get_device_properties(index)
-    return (found.major, found.minor), found.multi_processor_count
-
-
-@functools.cache
 def _dtypes():
+    """Torch's dtypes by NumPy's, and the other way round."""
     import torch
 
-    return {
-        np.dtype(np.float32): torch.float32,
-        np.dtype(np.float64): torch.float64,
-        np.dtype(np.int32): torch.int32,
-        np.dtype(np.int64): torch.int64,
-        np.dtype(np.uint8): torch.uint8,
-    }
-
-
-@functools.cache
-def _numpy_dtypes():
-    return {there: here for here, there in _dtypes().items()}
+    names = "float32", "float64", "int32", "int64", "uint8"
+    back = {getattr(torch, name): np.dtype(name) for name in names}
+    there = {kind: dtype for dtype, kind in back.items()}
+    types = {kind.type: dtype for kind, dtype in there.items()}
+    return types | {kind.name: dtype for kind, dtype in there.items()} | there, back
 
 
 @functools.lru_cache(maxsize=64)

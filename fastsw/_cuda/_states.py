@@ -141,5 +141,3 @@ def costs_are_sound(costs):
 def gain_of(costs):
     """Most bits that a penalty adds to an alignment; only negative ones do."""
     return max(max(costs[0][3], costs[1][3]), max(costs[2][3], costs[3][3]))
-
-

@@ -1,4 +1,4 @@
-"""Compilation to PTX on a machine without a GPU, driver or runtime compiler.
+"""A host that passes for a GPU, and compilation to PTX on a machine without a GPU, driver or runtime compiler.
 
 numba-cuda asks the driver for the compute capability when one kernel function calls another, and
 NVIDIA's runtime compiler for the list of architectures; both are answered here.
@@ -11,10 +11,33 @@ import subprocess
 from unittest import mock
 
 import pytest
+import torch
 from numba.cuda import compiler, cuda_paths, dispatcher
 from numba.cuda.cudadrv import nvrtc, nvvm
 
 from fastsw._cuda._compile import entry_name
+from fastsw._cuda._memory import TorchMemory
+
+
+class Host(TorchMemory):
+    """Memory of the host that passes for a GPU's, for calls whose launches are recorded."""
+
+    def __init__(self, device=None):
+        super().__init__(torch.device("cpu"))
+
+    def _machine(self):
+        return 0, (9, 0), 132
+
+    def stream(self):
+        """No stream."""
+
+    def current(self):
+        """Nothing to switch."""
+        return contextlib.nullcontext()
+
+    def _clear(self, address, size):
+        """Nothing reads what would be cleared."""
+
 
 CAPABILITIES = [(8, 0), (9, 0)]
 
@@ -71,7 +94,8 @@ def resources(text, capability, folder):
     functions = {
         name: (int(stored), int(loaded))
         for name, stored, loaded in re.findall(
-            r"properties for (\S+)\s.*?(\d+) bytes spill stores, (\d+) bytes spill loads", run.stderr
+            r"properties for (\S+)\s.*?(\d+) bytes spill stores, (\d+) bytes spill loads",
+            run.stderr,
         )
     }
     own = functions.pop(entry_name(text))

@@ -33,19 +33,17 @@ def test_errors_of_the_driver_say_what_to_do(said, advice):
         raise _compile._explained(RuntimeError(said))
 
 
-def test_out_of_memory_says_how_much_was_needed():
+def test_out_of_memory_says_how_much_was_needed(monkeypatch):
     pytest.importorskip("numba_cuda")
-    from fastsw._cuda._memory import TorchMemory
-
-    memory = TorchMemory.__new__(TorchMemory)
-    memory._torch = torch
+    import offline
 
     def full(*arguments, **options):
         raise torch.OutOfMemoryError("no room")
 
+    memory = offline.Host()
+    monkeypatch.setattr(torch, "empty", full)
     with pytest.raises(torch.OutOfMemoryError, match=r"needs 8 MiB .* \(2, 1048576\).*no room"):
-        memory.device = torch.device("cpu")
-        memory._allocated(full, (2, 2**20), "float32")
+        memory.empty((2, 2**20), "float32")
 
 
 @pytest.mark.parametrize("options", [dict(device="tpu"), dict(dtypes=("float16",))])
