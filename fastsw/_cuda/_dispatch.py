@@ -7,7 +7,6 @@ range (lengths, temperature, penalties) make the answers of their pairs NaN.
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +72,7 @@ def kernel(bits: int, *, general: bool, second: bool) -> Kernel:
     name = "tangent" if second else "align"
     variant = f"{name}_{bits}_{'general' if general else 'uniform'}"
     function = align_kernel(bits, general=general, second=second)
-    # Registers a thread that the walks of single precision fit into: 128, and 168 with any penalties.
+    # In single precision registers that the walks fit into: 128 a thread, 168 in the general one.
     resident = 2 if bits == 64 else 3 if general else 4
     return Kernel(function, variant, warps(bits), resident)
 

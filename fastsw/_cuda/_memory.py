@@ -20,7 +20,7 @@ class Part(NamedTuple):
     """A typed stretch of a slab, which launches take as they take tensors."""
 
     offset: int  # bytes
-    count: int
+    length: int
     dtype: np.dtype
 
     def of(self, dtype) -> Part:
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
     def numpy(self, slab):
         """The stretch as a NumPy array, where the slab is on the host."""
-        end = self.offset + self.count * self.dtype.itemsize
+        end = self.offset + self.length * self.dtype.itemsize
         return slab.numpy()[self.offset : end].view(self.dtype)
 
 

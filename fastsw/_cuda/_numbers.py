@@ -17,7 +17,7 @@ larger gain, or a lower total, are those that narrow numbers do not answer.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,16 +42,16 @@ GAIN = 2.0**26
 class Numbers(NamedTuple):
     """Types and device functions of one kind."""
 
-    real: type  # of mantissas
-    whole: type  # of exponents
-    scale: type  # of the factor that makes a value bits
-    mass: type  # of sums of shares times values
-    nothing: object  # the exponent of zero
-    void: object  # a sum with an exponent below counts as zero
-    power: object  # 2**k for k <= 2, 0 from -127 (-1023) on
-    normal: object  # f * 2**k with the mantissa in [1, 2)
-    weight: object  # 2**(value * unit)
-    split: object  # the same of a float64 value
+    real: Any  # of mantissas
+    whole: Any  # of exponents
+    scale: Any  # of the factor that makes a value bits
+    mass: Any  # of sums of shares times values
+    nothing: Any  # the exponent of zero
+    void: Any  # a sum with an exponent below counts as zero
+    power: Any  # 2**k for k <= 2, 0 from -127 (-1023) on
+    normal: Any  # f * 2**k with the mantissa in [1, 2)
+    weight: Any  # 2**(value * unit)
+    split: Any  # the same of a float64 value
 
 
 @functools.cache

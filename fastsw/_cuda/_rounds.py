@@ -180,7 +180,9 @@ def round_of(name: str, *, general: bool, second: bool):
 
     @device
     def answer_empty(call, b, n, m, fit, s, upward, first, lane, counters, answers):
-        """A pair with an empty side."""
+        """Answer a pair with an empty side; whether it was one."""
+        if n > 0 and m > 0:
+            return False
         if upward:
             shape = n, m, call.rows, call.columns
             fill(answers.gradient, 0.0, b, s, shape, first, lane, True)
@@ -207,6 +209,7 @@ def round_of(name: str, *, general: bool, second: bool):
                     )
                 counters.status[b] = SOUND
                 announce(counters.control, FINISHED)
+        return True
 
     @device
     def fill_share(call, strip, value, answers):
@@ -216,12 +219,17 @@ def round_of(name: str, *, general: bool, second: bool):
         fill_penalties(answers.penalties, forms, strip.b, value, share, shares, rows, columns)
 
     @device
+    def clear_share(call, strip, answers):
+        """Make the gradients of the penalties zero, a strip's share of them."""
+        if call.want != SCORE:
+            fill_share(call, strip, 0.0, answers)
+
+    @device
     def go_down(call, strip, fit, store, square, counters, answers):
         """Walk one strip down."""
         s, lane, here = strip.s, strip.lane, strip.here
         if not again:
-            if call.want != SCORE:
-                fill_share(call, strip, 0.0, answers)
+            clear_share(call, strip, answers)
         flags = down(call, strip, store, square, counters.down_done, base)
         if not fit:
             flags |= np.int32(BAD)
@@ -257,12 +265,12 @@ def round_of(name: str, *, general: bool, second: bool):
     @device
     def draw_all(request, store, square, counters, answers, lane, warp):
         """Draw strips, and walk them."""
-        pairs, rows, columns = request.pairs, request.rows, request.columns
-        first = small(1) if request.mode == LOCAL else small(0)
-        strips = small(max((small(rows) + 1 - first + lanes - 1) // lanes, 1))
-        tickets = small(small(pairs) * strips)
-        phases = small(1) if request.want == SCORE else small(2)
         while True:
+            pairs, rows, columns = request.pairs, hide(request.rows), request.columns
+            first = small(1) if request.mode == LOCAL else small(0)
+            strips = max(small((small(rows) + 1 - first + lanes - 1) // lanes), small(1))
+            tickets = small(small(pairs) * strips)
+            phases = small(1) if request.want == SCORE else small(2)
             ticket = small(0)
             if lane == 0:
                 ticket = small(fetch_add(counters.control, drawn, small(1)))
@@ -272,21 +280,22 @@ def round_of(name: str, *, general: bool, second: bool):
             upward = ticket >= tickets
             order = small(ticket - tickets) if upward else ticket
             s = small(np.uint32(order) // np.uint32(pairs))
-            b = small(order - small(s * small(pairs)))
+            b = np.int64(small(order - small(s * small(pairs))))
             if upward:
                 s = small(strips - 1 - s)
-            b = np.int64(b)
             call, valid = call_of(request)
-            if again:
-                if counters.status[b] != UNSAFE:
-                    continue
             forms = request.forms >> (FORM_BITS * 4)
             n, m, fit = sides(forms, request.lengths, b, rows, columns)
             fit = fit and valid
-            if not again:
-                if n == 0 or m == 0:
-                    answer_empty(call, b, n, m, fit, s, upward, first, lane, counters, answers)
-                    continue
+            answered = False
+            if again:
+                answered = counters.status[b] != UNSAFE
+            else:
+                answered = answer_empty(
+                    call, b, n, m, fit, s, upward, first, lane, counters, answers
+                )
+            if answered:
+                continue
             count = (n + 1 - first + lanes - 1) // lanes
             if s >= count:
                 if upward:

@@ -6,8 +6,7 @@ of logarithms, and zero where none are carried.
 
 import functools
 import math
-from typing import NamedTuple
-
+from typing import Any, NamedTuple
 
 from fastsw._cuda._device import device
 from fastsw._cuda._numbers import numbers
@@ -18,13 +17,13 @@ from fastsw._reference import FITTING, GLOBAL, LOCAL
 class States(NamedTuple):
     """Device functions of one kind of numbers."""
 
-    add: object
-    times: object
-    settled: object
-    weigh: object
-    advance: object
-    flow: object
-    costs_at: object
+    add: Any
+    times: Any
+    settled: Any
+    weigh: Any
+    advance: Any
+    flow: Any
+    costs_at: Any
 
 
 @functools.cache

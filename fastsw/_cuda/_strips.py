@@ -210,13 +210,13 @@ def lane_or(value, lane):
 class Transfers(NamedTuple):
     """Device functions that bring in and out what a square needs, in one kind of numbers."""
 
-    load_tile: object
-    load_edge: object
-    keep_edge: object
-    get: object
-    put: object
-    lane_before: object
-    lane_after: object
+    load_tile: Any
+    load_edge: Any
+    keep_edge: Any
+    get: Any
+    put: Any
+    lane_before: Any
+    lane_after: Any
 
 
 @functools.cache

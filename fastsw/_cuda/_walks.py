@@ -16,7 +16,7 @@ each of the modes.
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,8 +56,8 @@ BAD, LARGE, SOME = 1, 2, 4
 class Walks(NamedTuple):
     """Device functions of one kind of numbers."""
 
-    down: object
-    up: object
+    down: Any
+    up: Any
 
 
 @functools.cache

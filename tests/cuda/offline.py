@@ -1,4 +1,4 @@
-"""A host that passes for a GPU, and compilation to PTX on a machine without a GPU, driver or runtime compiler.
+"""A host that passes for a GPU, and compilation to PTX without GPU, driver or runtime compiler.
 
 numba-cuda asks the driver for the compute capability when one kernel function calls another, and
 NVIDIA's runtime compiler for the list of architectures; both are answered here.

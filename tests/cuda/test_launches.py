@@ -132,6 +132,6 @@ def test_memory_of_a_gradient_is_some_bytes_a_cell():
 
 def test_parts_of_a_slab_do_not_overlap():
     parts = sorted(plan((3, 65, 40)).parts)
-    ends = [p.offset + p.count * p.dtype.itemsize for p in parts]
+    ends = [p.offset + p.length * p.dtype.itemsize for p in parts]
     assert all(end <= part.offset for end, part in zip(ends, parts[1:], strict=False))
     assert all(part.offset % part.dtype.itemsize == 0 for part in parts)
