@@ -12,7 +12,8 @@ from numba import cuda
 
 from fastsw._cuda._device import LANES, SIMULATED, apart, leave, load_acquire
 from fastsw._cuda._numbers import numbers
-from fastsw._cuda._rounds import FINISHED, LEFT, Counters, Request, round_of, temperature_of
+from fastsw._cuda._pairs import temperature_of
+from fastsw._cuda._rounds import FINISHED, LEFT, Counters, Request, round_of
 from fastsw._cuda._strips import (
     DEPTH,
     EDGE,
@@ -169,7 +170,7 @@ def align_kernel(bits: int, *, general: bool, second: bool):
             mode,
             want,
         )
-        if temperature_of(request, forms) == 0.0:
+        if temperature_of(forms, temperatures, number_4) == 0.0:
             return
         store = Store(
             Rows(edge_f, edge_k, edge_d),

@@ -23,7 +23,6 @@ from fastsw._cuda._device import (
 )
 from fastsw._cuda._pairs import (
     FORM_BITS,
-    NUMBER,
     SCORE,
     Penalties,
     at,
@@ -32,8 +31,10 @@ from fastsw._cuda._pairs import (
     own_pair,
     penalty,
     sides,
+    temperature_of,
     void_pair,
 )
+from fastsw._cuda._strips import lane_of
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
 START, M, X, Y = 0, 1, 2, 3
@@ -145,11 +146,8 @@ def hard_kernel():
         path,
         counts,
     ):
-        lane = np.int32(cuda.threadIdx.x) % np.int32(lanes)
-        temperature = number_4
-        if (forms >> (FORM_BITS * 4)) & NUMBER == 0:
-            temperature = temperatures[0]
-        if temperature != 0.0:
+        lane = lane_of(cuda.threadIdx.x)
+        if temperature_of(forms, temperatures, number_4) != 0.0:
             return
         pointers = open_x, extend_x, open_y, extend_y
         outputs = out_0, out_1, out_2, out_3

@@ -43,6 +43,14 @@ def own_pair(forms):
 
 
 @device
+def temperature_of(forms, temperatures, number):
+    """The temperature, which is a number or on the device."""
+    if (forms >> (FORM_BITS * 4)) & NUMBER == 0:
+        return temperatures[0]
+    return number
+
+
+@device
 def sides(forms, lengths, b, rows, columns):
     """Rows and columns of a pair, within the matrix, and whether they were."""
     n, m = rows, columns

@@ -28,7 +28,6 @@ from fastsw._cuda._pairs import (
     FORM_BITS,
     LOG2E,
     LOG2E_REST,
-    NUMBER,
     POISONED,
     SCORE,
     SOUND,
@@ -38,6 +37,7 @@ from fastsw._cuda._pairs import (
     fill,
     fill_penalties,
     sides,
+    temperature_of,
     void_pair,
 )
 from fastsw._cuda._strips import (
@@ -90,20 +90,12 @@ class Counters(NamedTuple):
 
 
 @device
-def temperature_of(request, forms):
-    """The temperature."""
-    if (forms >> (FORM_BITS * 4)) & NUMBER == 0:
-        return request.temperatures[0]
-    return request.numbers[4]
-
-
-@device
 def call_of(request):
     """What strips need to know of a request, and whether its temperature is one.
 
     It is computed again for every strip, so that no registers hold it while others are walked.
     """
-    temperature = temperature_of(request, hide(request.forms))
+    temperature = temperature_of(hide(request.forms), request.temperatures, request.numbers[4])
     valid = temperature > 0.0 and temperature < math.inf
     if not valid:
         temperature = 1.0
