@@ -72,9 +72,8 @@ def kernel(bits: int, *, general: bool, second: bool) -> Kernel:
     name = "tangent" if second else "align"
     variant = f"{name}_{bits}_{'general' if general else 'uniform'}"
     function = align_kernel(bits, general=general, second=second)
-    # In single precision registers that the walks fit into: 128 a thread, 168 in the general one.
-    resident = 2 if bits == 64 else 3 if general else 4
-    return Kernel(function, variant, warps(bits), resident)
+    # 128 registers a thread in single precision, into which the walks fit.
+    return Kernel(function, variant, warps(bits), 4 if bits == 32 else 2)
 
 
 class _Given(NamedTuple):

@@ -117,8 +117,8 @@ def call_of(request):
             columns,
         ),
         rest * inverse,
-        request.mode,
-        request.want,
+        np.int32(request.mode),
+        np.int32(request.want),
         rows,
         columns,
     )
@@ -146,7 +146,7 @@ def round_of(name: str, *, general: bool, second: bool):
     @device
     def conclude(call, strip, flags, counters, totals, answers):
         """Score of a pair whose last strip went down."""
-        b = strip.b
+        b = hide(strip.b)
         tf, tk, td = totals[3 * b], totals[3 * b + 1], totals[3 * b + 2]
         found = SOUND
         if flags & BAD:
@@ -272,7 +272,7 @@ def round_of(name: str, *, general: bool, second: bool):
             upward = ticket >= tickets
             order = small(ticket - tickets) if upward else ticket
             s = small(np.uint32(order) // np.uint32(pairs))
-            b = np.int64(small(order - small(s * small(pairs))))
+            b = small(order - small(s * small(pairs)))
             if upward:
                 s = small(strips - 1 - s)
             call, valid = call_of(request)
@@ -288,7 +288,7 @@ def round_of(name: str, *, general: bool, second: bool):
                 )
             if answered:
                 continue
-            count = (n + 1 - first + lanes - 1) // lanes
+            count = small((n + 1 - first + lanes - 1) // lanes)
             if s >= count:
                 if upward:
                     shape = n, m, rows, columns
@@ -304,9 +304,9 @@ def round_of(name: str, *, general: bool, second: bool):
                 first,
                 last,
                 small(first + s * lanes + lane),
-                b * strips + s,
+                small(small(b * strips) + s),
                 count,
-                (last - first + 1 + lanes - 1 + depth - 1) // depth,
+                small((last - first + 1 + lanes - 1 + depth - 1) // depth),
                 small(warp * TILE),
                 small(warp * (depth * 3 * lanes)),
                 small(warp * (3 * EDGE)),

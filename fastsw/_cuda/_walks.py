@@ -20,7 +20,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import LANES, device, from_below, sync
+from fastsw._cuda._device import (
+    LANES,
+    bits_of_float,
+    device,
+    float_of_bits,
+    from_below,
+    hide,
+    sync,
+)
 from fastsw._cuda._numbers import GAIN, numbers
 from fastsw._cuda._pairs import (
     BY_COLUMN,
@@ -39,13 +47,13 @@ from fastsw._cuda._strips import (
     WORDS,
     lane_or,
     lane_sum,
+    row_of,
     squares_of,
     store_tile,
     tell,
     transfers,
     virtual_column,
     wait,
-    width_of,
 )
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
@@ -91,6 +99,9 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
     def factor(call):
         """What makes a similarity bits: a number, and what it leaves out."""
         high = scale(call.penalties.unit)
+        if narrow:
+            # One register, rather than two and a conversion wherever it is used.
+            high = float_of_bits(hide(bits_of_float(high)))
         return high, real(call.penalties.unit - np.float64(high) + call.remainder)
 
     @device
@@ -138,7 +149,6 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
         first, last, here = strip.first, strip.last, strip.here
         virtual = virtual_column(call.mode, strip)
         scaling = factor(call)
-        row_in, row_out = (here - 1) * width_of(call), here * width_of(call)
         costs = costs_at(call.penalties, b, i, small(1), n, m)
         state, top, diagonal, run = (none, none, none), (none, none), none, none
         largest, bad, gain = real(-math.inf), False, mass(0)
@@ -154,7 +164,16 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             j = first + c * depth + lane
             if lane < depth:
                 there = s > 0 and j <= last
-                load_edge(store.edge, row_in, j, there, strip.come_at, lane, square.edges, False)
+                load_edge(
+                    store.edge,
+                    row_of(call, here - 1),
+                    j,
+                    there,
+                    strip.come_at,
+                    lane,
+                    square.edges,
+                    False,
+                )
             if call.want != SCORE:
                 p = ((here * squares_of(call) + c) * 4) * lanes + lane
                 put(store.kept, p, state[0])
@@ -164,7 +183,7 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             sync()
             added = none
             column = small(first + c * depth - lane)
-            for u in range(depth):
+            for u in range(small(depth)):
                 j = small(column + small(u))
                 if general:
                     costs = costs_at(call.penalties, b, i, j, n, m)
@@ -196,7 +215,9 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             sync()
             j = first + c * depth + lane - (lanes - 1)
             if lane < depth and j >= first and j <= last:
-                keep_edge(store.edge, row_out, j, strip.leave_at, lane, square.edges, False)
+                keep_edge(
+                    store.edge, row_of(call, here), j, strip.leave_at, lane, square.edges, False
+                )
             if c < strip.squares - 1:
                 tell(progress, here, base + c + 1, lane)
         flags = np.int32(BAD) if bad else np.int32(0)
@@ -248,7 +269,7 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
         diagonal = get(store.kept, p + 3 * lanes)
         sync()
         column = small(strip.first + c * depth - strip.lane)
-        for u in range(depth):
+        for u in range(small(depth)):
             j = small(column + small(u))
             if general:
                 costs = costs_at(call.penalties, strip.b, strip.i, j, strip.n, strip.m)
@@ -264,7 +285,7 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
     @device
     def settle_sums(call, strip, store, spent, spent_at, answers):
         """Add a strip's sums to those of the strips below; the first one's are the pair's."""
-        b, s, lane, n, i, here = strip.b, strip.s, strip.lane, strip.n, strip.i, strip.here
+        b, s, lane, n, i, here = hide(strip.b), strip.s, strip.lane, strip.n, strip.i, strip.here
         forms = call.penalties.forms
         out_0, out_1, out_2, out_3 = answers.penalties
         sum_0, sum_1 = spent[np.uint32(spent_at)], spent[np.uint32(spent_at + lanes)]
@@ -312,11 +333,6 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
         out_0, out_1, out_2, out_3 = answers.penalties
         virtual = virtual_column(mode, strip)
         scaling = factor(call)
-        row_in, row_out, row_below = (
-            (here - 1) * width_of(call),
-            here * width_of(call),
-            (here + 1) * width_of(call),
-        )
         # Wide ones would not fit into shared memory; each lane has its own.
         cells, cell_at, pitch = square.cells, strip.cell_at + lane, lanes
         if wide:
@@ -344,11 +360,27 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             if lane < depth:
                 j = first + c * depth + lane
                 there = s > 0 and j <= last
-                load_edge(store.edge, row_in, j, there, strip.come_at, lane, square.edges, False)
+                load_edge(
+                    store.edge,
+                    row_of(call, here - 1),
+                    j,
+                    there,
+                    strip.come_at,
+                    lane,
+                    square.edges,
+                    False,
+                )
                 j = first + c * depth + lane - (lanes - 1)
                 there = s < strip.count - 1 and j >= first and j <= last
                 load_edge(
-                    store.back, row_below, j, there, strip.below_at, lane, square.edges, general
+                    store.back,
+                    row_of(call, here + 1),
+                    j,
+                    there,
+                    strip.below_at,
+                    lane,
+                    square.edges,
+                    general,
                 )
             ended = none
             if mode != GLOBAL and i <= n:
@@ -357,7 +389,7 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             column = small(first + c * depth - lane)
             part_0, part_1, part_2, part_3 = mass(0), mass(0), mass(0), mass(0)
             part = mass(0)
-            for v in range(depth):
+            for v in range(small(depth)):
                 u = small(small(depth - 1) - small(v))
                 j = small(column + u)
                 active = i <= n and j >= first and j <= last
@@ -444,7 +476,9 @@ def walks(name: str, *, general: bool, second: bool) -> Walks:
             store_tile(call, strip, square.tile, answers.gradient, c)
             j = first + c * depth + lane
             if lane < depth and j <= last:
-                keep_edge(store.back, row_out, j, strip.leave_at, lane, square.edges, general)
+                keep_edge(
+                    store.back, row_of(call, here), j, strip.leave_at, lane, square.edges, general
+                )
             if c > 0:
                 tell(progress, here, base + strip.squares - c, lane)
         settle_sums(call, strip, store, spent, spent_at, answers)
