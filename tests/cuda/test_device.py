@@ -515,3 +515,26 @@ def test_half_precision_computes_in_float32(low, device):
     assert score.dtype == torch.float32 and gradients.similarity.dtype == low
     assert torch.equal(score, full_score)
     assert torch.equal(gradients.similarity, full.similarity.to(low))
+
+
+@pytest.mark.skipif(not SIMULATED, reason="calls device functions from the host")
+@pytest.mark.parametrize("temperature", [0.001, 0.3, 1.0, 100.0])
+def test_weights_of_narrow_numbers_keep_their_fraction_at_any_size(temperature):
+    from fastsw._cuda._numbers import numbers
+    from fastsw._cuda._pairs import LOG2E
+
+    unit = LOG2E / temperature
+    high = np.float32(unit)
+    rest = np.float32(unit - np.float64(high))
+    rng = np.random.default_rng(4)
+    values = (temperature * -(10.0 ** rng.uniform(-3, 8.2, 300))).astype(np.float32)
+    for value in [*values, *-values[values > -1e7 * temperature], np.float32(-1e9)]:
+        exact = np.float64(value) * unit
+        mantissa, exponent = numbers("narrow").weight(value, high, rest)
+        assert exponent.dtype == np.int32 and mantissa.dtype == np.float32
+        if exact < -(2.0**28):
+            assert (mantissa, exponent) == (1.0, -(2**28))
+        else:
+            # The fraction is at most 24, with 24 bits; exponents of the reference have 53.
+            fraction = np.log2(np.float64(mantissa)) + (np.float64(exponent) - exact)
+            assert abs(fraction) <= 2.0**-19 + 2.0**-52 * abs(exact)
