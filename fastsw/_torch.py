@@ -68,7 +68,9 @@ class TorchKind:
 
     def full_lengths(self, pairs: int, rows: int, columns: int, like: Tensor) -> Tensor:
         """(B, 2) lengths of whole matrices, on the host."""
-        return torch.tensor([[rows, columns]]).repeat(pairs, 1)
+        one = torch.tensor([[rows, columns]])
+        # Nothing reads them where they are those of a GPU's matrices: a view will do.
+        return one.expand(pairs, 2) if like.is_cuda else one.repeat(pairs, 1)
 
     def stack(self, first: Tensor, second: Tensor) -> Tensor:
         """(B, 2) tensor of two (B,) tensors, on a GPU if one of them is."""

@@ -24,6 +24,7 @@ from numba.cuda.types import CPointer, float32, float64, int32, int64, uint8
 
 from fastsw._cpu._compile import cache_folder, keep, stamp_of
 from fastsw._cuda._device import LANES, SIMULATED
+from fastsw._cuda._memory import Part
 
 logger = logging.getLogger("fastsw")
 
@@ -64,18 +65,18 @@ class Kernel:
         self._loaded: dict = {}
         self._lock = threading.Lock()
 
-    def launch(self, memory, blocks: int, arguments) -> None:
-        """Run `blocks` blocks on the memory's device and stream."""
+    def launch(self, memory, blocks: int, arguments, slab) -> None:
+        """Run `blocks` blocks on the memory's device and stream; parts are those of the slab."""
         if SIMULATED:
             cuda.jit(self.function)[blocks, LANES * self.warps](
-                *(a if isinstance(a, int | float) else a.numpy().reshape(-1) for a in arguments)
+                *(_simulated(argument, slab) for argument in arguments)
             )
             return
-        from cuda.core import LaunchConfig, launch
+        from cuda.core import launch
 
         loaded = self._load(memory, arguments)
-        config = LaunchConfig(grid=blocks, block=LANES * self.warps)
-        launch(memory.stream(), config, loaded, *map(_launched, arguments))
+        config = _config(blocks, LANES * self.warps)
+        launch(memory.stream(), config, loaded, *launched(arguments, slab.data_ptr()))
 
     def _load(self, memory, arguments):
         """The kernel on the memory's device."""
@@ -105,12 +106,33 @@ def kinds_of(memory, arguments) -> tuple:
     )
 
 
-def _launched(argument):
-    """An argument as launches take it: integers and addresses are 64 bits wide."""
-    kind = type(argument)
-    if kind is int:
+def launched(arguments, base: int) -> list:
+    """Arguments as launches take them: integers and addresses are 64 bits wide."""
+    return [
+        base + a.offset
+        if type(a) is Part
+        else a
+        if type(a) is int
+        else ctypes.c_double(a)
+        if type(a) is float
+        else a.data_ptr()
+        for a in arguments
+    ]
+
+
+def _simulated(argument, slab):
+    """An argument as the simulator takes it."""
+    if isinstance(argument, int | float):
         return argument
-    return ctypes.c_double(argument) if kind is float else argument.data_ptr()
+    return argument.numpy(slab) if isinstance(argument, Part) else argument.numpy().reshape(-1)
+
+
+@functools.lru_cache(maxsize=256)
+def _config(blocks: int, threads: int):
+    """Shape of a launch."""
+    from cuda.core import LaunchConfig
+
+    return LaunchConfig(grid=blocks, block=threads)
 
 
 def entry_name(ptx: str) -> str:

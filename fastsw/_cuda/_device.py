@@ -12,6 +12,8 @@ from numba.cuda.core import config
 __all__ = [
     "LANES",
     "SIMULATED",
+    "announce",
+    "apart",
     "bits_of_double",
     "bits_of_float",
     "device",
@@ -25,6 +27,8 @@ __all__ = [
     "from_above",
     "from_below",
     "from_lane",
+    "hide",
+    "leave",
     "load_acquire",
     "pause",
     "round_double",
@@ -43,6 +47,15 @@ if SIMULATED:
     def device(function):
         """Leave a function that kernels call as it is."""
         return function
+
+    apart = device
+
+    def hide(value):
+        """The value, of which the compiler does not know that it is the same every time."""
+        return value
+
+    def leave():
+        """End the kernel; here its last function returns."""
 
     def bits_of_float(value):
         """Bits of a float32 as an int32."""
@@ -69,8 +82,8 @@ if SIMULATED:
         return np.exp2(np.float64(value))
 
     def round_float(value):
-        """Nearest int32 of a float32."""
-        return np.int32(np.rint(value))
+        """Nearest int32 of a float32, the last one where it is beyond."""
+        return np.int32(min(max(np.rint(np.float64(value)), -(2.0**31)), 2.0**31 - 1))
 
     def round_double(value):
         """Nearest whole number of a float64."""
@@ -91,6 +104,10 @@ if SIMULATED:
         before = counters[index]
         counters[index] = before + value
         return before
+
+    def announce(counters, index):
+        """Count one more, after all that precedes."""
+        counters[index] += 1
 
     def load_acquire(flags, index):
         """Read a flag before all that follows."""
@@ -135,7 +152,7 @@ else:
     from llvmlite import ir
     from numba.cuda import libdevice
     from numba.cuda.extending import intrinsic
-    from numba.cuda.types import CPointer, int32, int64, none
+    from numba.cuda.types import CPointer, float32, int32, int64, none
 
     ALL = 0xFFFFFFFF
 
@@ -143,11 +160,75 @@ else:
         """Make a function one that kernels call, expanded in its caller."""
         return cuda.jit(device=True, forceinline=True)(function)
 
+    @intrinsic
+    def exp2_float(typing_context, value):
+        """2 ** value in float32, by the instruction alone: values are not far from 0."""
+
+        def generate(context, builder, signature, arguments):
+            kind = ir.FunctionType(ir.FloatType(), [ir.FloatType()])
+            code = ir.InlineAsm(kind, "ex2.approx.ftz.f32 $0, $1;", "=f,f")
+            return builder.call(code, arguments)
+
+        return float32(float32), generate
+
+    @intrinsic
+    def _stay(typing_context):
+        """Keep the function that calls this one out of its callers."""
+
+        def generate(context, builder, signature, arguments):
+            builder.function.attributes.add("noinline")
+            return context.get_dummy_value()
+
+        return none(), generate
+
+    def apart(function):
+        """Make a function one that kernels call, with registers of its own."""
+        inner = device(function)
+
+        @cuda.jit(device=True)
+        def outer(*arguments):
+            _stay()
+            return inner(*arguments)
+
+        return outer
+
+    @intrinsic
+    def leave(typing_context):
+        """End the kernel.
+
+        A function that never returns need not remember where its result goes.
+        """
+
+        def generate(context, builder, signature, arguments):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(ir.InlineAsm(kind, "exit;", "", side_effect=True), [])
+            builder.unreachable()
+            builder.position_at_end(builder.append_basic_block("after"))
+            return context.get_dummy_value()
+
+        return none(), generate
+
+    @intrinsic
+    def hide(typing_context, value):
+        """The integer, of which the compiler does not know that it is the same every time.
+
+        What is computed from it is then computed where it is needed, rather than once before a
+        loop, to be kept in a register all along.
+        """
+
+        def generate(context, builder, signature, arguments):
+            kind, register = arguments[0].type, "l" if value.bitwidth == 64 else "r"
+            text = f"mov.b{value.bitwidth} $0, $1;"
+            constraints = f"={register},{register}"
+            code = ir.InlineAsm(ir.FunctionType(kind, [kind]), text, constraints, side_effect=True)
+            return builder.call(code, arguments)
+
+        return value(value), generate
+
     bits_of_float = libdevice.float_as_int
     float_of_bits = libdevice.int_as_float
     bits_of_double = libdevice.double_as_longlong
     double_of_bits = libdevice.longlong_as_double
-    exp2_float = libdevice.exp2f
     exp2_double = libdevice.exp2
     round_float = libdevice.float2int_rn
     round_double = libdevice.rint
@@ -169,6 +250,18 @@ else:
         kind = ir.FunctionType(result, [a.type for a in arguments])
         code = ir.InlineAsm(kind, text, f"{constraints},~{{memory}}", side_effect=True)
         return builder.call(code, arguments)
+
+    @intrinsic
+    def announce(typing_context, counters, index):
+        """Count one more, after all that precedes."""
+
+        def generate(context, builder, signature, arguments):
+            address = builder.gep(arguments[0], [arguments[1]])
+            text = "red.release.gpu.global.add.u32 [$0], 1;"
+            _assembly(builder, text, "l", ir.VoidType(), [address])
+            return context.get_dummy_value()
+
+        return none(CPointer(int32), int64), generate
 
     @intrinsic
     def load_acquire(typing_context, flags, index):

@@ -1,24 +1,21 @@
 """Entry points of the CUDA backend: allocate, and launch what a call may need.
 
-Nothing is read back from the device. Which kernel answers a pair is decided there: the kernel in
-single precision leaves pairs beyond its range to one in double precision, launched after it, which
-finds nothing to do where there are none. Values that only the device knows and that are out of
-their range (lengths, temperature, penalties) make the answers of their pairs NaN.
+Nothing is read back from the device. Values that only the device knows and that are out of their
+range (lengths, temperature, penalties) make the answers of their pairs NaN.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastsw._cuda import _dtw, _hard
-from fastsw._cuda._align import DEPTH, SUMS, WORDS, align_kernel, warps
+from fastsw._cuda._align import align_kernel, warps
 from fastsw._cuda._compile import Kernel
 from fastsw._cuda._device import LANES
-from fastsw._cuda._memory import Slab
+from fastsw._cuda._memory import Part, Slab
 from fastsw._cuda._pairs import (
     BY_COLUMN,
     BY_PAIR,
@@ -30,6 +27,8 @@ from fastsw._cuda._pairs import (
     TANGENT,
     WHOLE,
 )
+from fastsw._cuda._rounds import COUNTERS
+from fastsw._cuda._strips import DEPTH, SUMS, WORDS
 from fastsw._reference import LOCAL, MODES
 
 
@@ -46,14 +45,14 @@ class Inputs(NamedTuple):
 class Derivatives(NamedTuple):
     """Scores and per-pair gradients, or the tangents of both."""
 
-    score: Any  # [B], float64
+    score: Any  # [B], dtype of the input
     similarity: Any  # [B, N, M], dtype of the input
     penalties: tuple  # 4 x [B, N|1, M|1], float64
     temperature: Any  # [B], float64
 
 
 def score(inputs: Inputs, memory):
-    """Soft (or, at temperature 0, hard) scores, float64."""
+    """Soft (or, at temperature 0, hard) scores."""
     return _run(inputs, memory, SCORE, None).score
 
 
@@ -73,76 +72,84 @@ def kernel(bits: int, *, general: bool, second: bool) -> Kernel:
     name = "tangent" if second else "align"
     variant = f"{name}_{bits}_{'general' if general else 'uniform'}"
     function = align_kernel(bits, general=general, second=second)
-    # 128 registers a thread in single precision: enough for the loops over cells, by disassembly.
+    # 128 registers a thread in single precision, into which the walks fit.
     return Kernel(function, variant, warps(bits), 4 if bits == 32 else 2)
 
 
-def penalty_shape(penalty) -> tuple[int, int, int]:
-    """Shape of a penalty, of a number too."""
-    return (1, 1, 1) if isinstance(penalty, float) else tuple(penalty.shape)
+class _Given(NamedTuple):
+    """Penalties, temperature and lengths as kernels take them."""
+
+    arguments: tuple  # addresses, numbers, and which of them count
+    general: bool  # whether some penalty differs in more ways than the fast kernel takes
 
 
-def forms_of(penalties, temperature, lengths) -> int:
-    """How penalties, temperature and lengths are given, in bits."""
-    forms = 0
+def _given(inputs, blank) -> _Given:
+    """Sort out what came as numbers and what as arrays; `blank` is an address for the former."""
+    _, penalties, temperature, _, lengths = inputs
+    known = type(temperature) is float
+    forms = (NUMBER * known | WHOLE * (lengths is None)) << 4 * FORM_BITS
+    addresses, values, general = [], [], False
     for which, penalty in enumerate(penalties):
-        pairs, rows, columns = penalty_shape(penalty)
-        form = NUMBER if isinstance(penalty, float) else 0
-        form |= BY_PAIR * (pairs > 1) | BY_ROW * (rows > 1) | BY_COLUMN * (columns > 1)
-        forms |= form << (FORM_BITS * which)
-    known = NUMBER * isinstance(temperature, float) | WHOLE * (lengths is None)
-    return forms | known << (FORM_BITS * 4)
-
-
-def is_general(penalties) -> bool:
-    """Whether some penalty differs in more ways than the fast kernel takes."""
-    shapes = [penalty_shape(p) for p in penalties]
-    return any(rows > 1 for _, rows, _ in shapes[:2]) or any(m > 1 for *_, m in shapes)
+        form = NUMBER
+        if type(penalty) is float:
+            addresses.append(blank)
+            values.append(penalty)
+        else:
+            pairs, rows, columns = penalty.shape
+            form = BY_PAIR * (pairs > 1) | BY_ROW * (rows > 1) | BY_COLUMN * (columns > 1)
+            general = general or columns > 1 or (which < 2 and rows > 1)
+            addresses.append(penalty)
+            values.append(0.0)
+        forms |= form << which * FORM_BITS
+    return _Given(
+        (
+            *addresses,
+            *values,
+            temperature if known else 0.0,
+            forms,
+            blank if known else temperature,
+            blank.of(np.int64) if lengths is None else lengths,
+        ),
+        general,
+    )
 
 
 def _run(inputs, memory, want, dots) -> Derivatives:
-    """Launch the kernels of a call."""
-    penalties, temperature = inputs.penalties, inputs.temperature
-    given = memory.dtype(inputs.similarity)
+    """Launch the kernels of a call: one, or one more where only the device knows whether T is 0."""
+    temperature = inputs.temperature
+    known = isinstance(temperature, float)
     out = _outputs(inputs, memory, want)
     if inputs.similarity.shape[0] == 0:
         return out
-    general = is_general(penalties)
     job = _Job(inputs, memory, want, dots, out)
-    if not isinstance(temperature, float) or temperature == 0:
-        if want != TANGENT:
-            _align_hard(job)
-        if isinstance(temperature, float):
-            return out
-    if want == TANGENT or given == np.float64:
-        _align(job, [(kernel(64, general=True, second=want == TANGENT), 64)])
-    else:
-        single = kernel(32, general=general, second=False)
-        _align(job, [(single, 32), (kernel(64, general=True, second=False), 64)])
+    if want != TANGENT and not (known and temperature > 0):
+        _align_hard(job)
+    if not known or temperature > 0:
+        _align(job)
     return out
 
 
 def _outputs(inputs, memory, want) -> Derivatives:
-    """Arrays for the answers; what kernels add to, or leave alone at temperature 0, is zero."""
+    """Arrays for the answers, which kernels write; tangents at temperature 0 are zero."""
     shape, given = inputs.similarity.shape, memory.dtype(inputs.similarity)
-    pairs = shape[0]
+    pairs, temperature = shape[0], inputs.temperature
+    score = memory.empty((pairs,), given)
     if want == SCORE:
-        similarity = memory.empty((1,), given)
-    else:
-        similarity = (memory.zeros if want == TANGENT else memory.empty)(shape, given)
-    zeros = Slab(memory, zero=True)
-    shapes = [(1, 1, 1)] * 4
-    if want != SCORE:
-        shapes = [(pairs, *penalty_shape(p)[1:]) for p in inputs.penalties]
-    score, slope = zeros.part(pairs, np.float64), zeros.part(pairs, np.float64)
-    penalties = [zeros.part(math.prod(shape), np.float64) for shape in shapes]
-    zeros.allocate()
+        return Derivatives(score, None, (None,) * 4, None)
+    allocate = memory.empty
+    if want == TANGENT and not (isinstance(temperature, float) and temperature > 0):
+        allocate, score = memory.zeros, memory.zeros((pairs,), given)
     return Derivatives(
-        score.tensor((pairs,)),
-        similarity,
-        tuple(p.tensor(shape) for p, shape in zip(penalties, shapes, strict=True)),
-        slope.tensor((pairs,)),
+        score,
+        allocate(shape, given),
+        tuple(allocate(_own_shape(pairs, p), np.float64) for p in inputs.penalties),
+        allocate((pairs,), np.float64),
     )
+
+
+def _own_shape(pairs: int, penalty) -> tuple[int, int, int]:
+    """Shape of a penalty's gradient, which each pair has of its own."""
+    return (pairs, 1, 1) if isinstance(penalty, float) else (pairs, *penalty.shape[1:])
 
 
 class _Job(NamedTuple):
@@ -155,71 +162,82 @@ class _Job(NamedTuple):
     out: Derivatives
 
 
-def _align(job, launches) -> None:
-    """Launch kernels (with their bits), each on the pairs that the one before left to it."""
-    similarity, mode = job.inputs.similarity, job.inputs.mode
-    memory, want = job.memory, job.want
-    pairs, rows, columns = similarity.shape
-    first = 1 if MODES[mode] == LOCAL else 0
+class _Plan(NamedTuple):
+    """What a launch works on, by shape."""
+
+    slab: Slab
+    blank: Part  # stands for what a kernel does not read
+    unread: tuple  # stands for gradients that are not asked for: of T, S and four penalties
+    parts: tuple
+    tickets: int  # strips to walk
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(shape, given, first: int, want: int, bits: int) -> _Plan:
+    """Memory of the soft alignment."""
+    pairs, rows, columns = shape
     strips = max(-(-(rows + 1 - first) // LANES), 1)
     squares = -(-(columns + 2 + LANES - 1) // DEPTH)
     second, graded = want == TANGENT, want != SCORE
+    slab = Slab()
+    counted = COUNTERS, pairs * strips, pairs * strips
+    parts = [slab.part(count, np.int32) for count in counted]
+    slab.clear_so_far()
+    parts += [slab.part(count, np.int32) for count in (pairs, pairs * strips)]
+    parts += [slab.part(count, np.float64) for count in (3 * pairs, pairs * strips * SUMS)]
     edge = pairs * strips * (columns + 2) * WORDS
-    kept = pairs * strips * squares * 4 * LANES if graded else 1
-    ends = pairs * strips * LANES if graded else 1
-    back = edge if graded else 1
-    flags = Slab(memory, zero=True)
-    blank = flags.part(1, np.float64)  # stands for what a kernel does not read
-    sizes = 1, 1 + pairs + pairs * strips, pairs * strips, pairs * strips
-    counters = [[flags.part(size, np.int32) for size in sizes] for _ in launches]
-    flags.allocate()
-    directions = (similarity, *[blank] * 4)
-    if second:
-        directions = job.dots.similarity, *job.dots.penalties
-    before = None
-    for (launched, bits), counter in zip(launches, counters, strict=True):
+    for count, used in (
+        (edge, True),
+        (edge, graded),
+        (pairs * strips * squares * 4 * LANES, graded),
+        (pairs * strips * LANES, graded),
+    ):
+        size = count if used else 1
         real, whole = (np.float32, np.int32) if bits == 32 else (np.float64, np.float64)
-        work = Slab(memory, zero=False)
-        parts = [work.part(3 * pairs, np.float64), work.part(pairs * strips * SUMS, np.float64)]
-        for size in (edge, back, kept, ends):
-            parts += [work.part(size, real), work.part(size, whole)]
-            parts.append(work.part(size if second else 1, real))
-        work.allocate()
-        status = counter[1]
-        launched.launch(
-            memory,
-            blocks_of(memory, pairs * strips * (2 if graded else 1), launched.warps),
-            (
-                similarity,
-                *_given(job.inputs, blank),
-                pairs,
-                rows,
-                columns,
-                MODES[mode],
-                want,
-                *directions,
-                int(before is not None),
-                before or status,
-                *counter,
-                *parts,
-                job.out.score,
-                job.out.temperature,
-                job.out.similarity,
-                *job.out.penalties,
-            ),
-        )
-        before = status
+        parts += [slab.part(size, real), slab.part(size, whole)]
+        parts.append(slab.part(size if second else 1, real))
+        parts.append(slab.part(size if bits == 32 else 1, np.float64))
+    blank = slab.part(1, np.float64)
+    unread = slab.part(1 if graded else pairs, np.float64), slab.part(1, given), *[blank] * 4
+    return _Plan(slab, blank, unread, tuple(parts), pairs * strips * (1 + graded))
 
 
-def _given(inputs, blank) -> tuple:
-    """Penalties, temperature and lengths as kernels take them: addresses, numbers, and which."""
-    _, penalties, temperature, _, lengths = inputs
-    return (
-        *[blank if isinstance(p, float) else p for p in penalties],
-        *[p if isinstance(p, float) else 0.0 for p in (*penalties, temperature)],
-        forms_of(penalties, temperature, lengths),
-        blank if isinstance(temperature, float) else temperature,
-        blank.of(np.int64) if lengths is None else lengths,
+def _align(job) -> None:
+    """Launch the soft alignment."""
+    similarity, mode = job.inputs.similarity, MODES[job.inputs.mode]
+    memory, want, out = job.memory, job.want, job.out
+    pairs, rows, columns = shape = tuple(similarity.shape)
+    given = memory.dtype(similarity)
+    single = want != TANGENT and given == np.float32
+    bits = 32 if single else 64
+    first = 1 if mode == LOCAL else 0
+    plan = _plan(shape, given, first, want, bits)
+    asked = _given(job.inputs, plan.blank)
+    general = not single or asked.general
+    directions = similarity, *[plan.blank] * 4
+    if want == TANGENT:
+        directions = job.dots.similarity, *job.dots.penalties
+    answers = plan.unread
+    if want != SCORE:
+        answers = out.temperature, out.similarity, *out.penalties
+    launched = kernel(bits, general=general, second=want == TANGENT)
+    launched.launch(
+        memory,
+        blocks_of(memory, plan.tickets, launched.warps),
+        (
+            similarity,
+            *asked.arguments,
+            pairs,
+            rows,
+            columns,
+            mode,
+            want,
+            *directions,
+            *plan.parts,
+            out.score,
+            *answers,
+        ),
+        memory.allocated(plan.slab),
     )
 
 
@@ -250,26 +268,30 @@ def _align_hard(job) -> Paths:
     memory, want = job.memory, job.want
     pairs, rows, columns = similarity.shape
     found = Paths(
-        job.out.score,
+        memory.empty((pairs,), np.float64),
         memory.empty((pairs, min(rows, columns), 2), np.int64),
-        memory.zeros((pairs,), np.int64),
+        memory.empty((pairs,), np.int64),
     )
     if pairs == 0:
         return found
     graded = want != SCORE
-    flags, work = Slab(memory, zero=True), Slab(memory, zero=False)
-    blank, control = flags.part(1, np.float64), flags.part(1, np.int32)
-    flags.allocate()
-    above = work.part(pairs * (columns + 1) * 3, np.float64)
-    trailing = work.part(pairs * (rows + 1), np.float64)
-    origins = work.part(pairs * (rows + 1) * (columns + 1) if graded else 1, np.uint8)
-    work.allocate()
+    slab = Slab()
+    control = slab.part(1, np.int32)
+    slab.clear_so_far()
+    blank = slab.part(1, np.float64)
+    above = slab.part(pairs * (columns + 1) * 3, np.float64)
+    trailing = slab.part(pairs * (rows + 1), np.float64)
+    origins = slab.part(pairs * (rows + 1) * (columns + 1) if graded else 1, np.uint8)
+    answers = job.out.temperature, job.out.similarity, *job.out.penalties
+    if not graded:
+        given = memory.dtype(similarity)
+        answers = slab.part(pairs, np.float64), slab.part(1, given), *[blank] * 4
     hard_kernel().launch(
         memory,
         blocks_of(memory, pairs, _hard.WARPS),
         (
             similarity,
-            *_given(job.inputs, blank),
+            *_given(job.inputs, blank).arguments,
             pairs,
             rows,
             columns,
@@ -280,12 +302,10 @@ def _align_hard(job) -> Paths:
             trailing,
             origins,
             job.out.score,
-            job.out.temperature,
-            job.out.similarity,
-            *job.out.penalties,
-            found.pairs,
-            found.counts,
+            *answers,
+            *found,
         ),
+        memory.allocated(slab),
     )
     return found
 
@@ -309,19 +329,19 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, memory, *, grade
     pairs, rows, columns = cost.shape
     given = memory.dtype(cost)
     out = Warping(
-        memory.zeros((pairs,), np.float64),
+        memory.empty((pairs,), np.float64),
         memory.empty(cost.shape if graded else (1,), given),
-        memory.zeros((pairs,), np.float64),
+        memory.empty((pairs,), np.float64),
     )
     if pairs == 0:
         return out
     known = isinstance(temperature, float)
-    flags, work = Slab(memory, zero=True), Slab(memory, zero=False)
-    blank, control = flags.part(1, np.float64), flags.part(1, np.int32)
-    flags.allocate()
-    edge = work.part(2 * pairs * columns, np.float64)
-    cells = work.part(2 * pairs * rows * columns if graded else 1, np.float64)
-    work.allocate()
+    slab = Slab()
+    control = slab.part(1, np.int32)
+    slab.clear_so_far()
+    blank = slab.part(1, np.float64)
+    edge = slab.part(2 * pairs * columns, np.float64)
+    cells = slab.part(2 * pairs * rows * columns if graded else 1, np.float64)
     dtw_kernel().launch(
         memory,
         blocks_of(memory, pairs, _dtw.WARPS),
@@ -343,6 +363,7 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, memory, *, grade
             out.temperature,
             out.cost,
         ),
+        memory.allocated(slab),
     )
     return out
 

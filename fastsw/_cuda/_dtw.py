@@ -32,7 +32,7 @@ from fastsw._cuda._pairs import LN2, LOG2E, LOG2E_REST, NUMBER, fill, sides
 #: Warps of a block.
 WARPS = 1 if SIMULATED else 4
 
-KIND = numbers(64)
+KIND = numbers("double")
 NOTHING, VOID = KIND.nothing, KIND.void
 power, normal, weight = KIND.power, KIND.normal, KIND.weight
 

@@ -23,16 +23,18 @@ from fastsw._cuda._device import (
 )
 from fastsw._cuda._pairs import (
     FORM_BITS,
-    NUMBER,
     SCORE,
+    Penalties,
     at,
     fill,
+    fill_penalties,
     own_pair,
     penalty,
-    poison_penalty,
     sides,
+    temperature_of,
     void_pair,
 )
+from fastsw._cuda._strips import lane_of
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
 START, M, X, Y = 0, 1, 2, 3
@@ -48,7 +50,8 @@ forward = _recurrence.hard_forward.py_func if SIMULATED else _recurrence.hard_fo
 @device
 def costs(penalties, b, i, j, n, m):
     """Penalties of grid cell (i, j)."""
-    pointers, given, forms, _, _, _, rows, columns = penalties
+    pointers, given, forms = penalties.values, penalties.numbers, penalties.forms
+    rows, columns = penalties.rows, penalties.columns
     r, c = max(min(i, n), 1) - 1, max(min(j, m), 1) - 1
     return (
         penalty(pointers[0], given[0], forms, 0, b, r, c, rows, columns),
@@ -67,7 +70,7 @@ def pay(out, forms, which, b, r, c, rows, columns):
 @device
 def trace(origins, penalties, mode, b, n, m, end, pairs, outputs):
     """Walk back from an end; the number of pairs, written from the last row of `pairs` up."""
-    forms, rows, columns = penalties[2], penalties[6], penalties[7]
+    forms, rows, columns = penalties.forms, penalties.rows, penalties.columns
     gradient, out_0, out_1, out_2, out_3 = outputs
     i, j, state = end
     if mode == FITTING:
@@ -139,21 +142,20 @@ def hard_kernel():
         out_1,
         out_2,
         out_3,
+        exact,
         path,
         counts,
     ):
-        lane = np.int32(cuda.threadIdx.x) % np.int32(lanes)
-        temperature = number_4
-        if (forms >> (FORM_BITS * 4)) & NUMBER == 0:
-            temperature = temperatures[0]
-        if temperature != 0.0:
+        lane = lane_of(cuda.threadIdx.x)
+        if temperature_of(forms, temperatures, number_4) != 0.0:
             return
-        dots = (open_x, extend_x, open_y, extend_y)
-        penalties = (
-            (open_x, extend_x, open_y, extend_y),
+        pointers = open_x, extend_x, open_y, extend_y
+        outputs = out_0, out_1, out_2, out_3
+        penalties = Penalties(
+            pointers,
             (number_0, number_1, number_2, number_3),
             forms,
-            dots,
+            pointers,
             1.0,
             1.0,
             rows,
@@ -173,14 +175,17 @@ def hard_kernel():
             if want != SCORE:
                 for s in range(strips):
                     fill(gradient, 0.0, b, s, (n, m, rows, columns), 0, lane, True)
+                zero = 0.0 if fit or not empty else math.nan
+                fill_penalties(outputs, forms, b, zero, lane, lanes, rows, columns)
+                sync()
             ends, ends_at = trailing, b * (rows + 1)
             sound = fit
             if lane == 0:
                 counts[b] = 0
                 slope[b] = 0.0
                 if empty and fit:
-                    out = out_0, out_1, out_2, out_3
-                    void_pair(mode, penalties, b, n, m, want, score, slope, out)
+                    void_pair(mode, penalties, b, n, m, want, exact, slope, outputs)
+                    score[b] = exact[b]
                 if mode != FITTING or empty:
                     for i in range(n + 1):
                         ends[ends_at + i] = 0.0
@@ -266,22 +271,20 @@ def hard_kernel():
                 step *= 2
             if bad != 0:
                 if lane == 0:
-                    score[b], slope[b] = math.nan, math.nan
+                    score[b], exact[b], slope[b] = math.nan, math.nan, math.nan
                 if want != SCORE:
                     for s in range(strips):
                         fill(gradient, math.nan, b, s, (n, m, rows, columns), 0, lane, True)
-                    poison_penalty(out_0, forms, 0, b, 0, 1, lane, rows, columns)
-                    poison_penalty(out_1, forms, 1, b, 0, 1, lane, rows, columns)
-                    poison_penalty(out_2, forms, 2, b, 0, 1, lane, rows, columns)
-                    poison_penalty(out_3, forms, 3, b, 0, 1, lane, rows, columns)
+                    fill_penalties(outputs, forms, b, math.nan, lane, lanes, rows, columns)
             elif not empty and lane == 0:
                 if mode == FITTING and ends[ends_at] > best:
                     best, best_i, best_j, best_state = ends[ends_at], 0, m, START
-                score[b] = best
+                score[b], exact[b] = best, best
                 if want != SCORE and best > NOWHERE:
-                    outputs = gradient, out_0, out_1, out_2, out_3
                     end = best_i, best_j, best_state
-                    counts[b] = trace(origins, penalties, mode, b, n, m, end, path, outputs)
+                    counts[b] = trace(
+                        origins, penalties, mode, b, n, m, end, path, (gradient, *outputs)
+                    )
             sync()
 
     return align_hard

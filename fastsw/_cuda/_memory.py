@@ -6,78 +6,59 @@ In Numba's simulator that device is the CPU.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
-from typing import Any
+import math
+from typing import NamedTuple
 
 import numpy as np
 
 from fastsw._cuda._device import SIMULATED
 
 
-class Part:
+class Part(NamedTuple):
     """A typed stretch of a slab, which launches take as they take tensors."""
 
-    __slots__ = ("count", "dtype", "offset", "slab")
-
-    def __init__(self, slab, offset: int, count: int, dtype: np.dtype):
-        self.slab = slab
-        self.offset = offset
-        self.count = count
-        self.dtype = dtype
+    offset: int  # bytes
+    length: int
+    dtype: np.dtype
 
     def of(self, dtype) -> Part:
         """The same place as an element of another type."""
-        return Part(self.slab, self.offset, 1, np.dtype(dtype))
+        return Part(self.offset, 1, np.dtype(dtype))
 
-    def data_ptr(self) -> int:
-        """Address of the first element."""
-        return self.slab.address + self.offset
-
-    def tensor(self, shape):
-        """The stretch as a tensor."""
-        end = self.offset + self.count * self.dtype.itemsize
-        return (
-            self.slab.tensor[self.offset : end].view(self.slab.torch_dtype(self.dtype)).view(shape)
-        )
-
-    def numpy(self):
-        """The stretch as a NumPy array, on the host."""
-        return self.tensor((self.count,)).numpy()
+    def numpy(self, slab):
+        """The stretch as a NumPy array, where the slab is on the host."""
+        end = self.offset + self.length * self.dtype.itemsize
+        return slab.numpy()[self.offset : end].view(self.dtype)
 
 
 class Slab:
-    """Many arrays in one allocation, which costs the host as much as one of them.
+    """Layout of many arrays in one allocation, which costs the host as much as one of them.
 
-    Parameters
-    ----------
-    memory : TorchMemory
-    zero : bool
-        Whether the arrays are zero at first.
+    What is reserved before `clear_so_far` is zero when a kernel starts.
     """
 
-    def __init__(self, memory, *, zero: bool):
-        self._memory = memory
-        self._zero = zero
-        self._size = 0
-        self.tensor: Any = None
-        self.address = 0
+    def __init__(self):
+        self.size = 0
+        self.cleared = 0
 
     def part(self, count: int, dtype) -> Part:
-        """Reserve an array; usable after `allocate`."""
+        """Reserve an array."""
         kind = np.dtype(dtype)
-        part = Part(self, self._size, count, kind)
-        self._size += -(-count * kind.itemsize // 16) * 16
+        part = Part(self.size, count, kind)
+        self.size += -(-count * kind.itemsize // 16) * 16
         return part
 
-    def allocate(self) -> None:
-        """Allocate what was reserved."""
-        allocate = self._memory.zeros if self._zero else self._memory.empty
-        self.tensor = allocate((max(self._size, 16),), np.uint8)
-        self.address = self.tensor.data_ptr()
+    def clear_so_far(self) -> None:
+        """Clear what was reserved up to here."""
+        self.cleared = self.size
 
-    def torch_dtype(self, dtype):
-        """The torch dtype of a NumPy dtype."""
-        return self._memory.torch_dtype(dtype)
+
+@functools.cache
+def memory_of(device) -> TorchMemory:
+    """The memory of a device that has an index."""
+    return TorchMemory(device)
 
 
 class TorchMemory:
@@ -94,47 +75,63 @@ class TorchMemory:
 
         self._torch = torch
         self.device = device
+        self._dtypes, self._numpy_dtypes = _dtypes()
+        self.index, self.capability, self.processors = self._machine()
+
+    def _machine(self) -> tuple:
+        """Index, compute capability and number of multiprocessors of the device."""
         if SIMULATED:
-            self.index, self.capability, self.processors = 0, (0, 0), 2
-        else:
-            self.index = torch.cuda.current_device() if device.index is None else device.index
-            self.capability, self.processors = _properties(self.index)
+            return 0, (0, 0), 2
+        device = self.device
+        index = self._torch.cuda.current_device() if device.index is None else device.index
+        found = self._torch.cuda.get_device_properties(index)
+        return index, (found.major, found.minor), found.multi_processor_count
 
     def empty(self, shape, dtype):
         """Uninitialised tensor; the simulator's is poisoned, so that what stays unwritten shows."""
-        tensor = self._allocated(self._torch.empty, shape, dtype)
+        try:
+            tensor = self._torch.empty(shape, dtype=self._dtypes[dtype], device=self.device)
+        except self._torch.OutOfMemoryError as error:
+            size = math.prod(shape) * np.dtype(dtype).itemsize
+            raise self._torch.OutOfMemoryError(
+                f"the alignment needs {size / 2**20:.0f} MiB of GPU memory for an array of shape "
+                f"{tuple(shape)}; align fewer pairs at once: {error}"
+            ) from error
         if SIMULATED:
             tensor.fill_(float("nan") if tensor.is_floating_point() else 255)  # bytes of a NaN
         return tensor
 
     def zeros(self, shape, dtype):
         """Tensor of zeros."""
-        return self._allocated(self._torch.zeros, shape, dtype)
+        return self.empty(shape, dtype).zero_()
+
+    def allocated(self, slab: Slab):
+        """A slab, and zeros where it asks for them; one fill, and no kernel."""
+        tensor = self.empty((slab.size,), np.uint8)
+        if slab.cleared:
+            self._clear(tensor.data_ptr(), slab.cleared)
+        return tensor
+
+    def _clear(self, address: int, size: int) -> None:
+        """Write zeros on the current stream."""
+        if SIMULATED:
+            ctypes.memset(address, 0, size)
+            return
+        from cuda.bindings import driver
+
+        (status,) = driver.cuMemsetD8Async(address, 0, size, int(self.stream().handle))
+        if status != driver.CUresult.CUDA_SUCCESS:
+            raise RuntimeError(f"the GPU driver could not clear {size} bytes: {status.name}")
 
     def current(self):
         """Context in which the device is the current one."""
-        if SIMULATED:
+        if SIMULATED or self.index == self._torch.cuda.current_device():
             return contextlib.nullcontext()
         return self._torch.cuda.device(self.device)
 
-    def _allocated(self, allocate, shape, dtype):
-        """Allocate; say how much was needed where there is not enough."""
-        try:
-            return allocate(shape, dtype=self.torch_dtype(dtype), device=self.device)
-        except self._torch.OutOfMemoryError as error:
-            size = float(np.prod(np.asarray(shape, np.float64))) * np.dtype(dtype).itemsize
-            raise self._torch.OutOfMemoryError(
-                f"the alignment needs {size / 2**20:.0f} MiB of GPU memory for an array of shape "
-                f"{tuple(shape)}; align fewer pairs at once: {error}"
-            ) from error
-
-    def torch_dtype(self, dtype):
-        """Torch's dtype of NumPy's."""
-        return _dtypes()[np.dtype(dtype)]
-
     def dtype(self, array) -> np.dtype:
         """NumPy dtype of a tensor or a part of a slab."""
-        return array.dtype if isinstance(array, Part) else _numpy_dtypes()[array.dtype]
+        return array.dtype if isinstance(array, Part) else self._numpy_dtypes[array.dtype]
 
     def stream(self):
         """The current stream of the device, as launches take it."""
@@ -142,30 +139,15 @@ class TorchMemory:
 
 
 @functools.cache
-def _properties(index: int):
-    """Compute capability and number of multiprocessors."""
-    import torch
-
-    found = torch.cuda.get_device_properties(index)
-    return (found.major, found.minor), found.multi_processor_count
-
-
-@functools.cache
 def _dtypes():
+    """Torch's dtypes by NumPy's, and the other way round."""
     import torch
 
-    return {
-        np.dtype(np.float32): torch.float32,
-        np.dtype(np.float64): torch.float64,
-        np.dtype(np.int32): torch.int32,
-        np.dtype(np.int64): torch.int64,
-        np.dtype(np.uint8): torch.uint8,
-    }
-
-
-@functools.cache
-def _numpy_dtypes():
-    return {there: here for here, there in _dtypes().items()}
+    names = "float32", "float64", "int32", "int64", "uint8"
+    back = {getattr(torch, name): np.dtype(name) for name in names}
+    there = {kind: dtype for dtype, kind in back.items()}
+    types = {kind.type: dtype for kind, dtype in there.items()}
+    return types | {kind.name: dtype for kind, dtype in there.items()} | there, back
 
 
 @functools.lru_cache(maxsize=64)

@@ -6,14 +6,15 @@ not read back, and make the answers of their pairs NaN where they are out of ran
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import torch
 from torch import Tensor
 
 from fastsw import _problem
 from fastsw._alignment import Alignment
 from fastsw._cuda import _dispatch
-from fastsw._cuda._memory import TorchMemory
+from fastsw._cuda._memory import memory_of
 
 
 def _compute_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -23,12 +24,22 @@ def _compute_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def _known(name: str, value: Tensor) -> float | Tensor:
     """A number from the host, or a float64 tensor on the device."""
-    if value.device.type == "cpu" and value.numel() == 1:
-        number = float(value)
-        if not np.isfinite(number):
+    if value.is_cpu and value.numel() == 1:
+        number = value.item()
+        if not math.isfinite(number):
             raise ValueError(f"`{name}` must be finite, got {number}")
         return number
     return value.to(torch.float64).contiguous()
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors share their memory, as one penalty for both directions does."""
+    return (
+        one.data_ptr() == other.data_ptr()
+        and one.shape == other.shape
+        and one.stride() == other.stride()
+        and one.dtype == other.dtype
+    )
 
 
 def _matrices(matrices: Tensor) -> Tensor:
@@ -38,28 +49,27 @@ def _matrices(matrices: Tensor) -> Tensor:
 
 def _sides(lengths: Tensor, shape, device, name="similarity") -> Tensor | None:
     """Lengths on the device; None where the host knows that all matrices are whole."""
-    if lengths.device.type != "cpu":
+    if not lengths.is_cpu:
         return lengths.to(torch.int64).contiguous()
     known = lengths.numpy()
-    _problem.check_lengths(known, shape, name)
     if (known == shape[1:]).all():
         return None
+    _problem.check_lengths(known, shape, name)
     return lengths.to(device)
 
 
 def _inputs(similarity, penalties, temperature, lengths, mode) -> _dispatch.Inputs:
     """The backend's inputs."""
-    names = "gap_open", "gap_extend", "gap_open", "gap_extend"
-    converted: dict[tuple, float | Tensor] = {}
-    known = []
-    for name, p in zip(names, penalties, strict=True):
-        # One penalty for both directions comes twice.
-        key = (p.data_ptr(), p.shape, p.stride(), p.dtype)
-        if key not in converted:
-            converted[key] = _known(name, p)
-        known.append(converted[key])
+    open_x, extend_x, open_y, extend_y = penalties
+    known_open, known_extend = _known("gap_open", open_x), _known("gap_extend", extend_x)
+    known = (
+        known_open,
+        known_extend,
+        known_open if _same(open_x, open_y) else _known("gap_open", open_y),
+        known_extend if _same(extend_x, extend_y) else _known("gap_extend", extend_y),
+    )
     shape = tuple(similarity.shape)
-    if mode != "local" and any(0 in p.shape and 0 in shape[1:] and shape[0] for p in penalties):
+    if mode != "local" and 0 in shape[1:] and shape[0] and any(0 in p.shape for p in penalties):
         raise ValueError(
             "`gap_open` and `gap_extend` given per cell, row or column hold no value for a "
             f"pair with an empty side; `similarity` has shape {shape}"
@@ -68,36 +78,32 @@ def _inputs(similarity, penalties, temperature, lengths, mode) -> _dispatch.Inpu
     if isinstance(value, float):
         _problem.check_temperature(value)
     sides = _sides(lengths, shape, similarity.device)
-    return _dispatch.Inputs(_matrices(similarity), tuple(known), value, mode, sides)
+    return _dispatch.Inputs(_matrices(similarity), known, value, mode, sides)
 
 
 def _outputs(found, similarity, penalties, temperature):
-    """Backend arrays, each in the dtype of what it differentiates.
-
-    All but the similarity's are parts of one allocation, and an operator's answers are not.
-    """
+    """Backend arrays, each in the dtype of what it differentiates."""
     return (
-        found.score.to(_compute_dtype(similarity.dtype), copy=True),
+        found.score,
         found.similarity.to(similarity.dtype),
-        *(g.to(p.dtype, copy=True) for g, p in zip(found.penalties, penalties, strict=True)),
-        found.temperature.to(temperature.dtype, copy=True),
+        *(g.to(p.dtype) for g, p in zip(found.penalties, penalties, strict=True)),
+        found.temperature.to(temperature.dtype),
     )
 
 
 def score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
     """``fastsw::score``."""
     penalties = open_x, extend_x, open_y, extend_y
-    memory = TorchMemory(similarity.device)
+    memory = memory_of(similarity.device)
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
-        found = _dispatch.score(inputs, memory)
-        return found.to(_compute_dtype(similarity.dtype), copy=True)
+        return _dispatch.score(inputs, memory)
 
 
 def align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
     """``fastsw::align``."""
     penalties = open_x, extend_x, open_y, extend_y
-    memory = TorchMemory(similarity.device)
+    memory = memory_of(similarity.device)
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
         found = _dispatch.gradients(inputs, memory)
@@ -112,7 +118,7 @@ def align_tangent(
     The score is homogeneous of degree 1 in all of them, so its Hessian annihilates their vector.
     """
     penalties = open_x, extend_x, open_y, extend_y
-    memory = TorchMemory(similarity.device)
+    memory = memory_of(similarity.device)
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
         dot_similarity, *dot_penalties, dot_temperature = dots
@@ -139,7 +145,7 @@ def align_tangent(
 def traceback(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
     """Give one best path a pair, found on the device."""
     penalties = open_x, extend_x, open_y, extend_y
-    memory = TorchMemory(similarity.device)
+    memory = memory_of(similarity.device)
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
         found = _dispatch.paths(inputs, memory)
@@ -152,7 +158,7 @@ def traceback(similarity, open_x, extend_x, open_y, extend_y, temperature, lengt
 
 def _warp(cost, temperature, lengths, bandwidth, *, graded):
     """Run soft-DTW."""
-    memory = TorchMemory(cost.device)
+    memory = memory_of(cost.device)
     with memory.current():
         value = _known("temperature", temperature)
         if isinstance(value, float):

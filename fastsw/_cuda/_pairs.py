@@ -1,10 +1,11 @@
 """What every kernel does with a pair: read its penalties, answer it where a side is empty, fill."""
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import LANES, device
+from fastsw._cuda._device import LANES, apart, device
 from fastsw._reference import GLOBAL, LOCAL
 
 #: What is asked for.
@@ -22,10 +23,31 @@ NUMBER, BY_PAIR, BY_ROW, BY_COLUMN, FORM_BITS = 1, 2, 4, 8, 4
 WHOLE = 2
 
 
+class Penalties(NamedTuple):
+    """Penalties, their tangents, and what makes them bits."""
+
+    values: Any  # four pointers
+    numbers: Any  # four float64, for those of the four that are numbers
+    forms: Any
+    dots: Any  # four pointers
+    unit: Any  # 1 / (T log 2)
+    inverse: Any  # 1 / T
+    rows: Any
+    columns: Any
+
+
 @device
 def own_pair(forms):
     """Forms of gradients and tangents, which each pair has its own of."""
     return (forms & ~0x1111) | 0x2222
+
+
+@device
+def temperature_of(forms, temperatures, number):
+    """The temperature, which is a number or on the device."""
+    if (forms >> (FORM_BITS * 4)) & NUMBER == 0:
+        return temperatures[0]
+    return number
 
 
 @device
@@ -62,10 +84,11 @@ def penalty(values, number, forms, which, b, r, c, rows, columns):
     return values[at(forms, which, b, r, c, rows, columns)]
 
 
-@device
+@apart
 def void_pair(mode, penalties, b, n, m, want, score, slope, outputs):
     """A pair with an empty side: impossible in local mode, one alignment of gaps otherwise."""
-    pointers, given, forms, dots, _, _, rows, columns = penalties
+    pointers, given, forms = penalties.values, penalties.numbers, penalties.forms
+    dots, rows, columns = penalties.dots, penalties.rows, penalties.columns
     o0, o1, o2, o3 = outputs
     slope[b] = 0.0
     if mode == LOCAL:
@@ -124,10 +147,18 @@ def fill(gradient, value, b, s, shape, first, lane, inside):
                     gradient[offset + j] = value
 
 
-@device
-def poison_penalty(out, forms, which, b, s, strips, lane, rows, columns):
-    """Make the gradient of one penalty NaN, a share of it by each strip."""
-    form = forms >> (FORM_BITS * which)
-    size = (rows if form & BY_ROW else 1) * (columns if form & BY_COLUMN else 1)
-    for p in range(s * LANES + lane, size, strips * LANES):
-        out[b * size + p] = math.nan
+@apart
+def fill_penalties(outputs, forms, b, value, share, shares, rows, columns):
+    """Write one value all over the gradients of a pair's penalties, a share of it."""
+    for which in range(4):
+        form = forms >> (FORM_BITS * which)
+        size = (rows if form & BY_ROW else 1) * (columns if form & BY_COLUMN else 1)
+        out = outputs[0]
+        if which == 1:
+            out = outputs[1]
+        elif which == 2:
+            out = outputs[2]
+        elif which == 3:
+            out = outputs[3]
+        for p in range(share, size, shares):
+            out[b * size + p] = value

@@ -1,4 +1,4 @@
-"""Compilation to PTX on a machine without a GPU, driver or runtime compiler.
+"""A host that passes for a GPU, and compilation to PTX without GPU, driver or runtime compiler.
 
 numba-cuda asks the driver for the compute capability when one kernel function calls another, and
 NVIDIA's runtime compiler for the list of architectures; both are answered here.
@@ -11,8 +11,33 @@ import subprocess
 from unittest import mock
 
 import pytest
+import torch
 from numba.cuda import compiler, cuda_paths, dispatcher
 from numba.cuda.cudadrv import nvrtc, nvvm
+
+from fastsw._cuda._compile import entry_name
+from fastsw._cuda._memory import TorchMemory
+
+
+class Host(TorchMemory):
+    """Memory of the host that passes for a GPU's, for calls whose launches are recorded."""
+
+    def __init__(self, device=None):
+        super().__init__(torch.device("cpu"))
+
+    def _machine(self):
+        return 0, (9, 0), 132
+
+    def stream(self):
+        """No stream."""
+
+    def current(self):
+        """Nothing to switch."""
+        return contextlib.nullcontext()
+
+    def _clear(self, address, size):
+        """Nothing reads what would be cleared."""
+
 
 CAPABILITIES = [(8, 0), (9, 0)]
 
@@ -52,7 +77,7 @@ def ptx(kernel, kinds):
 def resources(text, capability, folder):
     """Registers, spilled bytes and shared memory that ptxas reports; None where it is missing.
 
-    With nvdisasm also the local-memory accesses in the loops over cells.
+    Spills are those of the kernel itself, and the most of a function that it calls.
     """
     if shutil.which("ptxas") is None:
         return None
@@ -66,50 +91,17 @@ def resources(text, capability, folder):
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    found = {
-        "registers": r"Used (\d+) registers",
-        "stack": r"(\d+) bytes stack frame",
-        "spills": r"(\d+) bytes spill stores",
-        "shared": r"(\d+) bytes smem",
-    }
-    used = {
-        name: max(map(int, re.findall(pattern, run.stderr)), default=0)
-        for name, pattern in found.items()
-    }
-    used["spills in loops"] = None
-    if shutil.which("nvdisasm") is not None:
-        used["spills in loops"] = _spills_in_loops(folder / "kernel.cubin")
-    return used
-
-
-def _spills_in_loops(cubin):
-    """Local-memory accesses in the three shortest loops that exchange values, or None."""
-    run = subprocess.run(["nvdisasm", "-c", str(cubin)], capture_output=True, text=True, check=True)
-    code, labels = [], {}
-    for line in run.stdout.splitlines():
-        label = re.match(r"(\.L_x_\d+):", line.strip())
-        if label:
-            labels[label[1]] = len(code)
-        instruction = re.search(r"/\*[0-9a-f]{4,}\*/\s+(.*?);", line)
-        if instruction:
-            code.append(instruction[1])
-    loops = []
-    for end, instruction in enumerate(code):
-        target = re.search(r"BRA.*`\((\.L_x_\d+)\)", instruction)
-        if target and labels.get(target[1], end + 1) <= end:
-            loops.append((labels[target[1]], end))
-    # The walk over a square's steps: down, down again, and up. Longer loops hold these.
-    walks = [
-        (begin, end)
-        for begin, end in sorted(loops, key=lambda loop: loop[1] - loop[0])
-        if all(
-            any(word in line for line in code[begin : end + 1]) for word in ("SHFL", "LDS", "STS")
+    functions = {
+        name: (int(stored), int(loaded))
+        for name, stored, loaded in re.findall(
+            r"properties for (\S+)\s.*?(\d+) bytes spill stores, (\d+) bytes spill loads",
+            run.stderr,
         )
-    ][:3]
-    if len(walks) < 3:
-        return None
-    return sum(
-        bool(re.search(r"\b(LDL|STL)\b", line))
-        for begin, end in walks
-        for line in code[begin : end + 1]
-    )
+    }
+    own = functions.pop(entry_name(text))
+    return {
+        "registers": int(re.search(r"Used (\d+) registers", run.stderr)[1]),
+        "spills": sum(own),
+        "spills of functions": max(map(sum, functions.values()), default=0),
+        "shared": max(map(int, re.findall(r"(\d+) bytes smem", run.stderr)), default=0),
+    }

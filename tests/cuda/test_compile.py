@@ -12,16 +12,6 @@ if SIMULATED:
 import offline  # noqa: E402
 
 from fastsw._cuda import _compile, _dispatch  # noqa: E402
-from fastsw._cuda._memory import TorchMemory  # noqa: E402
-
-
-class Host(TorchMemory):
-    """Memory of the host, for calls whose launches are recorded."""
-
-    def __init__(self):
-        self._torch = torch
-        self.device = torch.device("cpu")
-        self.processors = 2
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +19,11 @@ def launches():
     """Every kernel that a call can launch, with the types of its arguments, by name."""
     found = {}
 
-    def record(kernel, memory, blocks, arguments):
+    def record(kernel, memory, blocks, arguments, slab):
         kinds = _compile.kinds_of(memory, arguments)
         found[kernel.name, memory.dtype(arguments[0]).name] = kernel, kinds
 
-    memory = Host()
+    memory = offline.Host()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_compile.Kernel, "launch", record)
         for dtype in (np.float32, np.float64):
@@ -51,13 +41,14 @@ def launches():
 NAMES = [
     ("align_32_uniform", "float32"),
     ("align_32_general", "float32"),
-    *((name, dtype) for name in ("align_64_general", "tangent_64_general", "hard", "dtw")
+    ("align_64_general", "float64"),
+    *((name, dtype) for name in ("tangent_64_general", "hard", "dtw")
       for dtype in ("float32", "float64")),
 ]  # fmt: skip
 
-#: The kernels of single precision, which answer nearly every call. They spill what is used once a
-#: square of cells, at most so many bytes a thread, and nothing in the loops over cells.
-HOT = {"align_32_uniform": 256, "align_32_general": 384}
+#: The kernels of single precision, which answer nearly every call. Functions that they call, for
+#: pairs of a range that is hardly ever met, may spill.
+HOT = {"align_32_uniform", "align_32_general"}
 
 
 def test_the_list_of_kernels_is_complete(launches):
@@ -81,5 +72,4 @@ def test_every_kernel_compiles_without_a_gpu(variant, launches, tmp_path, record
         threads = 32 * kernel.warps * kernel.resident
         assert used["registers"] * threads <= 65536
         if variant[0] in HOT:
-            assert used["spills"] <= HOT[variant[0]]
-            assert used["spills in loops"] in (0, None)
+            assert used["spills"] == 0

@@ -33,19 +33,36 @@ def test_errors_of_the_driver_say_what_to_do(said, advice):
         raise _compile._explained(RuntimeError(said))
 
 
-def test_out_of_memory_says_how_much_was_needed():
+def test_out_of_memory_says_how_much_was_needed(monkeypatch):
     pytest.importorskip("numba_cuda")
-    from fastsw._cuda._memory import TorchMemory
-
-    memory = TorchMemory.__new__(TorchMemory)
-    memory._torch = torch
+    import offline
 
     def full(*arguments, **options):
         raise torch.OutOfMemoryError("no room")
 
+    memory = offline.Host()
+    monkeypatch.setattr(torch, "empty", full)
     with pytest.raises(torch.OutOfMemoryError, match=r"needs 8 MiB .* \(2, 1048576\).*no room"):
-        memory.device = torch.device("cpu")
-        memory._allocated(full, (2, 2**20), "float32")
+        memory.empty((2, 2**20), "float32")
+
+
+def test_the_tensors_own_device_becomes_the_current_one(monkeypatch):
+    pytest.importorskip("numba_cuda")
+    from fastsw._cuda._memory import TorchMemory
+
+    monkeypatch.setattr(TorchMemory, "_machine", lambda memory: (memory.device.index, (9, 0), 132))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert TorchMemory(torch.device("cuda:1")).current().idx == 1
+    with TorchMemory(torch.device("cuda:0")).current() as nothing:
+        assert nothing is None
+
+
+def test_penalties_on_another_device_are_refused():
+    elsewhere = torch.ones(2, device="meta")
+    for name in ("gap_open", "gap_extend", "lengths"):
+        options = dict(gap_open=1.0, gap_extend=0.5) | {name: elsewhere}
+        with pytest.raises(ValueError, match=f"`{name}` must be on the device of `similarity`"):
+            fastsw.score(torch.zeros((2, 3, 4)), **options)
 
 
 @pytest.mark.parametrize("options", [dict(device="tpu"), dict(dtypes=("float16",))])

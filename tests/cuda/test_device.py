@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 pytestmark = [] if SIMULATED else [pytest.mark.gpu]
 
-#: Sides of small pairs: the simulator's strips have 4 rows and its squares 3 steps.
+#: Sides of small pairs: the simulator's strips have 4 rows and its squares 2 steps.
 SIDES = (9, 7) if SIMULATED else (70, 45)
 DTYPES = [np.float64, np.float32]
 
@@ -73,6 +73,9 @@ def check(similarity, device, *, gap_open, gap_extend, temperature, mode, length
     of_score, of_posterior = (1e-12, 1e-13 * scale + 1e-12) if double else (2e-6, 2e-5)
     within(host(score), wanted.score, of_score * np.maximum(temperature, np.abs(wanted.score)))
     within(host(gradients.similarity), wanted.similarity, of_posterior)
+    if lengths is not None:
+        for posterior, (n, m) in zip(host(gradients.similarity), lengths, strict=True):
+            assert not posterior[n:].any() and not posterior[:, m:].any()  # exactly zero
     for found, reference in (
         (gradients.gap_open, wanted.gap_open),
         (gradients.gap_extend, wanted.gap_extend),
@@ -140,6 +143,8 @@ def test_numbers_on_the_device_are_read_there(mode, device, monkeypatch):
 
 
 SHAPES = [(1, 1, 1), (3, 1, 7), (3, 7, 1), (1, 3, 5), (1, 4, 4), (1, 5, 2), (5, 8, 3), (1, 13, 11)]
+#: More strips than blocks.
+SHAPES += [(70, 2, 2) if SIMULATED else (20_000, 3, 2)]
 if not SIMULATED:
     SHAPES += [(1, 31, 33), (2, 32, 32), (3, 33, 31), (9, 64, 64), (1, 65, 300), (300, 17, 40)]
 
@@ -200,6 +205,7 @@ EXTREMES = {
     "masked by 1e9": lambda rng, shape: np.where(
         rng.random(shape) < 0.3, -1e9, rng.standard_normal(shape)
     ),
+    "all below": lambda rng, shape: rng.normal(-1e9, 1e4, shape),
     "constant": lambda rng, shape: np.zeros(shape),
 }
 
@@ -215,13 +221,16 @@ def test_any_range_is_exact(kind, mode, temperature, device):
     check(similarity, device, gap_open=1.0, gap_extend=0.5, temperature=temperature, mode=mode)
 
 
-@pytest.mark.parametrize("penalties", [(1e4, 1e3), (500.0, 0.0), (-1.0, -0.25), (-20.0, 30.0)])
+@pytest.mark.parametrize(
+    "penalties", [(1e9, 1e9), (1e4, 1e3), (500.0, 0.0), (-1.0, -0.25), (-20.0, 30.0)]
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_penalties_of_any_range_are_exact(mode, penalties, device):
     rng = np.random.default_rng(2)
     similarity = trap(rng, SIDES)[None].astype(np.float32)
     gap_open, gap_extend = penalties
-    for temperature in (0.01, 1.0):
+    # The reference has no digits left for 1e9 / 0.01.
+    for temperature in (0.01, 1.0) if gap_open < 1e9 else (1.0,):
         check(
             similarity,
             device,
@@ -230,6 +239,74 @@ def test_penalties_of_any_range_are_exact(mode, penalties, device):
             temperature=temperature,
             mode=mode,
         )
+
+
+@pytest.fixture
+def slabs(monkeypatch):
+    """What kernels worked on, each launch's in turn."""
+    from fastsw._cuda._memory import TorchMemory
+
+    found, allocated = [], TorchMemory.allocated
+
+    def kept(memory, slab):
+        found.append(allocated(memory, slab))
+        return found[-1]
+
+    monkeypatch.setattr(TorchMemory, "allocated", kept)
+    return found
+
+
+def words(slab, begin, count):
+    """int32 words of a slab."""
+    return slab[4 * begin : 4 * (begin + count)].view(torch.int32).tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "temperature", "left"),
+    [
+        ("masked by 1e9", 0.001, 0),
+        ("masked by 1e9", 1.0, 0),
+        ("masked by 1e9", 100.0, 0),
+        ("hopeless", 1.0, 0),
+        ("ten thousand", 1.0, 0),
+        ("ten thousand", 0.001, 1),
+        ("all below", 1.0, 1),
+    ],
+)
+def test_only_pairs_beyond_the_range_are_walked_again(kind, temperature, left, slabs, device):
+    from fastsw._cuda._rounds import LEFT
+
+    rng = np.random.default_rng(1)
+    similarity = np.stack([make((1, *SIDES), ("scalar",) * 2, np.float32, b)[0][0] for b in (0, 1)])
+    similarity = np.stack([similarity[0], EXTREMES[kind](rng, SIDES), similarity[1]])
+    check(
+        similarity.astype(np.float32),
+        device,
+        gap_open=1.0,
+        gap_extend=0.5,
+        temperature=temperature,
+        mode="local",
+        lengths=np.array([SIDES, SIDES, (3, 2)]),
+    )
+    assert words(slabs[-1], LEFT, 1) == [left]
+
+
+def test_a_short_pair_costs_its_own_squares_alone(slabs, device):
+    from fastsw._cuda._rounds import COUNTERS
+    from fastsw._cuda._strips import DEPTH, LANES
+
+    pairs, side = 3, 3 * LANES
+    lengths = np.array([[side, side], [2, 1], [LANES + 1, 5]])
+    fastsw.posterior(
+        torch.zeros((pairs, side, side), device=device),
+        gap_open=1.0,
+        gap_extend=0.5,
+        lengths=lengths,
+    )
+    walked = np.reshape(words(slabs[-1], COUNTERS, pairs * 3), (pairs, 3))
+    for b, (n, m) in enumerate(lengths):
+        strips, squares = -(-n // LANES), -(-(m + LANES) // DEPTH)
+        assert walked[b].tolist() == [squares] * strips + [0] * (3 - strips)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -423,17 +500,6 @@ def test_soft_dtw_of_a_poisoned_pair_is_nan(bad, device):
     assert value.isnan().tolist() == [False, True]
 
 
-def test_outside_of_the_lengths_gradients_are_zero(device):
-    similarity, gap_open, gap_extend = make((3, *SIDES), ("scalar", "scalar"), np.float32)
-    lengths = np.array([[3, 2], [SIDES[0], 1], [1, SIDES[1]]])
-    posterior = fastsw.posterior(
-        put(similarity, device), gap_open=gap_open, gap_extend=gap_extend, lengths=lengths
-    )
-    for b, (n, m) in enumerate(lengths):
-        assert (posterior[b, n:] == 0).all() and (posterior[b, :, m:] == 0).all()
-        assert posterior[b, :n, :m].isfinite().all()
-
-
 def test_an_empty_batch_is_answered(device):
     empty = torch.zeros((0, 3, 4), device=device)
     assert fastsw.score(empty, gap_open=1.0, gap_extend=0.5).shape == (0,)
@@ -449,3 +515,26 @@ def test_half_precision_computes_in_float32(low, device):
     assert score.dtype == torch.float32 and gradients.similarity.dtype == low
     assert torch.equal(score, full_score)
     assert torch.equal(gradients.similarity, full.similarity.to(low))
+
+
+@pytest.mark.skipif(not SIMULATED, reason="calls device functions from the host")
+@pytest.mark.parametrize("temperature", [0.001, 0.3, 1.0, 100.0])
+def test_weights_of_narrow_numbers_keep_their_fraction_at_any_size(temperature):
+    from fastsw._cuda._numbers import numbers
+    from fastsw._cuda._pairs import LOG2E
+
+    unit = LOG2E / temperature
+    high = np.float32(unit)
+    rest = np.float32(unit - np.float64(high))
+    rng = np.random.default_rng(4)
+    values = (temperature * -(10.0 ** rng.uniform(-3, 8.2, 300))).astype(np.float32)
+    for value in [*values, *-values[values > -1e7 * temperature], np.float32(-1e9)]:
+        exact = np.float64(value) * unit
+        mantissa, exponent = numbers("narrow").weight(value, high, rest)
+        assert exponent.dtype == np.int32 and mantissa.dtype == np.float32
+        if exact < -(2.0**28):
+            assert (mantissa, exponent) == (1.0, -(2**28))
+        else:
+            # The fraction is at most 24, with 24 bits; exponents of the reference have 53.
+            fraction = np.log2(np.float64(mantissa)) + (np.float64(exponent) - exact)
+            assert abs(fraction) <= 2.0**-19 + 2.0**-52 * abs(exact)
