@@ -171,7 +171,7 @@ def kernels(bits: int, lanes: int):
     def dtw(
         flat, shape, temperature, lengths, queue, floor, bandwidth, work, target, result, graded
     ):
-        # The temperature whose unit is a number of this precision, 2**-25 of itself off at most.
+        # The temperature whose unit is a number of this precision, 2**-24 of itself off at most.
         unit = np.float64(real(1.0 / (math.log(2.0) * temperature)))
         scale = real(unit), real(floor)
         stride = shape[2]

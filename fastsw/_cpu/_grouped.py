@@ -172,6 +172,8 @@ def walks(bits, lanes, by_column, second):
             for u in range(width):
                 if t0 + u == 0 or pair.mode == FITTING:
                     put(floats, at + u * float_step + WEIGHT * width + width - 1, zero)
+                    if second:
+                        put(floats, at + u * float_step + SLOPE * width + width - 1, zero)
 
     def forward_walk(tables):
         variant = Variant(bits, lanes, *form(by_column, second), "tables" if tables else "scores")

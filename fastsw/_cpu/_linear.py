@@ -377,7 +377,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         graded,
         phase,
     ):
-        # The temperature whose unit is a number of this precision, 2**-25 of itself off at most.
+        # The temperature whose unit is a number of this precision, 2**-24 of itself off at most.
         unit = np.float64(real(LOG2E / temperature))
         b = -1
         for _ in range(queue.size):
