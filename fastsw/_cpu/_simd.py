@@ -181,22 +181,11 @@ def to_integers(context, a):
 
 
 @intrinsic
-def reinterpret(context, a):
-    """The same bits as the other kind of vector."""
-    result = Vector("i" if a.kind == "f" else "f", a.bits, a.lanes)
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], result.llvm)
-
-    return result(a), generate
-
-
-@intrinsic
 def read_shared(context, array, index):
     """Element of an int64 array that another thread may be writing (acquire)."""
 
     def generate(context, builder, signature, arguments):
-        pointer = _element(context, builder, array, *arguments, I64)
+        pointer = _element(context, builder, array, arguments, I64)
         return builder.load_atomic(pointer, "acquire", 8)
 
     return types.int64(array, types.intp), generate
@@ -207,7 +196,7 @@ def write_shared(context, array, index, value):
     """Set an element of an int64 array that other threads read (release)."""
 
     def generate(context, builder, signature, arguments):
-        pointer = _element(context, builder, array, *arguments[:2], I64)
+        pointer = _element(context, builder, array, arguments[:2], I64)
         builder.store_atomic(arguments[2], pointer, "release", 8)
         return context.get_dummy_value()
 
@@ -230,7 +219,7 @@ def take_ticket(context, array, index):
     """Old value of an element of an int64 array, which grows by one, atomically."""
 
     def generate(context, builder, signature, arguments):
-        pointer = _element(context, builder, array, *arguments, I64)
+        pointer = _element(context, builder, array, arguments, I64)
         return builder.atomic_rmw("add", pointer, I64(1), "acq_rel")
 
     return types.int64(array, types.intp), generate
@@ -263,8 +252,9 @@ def claim(queue, before):
     return -1
 
 
-def _element(context, builder, kind, place, index, element):
+def _element(context, builder, kind, place_and_index, element):
     """Pointer to an element of an array, or of what lies at an address."""
+    place, index = place_and_index
     if isinstance(kind, types.Integer):
         data = builder.inttoptr(place, element.as_pointer())
     else:
@@ -272,8 +262,8 @@ def _element(context, builder, kind, place, index, element):
     return builder.gep(data, [index])
 
 
-def _vector_at(context, builder, kind, place, index, vector):
-    pointer = _element(context, builder, kind, place, index, vector.element)
+def _vector_at(context, builder, kind, place_and_index, vector):
+    pointer = _element(context, builder, kind, place_and_index, vector.element)
     return builder.bitcast(pointer, vector.llvm.as_pointer())
 
 
@@ -282,7 +272,7 @@ def put(context, place, index, value):
     """Set one element at an address."""
 
     def generate(context, builder, signature, arguments):
-        pointer = _element(context, builder, place, *arguments[:2], arguments[2].type)
+        pointer = _element(context, builder, place, arguments[:2], arguments[2].type)
         builder.store(arguments[2], pointer)
         return context.get_dummy_value()
 
@@ -303,7 +293,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         @intrinsic
         def load(context, array, index):
             def generate(context, builder, signature, arguments):
-                pointer = _vector_at(context, builder, array, *arguments, vector)
+                pointer = _vector_at(context, builder, array, arguments, vector)
                 value = builder.load(pointer)
                 value.align = alignment
                 return value
@@ -315,7 +305,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
     @intrinsic
     def store(context, array, index, value):
         def generate(context, builder, signature, arguments):
-            pointer = _vector_at(context, builder, array, *arguments[:2], value)
+            pointer = _vector_at(context, builder, array, arguments[:2], value)
             builder.store(arguments[2], pointer).align = alignment
             return context.get_dummy_value()
 
@@ -389,7 +379,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
             """The lanes moved on by one; the free lane takes array[index]."""
 
             def generate(context, builder, signature, arguments):
-                pointer = _element(context, builder, array, *arguments[1:], a.element)
+                pointer = _element(context, builder, array, arguments[1:], a.element)
                 element = builder.load(pointer)
                 undefined = ir.Constant(a.llvm, ir.Undefined)
                 one = builder.insert_element(undefined, element, I32(0))
@@ -414,7 +404,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
             def generate(context, builder, signature, arguments):
                 run = ir.VectorType(a.element, count)
-                pointer = _element(context, builder, array, *arguments[:2], a.element)
+                pointer = _element(context, builder, array, arguments[:2], a.element)
                 pointer = builder.bitcast(pointer, run.as_pointer())
                 places = ir.Constant(ir.VectorType(I32, count), [lane] * count)
                 value = builder.shuffle_vector(arguments[2], arguments[2], places)
@@ -557,53 +547,43 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
         return load_skewed
 
-    def skewed_storer(whole):
-        @intrinsic
-        def store_skewed(
-            context, source, step, target, values, stride, column, bottom, rows, columns
-        ):
-            """Store a transposed skewed square back: the reverse of `skewed_loader`'s.
+    def columns_of_square(builder, source, step):
+        """The vectors of a square, `step` elements apart."""
+        for u in range(lanes):
+            yield load_from(builder, element(builder, source, builder.mul(step, I64(u))))
 
-            Returns the lanes' sums of what is stored times `values`, an array like the target;
-            where 0 is stored a value of -inf does not count.
-            """
+    @intrinsic
+    def store_skewed(context, source, step, target, values, stride, column, bottom, rows, columns):
+        """Store a transposed skewed square back: the reverse of `skewed_loader`'s.
 
-            def generate(context, builder, signature, arguments):
-                vectors = []
-                for u in range(lanes):
-                    onward = builder.mul(arguments[1], I64(u))
-                    vectors.append(load_from(builder, element(builder, arguments[0], onward)))
-                pointers = row_pointers(builder, arguments[2], arguments[4])
-                read = row_pointers(builder, arguments[3], arguments[4])
-                masks = [None] * lanes if whole else row_masks(builder, *arguments[5:])
-                lowest, sums = floats.constant(-np.finfo(real).max), floats.constant(0.0)
-                parts = zip(transpose(builder, vectors), pointers, read, masks, strict=True)
-                for vector, pointer, values_, mask in parts:
-                    if whole:
-                        store_to(builder, vector, pointer)
-                        value = load_from(builder, values_)
-                    else:
-                        masked_store(builder, vector, pointer, mask)
-                        value = masked_load(builder, values_, mask, 0.0)
-                        vector = builder.select(mask, vector, floats.constant(0.0))
-                    finite = builder.fcmp_ordered(">", value, lowest)
-                    value = builder.select(finite, value, lowest)
-                    sums = builder.call(fused(builder), [vector, value, sums])
-                return sums
+        Returns the lanes' sums of what is stored times `values`, an array like the target;
+        where 0 is stored a value of -inf does not count.
+        """
 
-            return floats(*[types.intp] * 9), generate
+        def generate(context, builder, signature, arguments):
+            vectors = columns_of_square(builder, *arguments[:2])
+            pointers = row_pointers(builder, arguments[2], arguments[4])
+            read = row_pointers(builder, arguments[3], arguments[4])
+            masks = row_masks(builder, *arguments[5:])
+            lowest, sums = floats.constant(-np.finfo(real).max), floats.constant(0.0)
+            parts = zip(transpose(builder, vectors), pointers, read, masks, strict=True)
+            for vector, pointer, values_, mask in parts:
+                masked_store(builder, vector, pointer, mask)
+                value = masked_load(builder, values_, mask, 0.0)
+                vector = builder.select(mask, vector, floats.constant(0.0))
+                finite = builder.fcmp_ordered(">", value, lowest)
+                value = builder.select(finite, value, lowest)
+                sums = builder.call(fused(builder), [vector, value, sums])
+            return sums
 
-        return store_skewed
+        return floats(*[types.intp] * 9), generate
 
     @intrinsic
     def store_transposed(context, source, step, target, stride):
         """Store a square of vectors, `step` elements apart, transposed: rows `stride` apart."""
 
         def generate(context, builder, signature, arguments):
-            vectors = []
-            for u in range(lanes):
-                onward = builder.mul(arguments[1], I64(u))
-                vectors.append(load_from(builder, element(builder, arguments[0], onward)))
+            vectors = columns_of_square(builder, *arguments[:2])
             pointer = element(builder, arguments[2])
             for vector in transpose(builder, vectors):
                 store_to(builder, vector, pointer)
@@ -636,7 +616,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         """Store a vector, which must be aligned, past the caches."""
 
         def generate(context, builder, signature, arguments):
-            pointer = _vector_at(context, builder, array, *arguments[:2], value)
+            pointer = _vector_at(context, builder, array, arguments[:2], value)
             instruction = builder.store(arguments[2], pointer)
             instruction.align = alignment * lanes
             instruction.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
@@ -679,8 +659,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         total=total,
         load_skewed=skewed_loader(False),
         load_whole=skewed_loader(True),
-        store_skewed=skewed_storer(False),
-        store_whole=skewed_storer(True),
+        store_skewed=store_skewed,
     )
 
 
