@@ -10,16 +10,19 @@ shift 2
 losses=(
     "scl SclLoss"
     "lac-none LacLoss --model.loss.alignment none"
-    "lac-fenchel_young LacLoss"
     "lac-score LacLoss --model.loss.alignment score"
+    "lac-score-light LacLoss --model.loss.alignment score --model.loss.weight 0.03"
+    "lac-fixed LacLoss --model.loss.alignment score --model.loss.penalties fixed"
+    "lac-fenchel_young LacLoss --model.loss.alignment fenchel_young"
+    "lac-fenchel_young-light LacLoss --model.loss.alignment fenchel_young --model.loss.weight 0.03"
+    "lac-table LacLoss --model.loss.alignment fenchel_young --model.loss.penalties table"
+    "lac-embedding LacLoss --model.loss.alignment fenchel_young --model.loss.penalties embedding"
     "lac-posterior_kl LacLoss --model.loss.alignment posterior_kl"
     "tcc-regression TccLoss"
     "tcc-classification TccLoss --model.loss.cycle classification"
     "tcn TcnLoss"
     "lav LavLoss"
     "gta GtaLoss"
-    "lac-table LacLoss --model.loss.penalties table"
-    "lac-embedding LacLoss --model.loss.penalties embedding"
 )
 for seed in 0 1 2; do
     for loss in "${losses[@]}"; do
