@@ -7,17 +7,18 @@ set -euo pipefail
 preset=$1 out=$2
 shift 2
 
+full="--model.loss.weight 0.1" light="--model.loss.weight 0.03"
 losses=(
     "scl SclLoss"
-    "lac-none LacLoss --model.loss.alignment none"
-    "lac-score LacLoss --model.loss.alignment score"
-    "lac-score-light LacLoss --model.loss.alignment score --model.loss.weight 0.03"
-    "lac-fixed LacLoss --model.loss.alignment score --model.loss.penalties fixed"
-    "lac-fenchel_young LacLoss --model.loss.alignment fenchel_young"
-    "lac-fenchel_young-light LacLoss --model.loss.alignment fenchel_young --model.loss.weight 0.03"
-    "lac-table LacLoss --model.loss.alignment fenchel_young --model.loss.penalties table"
-    "lac-embedding LacLoss --model.loss.alignment fenchel_young --model.loss.penalties embedding"
-    "lac-posterior_kl LacLoss --model.loss.alignment posterior_kl"
+    "lac-none LacLoss --model.loss.alignment none $full"
+    "lac-score LacLoss --model.loss.alignment score $full"
+    "lac-score-light LacLoss --model.loss.alignment score $light"
+    "lac-fixed LacLoss --model.loss.alignment score $full --model.loss.penalties fixed"
+    "lac-fenchel_young LacLoss --model.loss.alignment fenchel_young $full"
+    "lac-fenchel_young-light LacLoss --model.loss.alignment fenchel_young $light"
+    "lac-table LacLoss --model.loss.alignment fenchel_young $full --model.loss.penalties table"
+    "lac-embedding LacLoss --model.loss.alignment fenchel_young $full --model.loss.penalties embedding"
+    "lac-posterior_kl LacLoss --model.loss.alignment posterior_kl $full"
     "tcc-regression TccLoss"
     "tcc-classification TccLoss --model.loss.cycle classification"
     "tcn TcnLoss"
