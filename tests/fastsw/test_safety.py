@@ -168,6 +168,7 @@ def test_an_interrupted_process_calls_again():
     """Workspaces, pools and locks survive an interrupt at any moment of a call."""
     run(
         """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job's children
 wanted = answer()
 big = np.random.default_rng(1).standard_normal((48, 300, 300)).astype(np.float32)
 options = dict(gap_open=1.0, gap_extend=0.1)
