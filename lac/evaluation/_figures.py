@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
@@ -116,10 +118,17 @@ def _embedding_figure(clips: Sequence[Clip], embeddings: Sequence[np.ndarray]) -
             for clip, z in zip(clips, embeddings, strict=True)
         ]
     )
-    colours = "tab10" if labelled and colour.max() < 10 else "viridis"
     x, y = axis.transform(everything).T
-    points = axes.scatter(x, y, c=colour, cmap=colours, s=8, zorder=2)
-    figure.colorbar(points, label="phase" if labelled else "place in the clip")
+    if labelled and colour.max() < 10:  # a colour for each phase, with its number beside it
+        phases = int(colour.max()) + 1
+        colours = ListedColormap(colormaps["tab10"](range(phases)))
+        points = axes.scatter(
+            x, y, c=colour, cmap=colours, vmin=-0.5, vmax=phases - 0.5, s=8, zorder=2
+        )
+        figure.colorbar(points, label="phase", ticks=range(phases))
+    else:
+        points = axes.scatter(x, y, c=colour, cmap="viridis", s=8, zorder=2)
+        figure.colorbar(points, label="phase" if labelled else "place in the clip")
     share = axis.explained_variance_ratio_
     axes.set(
         xlabel=f"first principal axis, {share[0]:.0%} of variance",
