@@ -592,6 +592,87 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
         return types.none(*[types.intp] * 4), generate
 
+    def places_of_rows(builder, places, offset):
+        """Per lane, where its row starts: an address of an int64 array, `offset` elements on."""
+        first = builder.inttoptr(places, I64.as_pointer())
+        for lane in range(lanes):
+            yield element(builder, builder.load(builder.gep(first, [I64(lane)])), offset)
+
+    def masks_of_rows(builder, limits, column):
+        """Per lane, which cells from a column on lie before its limit in an int64 array."""
+        first = builder.inttoptr(limits, I64.as_pointer())
+        for lane in range(lanes):
+            yield inside(builder, column, builder.load(builder.gep(first, [I64(lane)])))
+
+    def rows_loader(whole):
+        @intrinsic
+        def load_rows(context, sources, offset, limits, column, out, step):
+            """Read a square whose rows lie anywhere and store it transposed.
+
+            The addresses of the lanes' rows and how many columns each has are int64 arrays, given
+            by address. The square starts at a column, `offset` elements after those addresses.
+            Vector u, the lanes' u-th cells, goes to the address `out`, u * step elements on. Cells
+            outside of the columns read as -inf and are not touched; there are none where the square
+            is `whole`.
+            """
+
+            def generate(context, builder, signature, arguments):
+                pointers = places_of_rows(builder, *arguments[:2])
+                if whole:
+                    vectors = [load_from(builder, pointer) for pointer in pointers]
+                else:
+                    vectors = [
+                        masked_load(builder, pointer, mask, float("-inf"))
+                        for pointer, mask in zip(
+                            pointers, masks_of_rows(builder, *arguments[2:4]), strict=True
+                        )
+                    ]
+                for u, vector in enumerate(transpose(builder, vectors)):
+                    onward = builder.mul(arguments[5], I64(u))
+                    store_to(builder, vector, element(builder, arguments[4], onward))
+                return context.get_dummy_value()
+
+            return types.none(*[types.intp] * 6), generate
+
+        return load_rows
+
+    def rows_storer(whole):
+        @intrinsic
+        def store_rows(context, source, step, targets, values, offset, limits, column, sums):
+            """Store a square of vectors, `step` elements apart, to rows that lie anywhere.
+
+            The reverse of `rows_loader`'s. What is stored, times `values` at the same places of
+            other rows, is added to vectors at the address `sums`, one a row; where 0 is stored a
+            value of -inf does not count.
+            """
+
+            def generate(context, builder, signature, arguments):
+                vectors = transpose(builder, columns_of_square(builder, *arguments[:2]))
+                to = list(places_of_rows(builder, arguments[2], arguments[4]))
+                read = list(places_of_rows(builder, arguments[3], arguments[4]))
+                masks = [None] * lanes
+                if not whole:
+                    masks = list(masks_of_rows(builder, *arguments[5:7]))
+                lowest, zeros = floats.constant(-np.finfo(real).max), floats.constant(0.0)
+                for lane, (vector, mask) in enumerate(zip(vectors, masks, strict=True)):
+                    if whole:
+                        value = load_from(builder, read[lane])
+                        store_to(builder, vector, to[lane])
+                    else:
+                        value = masked_load(builder, read[lane], mask, 0.0)
+                        masked_store(builder, vector, to[lane], mask)
+                        vector = builder.select(mask, vector, zeros)
+                    finite = builder.fcmp_ordered(">", value, lowest)
+                    value = builder.select(finite, value, lowest)
+                    place = element(builder, arguments[7], lane * lanes)
+                    added = builder.call(fused(builder), [vector, value, load_from(builder, place)])
+                    store_to(builder, added, place)
+                return context.get_dummy_value()
+
+            return types.none(*[types.intp] * 8), generate
+
+        return store_rows
+
     @intrinsic
     def copy_first(context, count, source, target, values, sums):
         """Copy up to `lanes` elements; add their products with the values to the sums."""
@@ -660,6 +741,10 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         load_skewed=skewed_loader(False),
         load_whole=skewed_loader(True),
         store_skewed=store_skewed,
+        load_rows=rows_loader(False),
+        load_whole_rows=rows_loader(True),
+        store_rows=rows_storer(False),
+        store_whole_rows=rows_storer(True),
     )
 
 

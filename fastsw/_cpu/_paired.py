@@ -1,0 +1,272 @@
+"""Fast traversal of batches: linear space, explicit SIMD, pairs as lanes.
+
+Each lane of a vector is a pair of its own, so a cell costs what it costs however short the pairs
+are; `_linear`, whose lanes are rows of one pair, spends steps on the slant of its front. As there,
+every smax of `_recurrence` becomes a sum of floats with integer exponents of their own, so that the
+cell functions of `_recurrence` cannot be used literally; the same parametrised tests hold both.
+
+A group of pairs is walked row by row, see `_rowwise`. The forward pass keeps the weights of all
+cells and one carried row in STRIP; the backward pass recomputes the states of as many rows, which
+are a few products and sums a cell, so that what it reads comes from the nearer caches.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from fastsw._cpu._arithmetic import LOG2E, scalars
+from fastsw._cpu._compile import Variant
+from fastsw._cpu._grouped import GROUP
+from fastsw._cpu._linear import aligned, at
+from fastsw._cpu._rowwise import (
+    CARRIED,
+    ENDED,
+    ENDED_K,
+    EXTEND_X,
+    FIX_X,
+    FIX_Y,
+    FLOOR,
+    LANE_FLOATS,
+    LANE_INTEGERS,
+    LIMIT,
+    M_,
+    ONTO,
+    OPEN_X,
+    PAID_EXTEND_Y,
+    PAID_OPEN_X,
+    PER_TOTAL,
+    PLACES,
+    SCALE,
+    SCALES,
+    SOURCE,
+    STATES,
+    TARGET,
+    TOP,
+    Extent,
+    H,
+    N,
+    Work,
+    places_of,
+    walks,
+)
+from fastsw._cpu._simd import address, claim, lanes_of
+from fastsw._reference import LOCAL
+
+#: Rows whose states are recomputed at a time.
+STRIP = 4
+
+
+@functools.cache
+def kernels(bits: int, lanes: int):
+    """The compiled entry point of one precision and width."""
+    walk, simd, kind = walks(bits, lanes), lanes_of(bits, lanes), scalars(bits)
+    weigh, forward, forward_again = walk.weigh, walk.forward, walk.forward_again
+    backward, release = walk.backward, walk.release
+    variant = Variant(bits, lanes)
+    real, whole, nothing = kind.real, kind.whole, kind.nothing
+    store, splat_f, splat_i = simd.store, simd.splat_f, simd.splat_i
+    zero, bias = real(0), whole(simd.bias)
+    width, size = lanes, bits // 8
+
+    @variant.helper
+    def set_factors(lane, penalties, b, r, unit, before):
+        """Gap factors of pair b in lane r, those of lane r - 1 where it pays what pair `before` does.
+
+        Extended gaps have what makes up for the rounding of their factor over GROUP steps as well.
+        """
+        for field in range(4):
+            penalty = at(penalties[field], b, 0, 0)
+            if r > 0 and penalty == at(penalties[field], before, 0, 0):
+                lane[(OPEN_X + field) * width + r] = lane[(OPEN_X + field) * width + r - 1]
+                if field % 2 == 1:
+                    fix = FIX_X + field // 2
+                    lane[fix * width + r] = lane[fix * width + r - 1]
+                continue
+            factor = 2.0 ** (-unit * penalty)
+            lane[(OPEN_X + field) * width + r] = factor
+            if field % 2 == 1:
+                kept = np.float64(real(factor))
+                short = factor / kept if kept > 0.0 else 1.0
+                lane[(FIX_X + field // 2) * width + r] = short**GROUP
+
+    @variant.helper
+    def set_up(members, similarity, target, shape, penalties, lengths, floors, mode, unit, work):
+        """Parameters of a group of pairs; a lane without a pair has no rows and no columns."""
+        places, lane = work.places, work.lane
+        most_n, most_m, least_n, least_m, before = 0, 0, 2**62, 2**62, members[0]
+        for r in range(width):
+            b = members[r]
+            n, m = (lengths[b, 0], lengths[b, 1]) if b >= 0 else (0, 0)
+            b = max(b, 0)
+            offset = b * shape[1] * shape[2] * size
+            places[SOURCE * width + r] = similarity + offset
+            places[TARGET * width + r] = target + offset
+            places[N * width + r], places[M_ * width + r] = n, m
+            most_n, most_m = max(most_n, n), max(most_m, m)
+            least_n, least_m = min(least_n, n), min(least_m, m)
+            set_factors(lane, penalties, b, r, unit, before)
+            lane[FLOOR * width + r] = floors[b]
+            before = b
+        floats = address(lane, 0)
+        for field in range(PER_TOTAL, LANE_FLOATS):
+            store(floats, field * width, splat_f(zero))
+        store(address(work.lane_k, 0), ENDED_K * width, splat_i(nothing))
+        for r in range(width):
+            store(address(work.means, 0), r * width, splat_f(zero))
+        origin = 0 if mode == LOCAL else 1
+        columns = most_m + 2 * origin  # the last is where alignments end in global mode
+        block = max(width, GROUP)
+        columns = (columns + block - 1) // block * block
+        return Extent(most_n + origin, columns, shape[2], origin, least_n, least_m)
+
+    @variant.helper
+    def clear(row, row_k, columns):
+        """A carried row in which nothing is possible."""
+        floats, integers = row, row_k
+        for c in range(columns * CARRIED):
+            store(floats, c * width, splat_f(zero))
+        for g in range(columns // GROUP * SCALES):
+            store(integers, g * width, splat_i(nothing))
+
+    @variant.inlined
+    def kept_in(i, strip, strips):
+        """Which carried row is the one before row i."""
+        return i // strip if i % strip == 0 else strips
+
+    @variant.helper
+    def walk_down(places, work, extent, strip, strips, unit, graded):
+        """Forward pass: totals, and what the backward pass needs."""
+        columns = extent.columns
+        clear(places.carry, places.carry_k, columns)
+        for i in range(extent.rows):
+            weights = i * columns if graded else 0
+            weigh(work, extent, i, weights, unit)
+            above, below = kept_in(i, strip, strips), kept_in(i + 1, strip, strips)
+            forward(places, extent, i, weights, 0, above, below)
+            if extent.origin == 1:
+                for r in range(width):
+                    if work.places[N * width + r] == i:
+                        c = work.places[M_ * width + r]
+                        cell, group = below * columns + c, below * columns // GROUP + c // GROUP
+                        work.lane[ENDED * width + r] = work.carry[(CARRIED * cell + H) * width + r]
+                        scale = work.carry_k[(SCALES * group + SCALE) * width + r]
+                        work.lane_k[ENDED_K * width + r] = scale
+
+    @variant.helper
+    def walk_up(places, work, extent, strip, strips):
+        """Backward pass: posteriors and what was paid."""
+        columns, origin = extent.columns, extent.origin
+        clear(places.back, places.back_k, columns)
+        for s in range(strips - 1, -1, -1):
+            first, last = s * strip, min((s + 1) * strip, extent.rows)
+            for i in range(first, last):
+                above = s if i == first else strips
+                slot = (i - first) * columns
+                forward_again(places, extent, i, i * columns, slot, above, strips)
+            for i in range(last - 1, first - 1, -1):
+                if origin == 1:
+                    for r in range(width):
+                        if work.places[N * width + r] == i:
+                            c = work.places[M_ * width + r] + 1
+                            work.back[(CARRIED * c + ONTO) * width + r] = 1.0
+                            work.back_k[(SCALES * (c // GROUP) + SCALE) * width + r] = 0
+                            work.back_k[(SCALES * (c // GROUP) + TOP) * width + r] = bias
+                backward(places, extent, i, i * columns, (i - first) * columns)
+                if i >= origin:
+                    release(work, extent, i)
+
+    @variant.helper
+    def find_totals(members, work, temperature, unit, result):
+        """Scores; mantissas and exponents of the totals, for the backward pass."""
+        lane, lane_k = work.lane, work.lane_k
+        for r in range(width):
+            mantissa, shift = math.frexp(np.float64(lane[ENDED * width + r]))
+            if mantissa == 0.0:
+                lane_k[ENDED_K * width + r] = 0
+                if members[r] >= 0:
+                    result[members[r], 0] = -np.inf
+                continue
+            lane_k[ENDED_K * width + r] += whole(shift)
+            lane[PER_TOTAL * width + r] = 1.0 / mantissa
+            log2_total = lane_k[ENDED_K * width + r] + math.log2(mantissa)
+            if members[r] >= 0:
+                result[members[r], 0] = log2_total / unit
+
+    @variant.helper
+    def spread_sums(members, work, penalties, unit, out, result):
+        """Gradients of the penalties and the temperature."""
+        for r in range(width):
+            b = members[r]
+            if b < 0 or result[b, 0] == -np.inf:
+                continue
+            mean = 0.0
+            for u in range(width):
+                mean += np.float64(work.means[r * width + u])
+            for field in range(4):
+                paid = np.float64(work.lane[(PAID_OPEN_X + field) * width + r])
+                out[field][b, 0, 0] -= paid
+                mean -= paid * at(penalties[field], b, 0, 0)
+            result[b, 1] = unit * (result[b, 0] - mean) / LOG2E
+
+    @variant.kernel
+    def paired(
+        similarity,
+        shape,
+        penalties,
+        temperature,
+        mode,
+        lengths,
+        groups,
+        queue,
+        floors,
+        work,
+        out,
+        result,
+        graded,
+    ):
+        unit = np.float64(real(LOG2E / temperature))  # see `_linear`
+        source, target, places = address(similarity, 0), address(out[0], 0), places_of(work)
+        g = -1
+        for _ in range(queue.size):
+            g = claim(queue, g)
+            if g < 0:
+                break
+            members = groups[g]
+            extent = set_up(
+                members, source, target, shape, penalties, lengths, floors, mode, unit, work
+            )
+            strip = STRIP if graded else extent.rows + 1
+            strips = (extent.rows + strip - 1) // strip
+            walk_down(places, work, extent, strip, strips, real(unit), graded)
+            find_totals(members, work, temperature, unit, result)
+            if graded:
+                walk_up(places, work, extent, strip, strips)
+                spread_sums(members, work, penalties, unit, out[1:], result)
+
+    return paired
+
+
+def group_arrays(bits, lanes, graded, rows, columns):
+    """Scratch arrays of a thread for groups of pairs of up to `rows` x `columns`."""
+    kind = scalars(bits)
+    rows, block = rows + 1, max(lanes, GROUP)
+    columns = (columns + 2 + block - 1) // block * block
+    strips = -(-rows // STRIP) if graded else 1
+    groups = columns // GROUP
+    return Work(
+        weights=aligned((rows if graded else 1) * columns * lanes, kind.real),
+        tables=aligned(STRIP * columns * STATES * lanes if graded else 0, kind.real),
+        scales=aligned(STRIP * groups * lanes if graded else 0, kind.whole),
+        carry=aligned((strips + 1) * columns * CARRIED * lanes, kind.real),
+        carry_k=aligned((strips + 1) * groups * SCALES * lanes, kind.whole),
+        back=aligned(columns * CARRIED * lanes if graded else 0, kind.real),
+        back_k=aligned(groups * SCALES * lanes if graded else 0, kind.whole),
+        posterior=aligned(columns * lanes if graded else 0, kind.real),
+        lane=aligned(LANE_FLOATS * lanes, kind.real),
+        lane_k=aligned(LANE_INTEGERS * lanes, kind.whole),
+        means=aligned(lanes * lanes, kind.real),
+        places=aligned(PLACES * lanes, np.int64),
+    )

@@ -1,0 +1,335 @@
+"""Walks over a row of a group of pairs, whose lanes are the pairs; `_paired` walks the rows.
+
+G columns of a row share an exponent, lane by lane: the largest of all that can enter them from the
+left, from the row above and from the start. M is entered from the row above alone, so within the
+G columns a state grows by one match and some sums, which is less than `_grouped` allows for. Its
+bounds on what is lost hold as well: the exponent came from a mass in the same row at most 2 * G
+columns to the left, or in the row above at most G columns to the right or 2 * G to the left. By
+gaps alone this mass can follow the alignments of a lost state from where they have caught up with
+its column; so it misses at most G matches and pays at most two opened gaps and 2 * G extended ones
+more. Backwards the same holds with left and right, above and below exchanged.
+
+The factor of an extended gap is rounded, which is made up for once in G columns, as in `_grouped`,
+and likewise once in G rows.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+from numba.extending import register_jitable
+
+from fastsw._cpu._arithmetic import arithmetic, scalars
+from fastsw._cpu._compile import Variant
+from fastsw._cpu._grouped import GROUP, HEAD
+from fastsw._cpu._simd import address, fma, lanes_of, vmax
+
+# Fields of a cell in the tables, beside its weight; of a cell that is carried from row to row,
+# forwards (`_strip` says what h and v are) and backwards; of a carried group of columns.
+M, X, Y, STATES = range(4)
+H, V, CARRIED = range(3)
+BACK_Y, ONTO = range(2)
+SCALE, TOP, SCALES = range(3)
+
+# Parameters and sums that each lane has of its own.
+(
+    OPEN_X,
+    EXTEND_X,
+    OPEN_Y,
+    EXTEND_Y,
+    FIX_X,
+    FIX_Y,
+    FLOOR,
+    PER_TOTAL,
+    ENDED,
+    PAID_OPEN_X,
+    PAID_EXTEND_X,
+    PAID_OPEN_Y,
+    PAID_EXTEND_Y,
+    LANE_FLOATS,
+) = range(14)
+ENDED_K, LANE_INTEGERS = range(2)
+
+
+class Work(NamedTuple):
+    """Scratch arrays of one thread, all flat; a column counts W elements."""
+
+    weights: np.ndarray  # of all cells of a group, or of a row where only the score is wanted
+    tables: np.ndarray  # STATES x a strip's cells
+    scales: np.ndarray  # exponents of a strip's groups of columns
+    carry: np.ndarray  # rows between strips, and one in use: CARRIED x columns
+    carry_k: np.ndarray  # their exponents: SCALES x groups of columns
+    back: np.ndarray  # backward row: CARRIED x columns
+    back_k: np.ndarray  # its exponents
+    posterior: np.ndarray  # a row
+    lane: np.ndarray  # LANE_FLOATS x W
+    lane_k: np.ndarray  # LANE_INTEGERS x W
+    means: np.ndarray  # W x W: parts of each pair's sum of posterior x similarity
+    places: np.ndarray  # [4 x W]: see the constants below
+
+
+# Rows of `Work.places`: addresses of the pairs' similarities and gradients, their rows and columns,
+# and how many columns they have in the row that is walked.
+SOURCE, TARGET, N, M_, LIMIT, PLACES = range(6)
+
+
+class Places(NamedTuple):
+    """Addresses of the arrays of `Work`."""
+
+    weights: int
+    tables: int
+    scales: int
+    carry: int
+    carry_k: int
+    back: int
+    back_k: int
+    posterior: int
+    lane: int
+    lane_k: int
+    means: int
+    places: int
+
+
+@register_jitable
+def places_of(work):
+    """Where the arrays lie."""
+    return Places(
+        address(work.weights, 0),
+        address(work.tables, 0),
+        address(work.scales, 0),
+        address(work.carry, 0),
+        address(work.carry_k, 0),
+        address(work.back, 0),
+        address(work.back_k, 0),
+        address(work.posterior, 0),
+        address(work.lane, 0),
+        address(work.lane_k, 0),
+        address(work.means, 0),
+        address(work.places, 0),
+    )
+
+
+class Extent(NamedTuple):
+    """Size of a group of pairs; rows and columns count from the origin, see `_strip`."""
+
+    rows: int
+    columns: int  # a multiple of GROUP and of W
+    stride: int
+    origin: int
+    least_n: int  # the shortest pair's rows
+    least_m: int
+
+
+@functools.cache
+def walks(bits, lanes):
+    """The walks over one row: weights, forwards with and without tables, backwards, release."""
+    simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
+    variant = Variant(bits, lanes)
+    load_f, load_i, store = simd.load_f, simd.load_i, simd.store
+    splat_f, splat_i, exponent = simd.splat_f, simd.splat_i, simd.exponent
+    load_rows, load_whole_rows = simd.load_rows, simd.load_whole_rows
+    store_rows, store_whole_rows = simd.store_rows, simd.store_whole_rows
+    capped_power, scaled_sum = vectors.capped_power, vectors.scaled_sum
+    plain_weight = vectors.plain_weight
+    zero, one, nothing, none = kind.real(0), kind.real(1), kind.nothing, kind.whole(0)
+    bias, normal = kind.whole(simd.bias), kind.whole(simd.bias + HEAD[bits])
+    width, size = lanes, bits // 8
+
+    @variant.inlined
+    def limit_columns(places, extent, i):
+        """Set how many columns of the grid's row i belong to each pair; whether all have it."""
+        row = i - extent.origin
+        for r in range(width):
+            inside = 0 <= row < places[N * width + r]
+            places[LIMIT * width + r] = places[M_ * width + r] if inside else 0
+        return 0 <= row < extent.least_n
+
+    @variant.helper
+    def weigh(work, extent, i, slot, unit):
+        """Weights of row i of the grid, into the table from `slot` columns on."""
+        weights, places = address(work.weights, slot * width), address(work.places, 0)
+        lane = address(work.lane, 0)
+        sources, limits = places, places + LIMIT * width * 8
+        whole, origin = limit_columns(work.places, extent, i), extent.origin
+        first = (i - origin) * extent.stride - origin
+        for c in range(0, extent.columns, width):
+            at, to = first + c, weights + c * width * size
+            if whole and origin <= c <= extent.least_m + origin - width:
+                load_whole_rows(sources, at, limits, c - origin, to, width)
+            else:
+                load_rows(sources, at, limits, c - origin, to, width)
+        per_unit, floor = splat_f(unit), load_f(lane, FLOOR * width)
+        for c in range(extent.columns):
+            w = plain_weight(load_f(weights, c * width), per_unit, floor)
+            store(weights, c * width, w)
+        if origin == 1 and i == 0:  # the start
+            store(weights, 0, splat_f(one))
+
+    def forward_walk(tables):
+        variant = Variant(bits, lanes, "tables" if tables else "scores")
+
+        @variant.helper
+        def forward(places, extent, i, weights, slot, above, below):
+            """Walk row i, from a carried row to another, or in place.
+
+            With `tables` its states are kept, from `slot` columns on; without, what ends in it is
+            added to the total.
+            """
+            lane, lane_k, states, scales = (
+                places.lane,
+                places.lane_k,
+                places.tables,
+                places.scales,
+            )
+            weights = places.weights + weights * width * size
+            columns = extent.columns
+            row, row_k = columns * CARRIED * width, columns // GROUP * SCALES * width
+            came, came_k = places.carry + above * row * size, places.carry_k + above * row_k * size
+            leave, leave_k = (
+                places.carry + below * row * size,
+                places.carry_k + below * row_k * size,
+            )
+            states = states + slot * STATES * width * size
+            scales = scales + slot // GROUP * width * size
+            zeros = splat_f(zero)
+            start_k = splat_i(none if extent.origin == 0 or i == 0 else nothing)
+            fix_y = load_f(lane, FIX_Y * width) if i % GROUP == 0 else splat_f(one)
+            m, x, up, k = zeros, zeros, zeros, splat_i(nothing)
+            ended, ended_k = zeros, splat_i(nothing)
+            for first in range(0, columns, GROUP):
+                open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
+                open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
+                above_k, above_top = load_i(came_k, SCALE * width), load_i(came_k, TOP * width)
+                own = vmax(k + exponent(vmax(vmax(m, x), up)), start_k + splat_i(bias))
+                old_k, k = k, vmax(own, above_top) - splat_i(normal)
+                change, arrival = capped_power(old_k - k), capped_power(above_k - k)
+                started, arrival_y = capped_power(start_k - k), arrival * fix_y
+                m, x = m * change, x * (change * load_f(lane, FIX_X * width))
+                before, peak, sum_m = fma(up, change, started), zeros, zeros
+                for u in range(GROUP):
+                    up = load_f(came, (CARRIED * u + H) * width) * arrival
+                    y = load_f(came, (CARRIED * u + V) * width) * arrival_y
+                    old_m = m
+                    m = load_f(weights, u * width) * before
+                    x = fma(extend_x, x, open_x * old_m)
+                    before, outer = up + started, m + x
+                    h, v = outer + y, fma(extend_y, y, open_y * outer)
+                    peak, sum_m = vmax(peak, h), sum_m + m
+                    store(leave, (CARRIED * u + H) * width, h)
+                    store(leave, (CARRIED * u + V) * width, v)
+                    if tables:
+                        store(states, (STATES * u + M) * width, m)
+                        store(states, (STATES * u + X) * width, x)
+                        store(states, (STATES * u + Y) * width, y)
+                store(leave_k, SCALE * width, k)
+                store(leave_k, TOP * width, k + exponent(peak))
+                if tables:
+                    store(scales, 0, k)
+                    states += GROUP * STATES * width * size
+                    scales += width * size
+                else:
+                    ended, ended_k = scaled_sum(ended, ended_k, sum_m, k)
+                if extent.origin == 1:
+                    start_k = splat_i(nothing)
+                weights += GROUP * width * size
+                came += GROUP * CARRIED * width * size
+                leave += GROUP * CARRIED * width * size
+                came_k += SCALES * width * size
+                leave_k += SCALES * width * size
+            if not tables and extent.origin == 0:
+                total, total_k = load_f(lane, ENDED * width), load_i(lane_k, ENDED_K * width)
+                total, total_k = scaled_sum(total, total_k, ended, ended_k)
+                store(lane, ENDED * width, total)
+                store(lane_k, ENDED_K * width, total_k)
+
+        return forward
+
+    @variant.inlined
+    def add(sums, at, share, amount):
+        """Add a product to sums that are kept in memory."""
+        store(sums, at, fma(share, amount, load_f(sums, at)))
+
+    @variant.helper
+    def backward(places, extent, i, weights, slot):
+        """Walk row i from right to left; its posterior is left in `Work.posterior`."""
+        lane, lane_k, columns = places.lane, places.lane_k, extent.columns
+        end, end_k = columns - GROUP, columns // GROUP - 1
+        weights = places.weights + (weights + end) * width * size
+        states = places.tables + (slot + end) * STATES * width * size
+        scales = places.scales + (slot // GROUP + end_k) * width * size
+        back = places.back + end * CARRIED * width * size
+        back_k = places.back_k + end_k * SCALES * width * size
+        posterior = places.posterior + end * width * size
+        zeros = splat_f(zero)
+        ends_k = splat_i(none if extent.origin == 0 else nothing)
+        fix_y = load_f(lane, FIX_Y * width) if (i + 1) % GROUP == 0 else splat_f(one)
+        x, diagonal, k = zeros, zeros, splat_i(nothing)
+        for _ in range(0, columns, GROUP):
+            open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
+            open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
+            per_total, total_k = load_f(lane, PER_TOTAL * width), load_i(lane_k, ENDED_K * width)
+            below_k, below_top = load_i(back_k, SCALE * width), load_i(back_k, TOP * width)
+            here_k = load_i(scales, 0)
+            own = vmax(k + exponent(vmax(x, diagonal)), ends_k + splat_i(bias))
+            old_k, k = k, vmax(vmax(own, below_top) - splat_i(normal), total_k - here_k)
+            change, arrival = capped_power(old_k - k), capped_power(below_k - k)
+            ended, arrival_y = capped_power(ends_k - k), arrival * fix_y
+            share = per_total * capped_power(here_k + k - total_k)
+            x, diagonal = x * (change * load_f(lane, FIX_X * width)), diagonal * change
+            of_open_x, of_extend_x, of_open_y, of_extend_y = zeros, zeros, zeros, zeros
+            peak = zeros
+            for u in range(GROUP - 1, -1, -1):
+                down = load_f(back, (CARRIED * u + BACK_Y) * width) * arrival_y
+                next_diagonal = load_f(back, (CARRIED * u + ONTO) * width) * arrival
+                here_m = load_f(states, (STATES * u + M) * width)
+                here_x = load_f(states, (STATES * u + X) * width)
+                here_y = load_f(states, (STATES * u + Y) * width)
+                onward = fma(open_y, down, diagonal)
+                new_m = fma(open_x, x, onward + ended)
+                store(posterior, u * width, here_m * new_m * share)
+                of_open_x, of_extend_x = fma(here_m, x, of_open_x), fma(here_x, x, of_extend_x)
+                of_open_y = fma(here_m + here_x, down, of_open_y)
+                of_extend_y = fma(here_y, down, of_extend_y)
+                onto = load_f(weights, u * width) * new_m
+                x, y = fma(extend_x, x, onward), fma(extend_y, down, diagonal)
+                diagonal, peak = next_diagonal, vmax(peak, vmax(y, onto))
+                store(back, (CARRIED * u + BACK_Y) * width, y)
+                store(back, (CARRIED * u + ONTO) * width, onto)
+            store(back_k, SCALE * width, k)
+            store(back_k, TOP * width, k + exponent(peak))
+            add(lane, PAID_OPEN_X * width, share, open_x * of_open_x)
+            add(lane, PAID_EXTEND_X * width, share, extend_x * of_extend_x)
+            add(lane, PAID_OPEN_Y * width, share, open_y * of_open_y)
+            add(lane, PAID_EXTEND_Y * width, share, extend_y * of_extend_y)
+            weights -= GROUP * width * size
+            states -= GROUP * STATES * width * size
+            scales -= width * size
+            back -= GROUP * CARRIED * width * size
+            back_k -= SCALES * width * size
+            posterior -= GROUP * width * size
+
+    @variant.helper
+    def release(work, extent, i):
+        """Write row i's posterior to the pairs' gradients, and count it into their means."""
+        posterior, places = address(work.posterior, 0), address(work.places, 0)
+        sources, targets = places, places + TARGET * width * 8
+        limits, means = places + LIMIT * width * 8, address(work.means, 0)
+        whole, origin = limit_columns(work.places, extent, i), extent.origin
+        first = (i - origin) * extent.stride - origin
+        for c in range(0, extent.columns, width):
+            at, source = first + c, posterior + c * width * size
+            if whole and origin <= c <= extent.least_m + origin - width:
+                store_whole_rows(source, width, targets, sources, at, limits, c - origin, means)
+            else:
+                store_rows(source, width, targets, sources, at, limits, c - origin, means)
+
+    return SimpleNamespace(
+        weigh=weigh,
+        forward=forward_walk(False),
+        forward_again=forward_walk(True),
+        backward=backward,
+        release=release,
+    )
