@@ -31,14 +31,13 @@ from fastsw._cpu._rowwise import (
     FLOOR,
     LANE_FLOATS,
     LANE_INTEGERS,
-    LIMIT,
     M_,
     ONTO,
     OPEN_X,
     PAID_EXTEND_Y,
     PAID_OPEN_X,
     PER_TOTAL,
-    PLACES,
+    PAIR_INTEGERS,
     SCALE,
     SCALES,
     SOURCE,
@@ -95,16 +94,16 @@ def kernels(bits: int, lanes: int):
     @variant.helper
     def set_up(members, similarity, target, shape, penalties, lengths, floors, mode, unit, work):
         """Parameters of a group of pairs; a lane without a pair has no rows and no columns."""
-        places, lane = work.places, work.lane
+        pairs, lane = work.pairs, work.lane
         most_n, most_m, least_n, least_m, before = 0, 0, 2**62, 2**62, members[0]
         for r in range(width):
             b = members[r]
             n, m = (lengths[b, 0], lengths[b, 1]) if b >= 0 else (0, 0)
             b = max(b, 0)
             offset = b * shape[1] * shape[2] * size
-            places[SOURCE * width + r] = similarity + offset
-            places[TARGET * width + r] = target + offset
-            places[N * width + r], places[M_ * width + r] = n, m
+            pairs[SOURCE * width + r] = similarity + offset
+            pairs[TARGET * width + r] = target + offset
+            pairs[N * width + r], pairs[M_ * width + r] = n, m
             most_n, most_m = max(most_n, n), max(most_m, m)
             least_n, least_m = min(least_n, n), min(least_m, m)
             set_factors(lane, penalties, b, r, unit, before)
@@ -143,13 +142,13 @@ def kernels(bits: int, lanes: int):
         clear(places.carry, places.carry_k, columns)
         for i in range(extent.rows):
             weights = i * columns if graded else 0
-            weigh(work, extent, i, weights, unit)
+            weigh(places, extent, i, weights, unit)
             above, below = kept_in(i, strip, strips), kept_in(i + 1, strip, strips)
             forward(places, extent, i, weights, 0, above, below)
             if extent.origin == 1:
                 for r in range(width):
-                    if work.places[N * width + r] == i:
-                        c = work.places[M_ * width + r]
+                    if work.pairs[N * width + r] == i:
+                        c = work.pairs[M_ * width + r]
                         cell, group = below * columns + c, below * columns // GROUP + c // GROUP
                         work.lane[ENDED * width + r] = work.carry[(CARRIED * cell + H) * width + r]
                         scale = work.carry_k[(SCALES * group + SCALE) * width + r]
@@ -169,14 +168,14 @@ def kernels(bits: int, lanes: int):
             for i in range(last - 1, first - 1, -1):
                 if origin == 1:
                     for r in range(width):
-                        if work.places[N * width + r] == i:
-                            c = work.places[M_ * width + r] + 1
+                        if work.pairs[N * width + r] == i:
+                            c = work.pairs[M_ * width + r] + 1
                             work.back[(CARRIED * c + ONTO) * width + r] = 1.0
                             work.back_k[(SCALES * (c // GROUP) + SCALE) * width + r] = 0
                             work.back_k[(SCALES * (c // GROUP) + TOP) * width + r] = bias
                 backward(places, extent, i, i * columns, (i - first) * columns)
                 if i >= origin:
-                    release(work, extent, i)
+                    release(places, extent, i)
 
     @variant.helper
     def find_totals(members, work, temperature, unit, result):
@@ -268,5 +267,5 @@ def group_arrays(bits, lanes, graded, rows, columns):
         lane=aligned(LANE_FLOATS * lanes, kind.real),
         lane_k=aligned(LANE_INTEGERS * lanes, kind.whole),
         means=aligned(lanes * lanes, kind.real),
-        places=aligned(PLACES * lanes, np.int64),
+        pairs=aligned(PAIR_INTEGERS * lanes, np.int64),
     )

@@ -68,12 +68,10 @@ class Work(NamedTuple):
     lane: np.ndarray  # LANE_FLOATS x W
     lane_k: np.ndarray  # LANE_INTEGERS x W
     means: np.ndarray  # W x W: parts of each pair's sum of posterior x similarity
-    places: np.ndarray  # [4 x W]: see the constants below
+    pairs: np.ndarray  # int64, x W: addresses of similarities and gradients, rows, columns
 
 
-# Rows of `Work.places`: addresses of the pairs' similarities and gradients, their rows and columns,
-# and how many columns they have in the row that is walked.
-SOURCE, TARGET, N, M_, LIMIT, PLACES = range(6)
+SOURCE, TARGET, N, M_, PAIR_INTEGERS = range(5)  # rows of `Work.pairs`
 
 
 class Places(NamedTuple):
@@ -90,7 +88,7 @@ class Places(NamedTuple):
     lane: int
     lane_k: int
     means: int
-    places: int
+    pairs: int
 
 
 @register_jitable
@@ -108,7 +106,7 @@ def places_of(work):
         address(work.lane, 0),
         address(work.lane_k, 0),
         address(work.means, 0),
-        address(work.places, 0),
+        address(work.pairs, 0),
     )
 
 
@@ -138,33 +136,22 @@ def walks(bits, lanes):
     bias, normal = kind.whole(simd.bias), kind.whole(simd.bias + HEAD[bits])
     width, size = lanes, bits // 8
 
-    @variant.inlined
-    def limit_columns(places, extent, i):
-        """Set how many columns of the grid's row i belong to each pair; whether all have it."""
-        row = i - extent.origin
-        for r in range(width):
-            inside = 0 <= row < places[N * width + r]
-            places[LIMIT * width + r] = places[M_ * width + r] if inside else 0
-        return 0 <= row < extent.least_n
-
     @variant.helper
-    def weigh(work, extent, i, slot, unit):
+    def weigh(places, extent, i, slot, unit):
         """Weights of row i of the grid, into the table from `slot` columns on."""
-        weights, places = address(work.weights, slot * width), address(work.places, 0)
-        lane = address(work.lane, 0)
-        sources, limits = places, places + LIMIT * width * 8
-        whole, origin = limit_columns(work.places, extent, i), extent.origin
-        first = (i - origin) * extent.stride - origin
+        weights, origin = places.weights + slot * width * size, extent.origin
+        row, sizes = i - origin, places.pairs + N * width * 8
+        first = row * extent.stride - origin
+        whole = 0 <= row < extent.least_n
         for c in range(0, extent.columns, width):
             at, to = first + c, weights + c * width * size
             if whole and origin <= c <= extent.least_m + origin - width:
-                load_whole_rows(sources, at, limits, c - origin, to, width)
+                load_whole_rows(places.pairs, at, sizes, row, c - origin, to)
             else:
-                load_rows(sources, at, limits, c - origin, to, width)
-        per_unit, floor = splat_f(unit), load_f(lane, FLOOR * width)
+                load_rows(places.pairs, at, sizes, row, c - origin, to)
+        per_unit, floor = splat_f(unit), load_f(places.lane, FLOOR * width)
         for c in range(extent.columns):
-            w = plain_weight(load_f(weights, c * width), per_unit, floor)
-            store(weights, c * width, w)
+            store(weights, c * width, plain_weight(load_f(weights, c * width), per_unit, floor))
         if origin == 1 and i == 0:  # the start
             store(weights, 0, splat_f(one))
 
@@ -312,19 +299,18 @@ def walks(bits, lanes):
             posterior -= GROUP * width * size
 
     @variant.helper
-    def release(work, extent, i):
+    def release(places, extent, i):
         """Write row i's posterior to the pairs' gradients, and count it into their means."""
-        posterior, places = address(work.posterior, 0), address(work.places, 0)
-        sources, targets = places, places + TARGET * width * 8
-        limits, means = places + LIMIT * width * 8, address(work.means, 0)
-        whole, origin = limit_columns(work.places, extent, i), extent.origin
-        first = (i - origin) * extent.stride - origin
+        pairs, means, origin = places.pairs, places.means, extent.origin
+        row, sizes, targets = i - origin, pairs + N * width * 8, pairs + TARGET * width * 8
+        first = row * extent.stride - origin
+        whole = 0 <= row < extent.least_n
         for c in range(0, extent.columns, width):
-            at, source = first + c, posterior + c * width * size
+            at, source = first + c, places.posterior + c * width * size
             if whole and origin <= c <= extent.least_m + origin - width:
-                store_whole_rows(source, width, targets, sources, at, limits, c - origin, means)
+                store_whole_rows(source, targets, pairs, at, sizes, row, c - origin, means)
             else:
-                store_rows(source, width, targets, sources, at, limits, c - origin, means)
+                store_rows(source, targets, pairs, at, sizes, row, c - origin, means)
 
     return SimpleNamespace(
         weigh=weigh,

@@ -598,22 +598,26 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
         for lane in range(lanes):
             yield element(builder, builder.load(builder.gep(first, [I64(lane)])), offset)
 
-    def masks_of_rows(builder, limits, column):
-        """Per lane, which cells from a column on lie before its limit in an int64 array."""
-        first = builder.inttoptr(limits, I64.as_pointer())
+    def masks_of_rows(builder, sizes, row, column):
+        """Per lane, which cells of a row from a column on it has; see `rows_loader`."""
+        first = builder.inttoptr(sizes, I64.as_pointer())
         for lane in range(lanes):
-            yield inside(builder, column, builder.load(builder.gep(first, [I64(lane)])))
+            rows, columns = (
+                builder.load(builder.gep(first, [I64(lane + k * lanes)])) for k in range(2)
+            )
+            has = builder.icmp_unsigned("<", row, rows)
+            yield inside(builder, column, builder.select(has, columns, I64(0)))
 
     def rows_loader(whole):
         @intrinsic
-        def load_rows(context, sources, offset, limits, column, out, step):
+        def load_rows(context, sources, offset, sizes, row, column, out):
             """Read a square whose rows lie anywhere and store it transposed.
 
-            The addresses of the lanes' rows and how many columns each has are int64 arrays, given
-            by address. The square starts at a column, `offset` elements after those addresses.
-            Vector u, the lanes' u-th cells, goes to the address `out`, u * step elements on. Cells
-            outside of the columns read as -inf and are not touched; there are none where the square
-            is `whole`.
+            Lane r reads from `offset` elements after the r-th address in an int64 array. This is a
+            row and a column of a matrix whose number of rows is the r-th of `sizes`, that of its
+            columns W further on. Vector u, the lanes' u-th cells, goes to the address `out`, u * W
+            elements on. Cells outside of the matrix read as -inf and are not touched; there are
+            none where the square is `whole`.
             """
 
             def generate(context, builder, signature, arguments):
@@ -621,15 +625,13 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
                 if whole:
                     vectors = [load_from(builder, pointer) for pointer in pointers]
                 else:
+                    masks = masks_of_rows(builder, *arguments[2:5])
                     vectors = [
                         masked_load(builder, pointer, mask, float("-inf"))
-                        for pointer, mask in zip(
-                            pointers, masks_of_rows(builder, *arguments[2:4]), strict=True
-                        )
+                        for pointer, mask in zip(pointers, masks, strict=True)
                     ]
                 for u, vector in enumerate(transpose(builder, vectors)):
-                    onward = builder.mul(arguments[5], I64(u))
-                    store_to(builder, vector, element(builder, arguments[4], onward))
+                    store_to(builder, vector, element(builder, arguments[5], u * lanes))
                 return context.get_dummy_value()
 
             return types.none(*[types.intp] * 6), generate
@@ -638,30 +640,29 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
     def rows_storer(whole):
         @intrinsic
-        def store_rows(context, source, step, targets, values, offset, limits, column, sums):
-            """Store a square of vectors, `step` elements apart, to rows that lie anywhere.
+        def store_rows(context, source, targets, values, offset, sizes, row, column, sums):
+            """Store a square of vectors to rows that lie anywhere: the reverse of `rows_loader`'s.
 
-            The reverse of `rows_loader`'s. What is stored, times `values` at the same places of
-            other rows, is added to vectors at the address `sums`, one a row; where 0 is stored a
-            value of -inf does not count.
+            What is stored, times `values` at the same places of other rows, is added to vectors at
+            the address `sums`, one a row; where 0 is stored a value of -inf does not count.
             """
 
             def generate(context, builder, signature, arguments):
-                vectors = transpose(builder, columns_of_square(builder, *arguments[:2]))
-                to = list(places_of_rows(builder, arguments[2], arguments[4]))
-                read = list(places_of_rows(builder, arguments[3], arguments[4]))
+                vectors = columns_of_square(builder, arguments[0], I64(lanes))
+                to = list(places_of_rows(builder, arguments[1], arguments[3]))
+                read = list(places_of_rows(builder, arguments[2], arguments[3]))
                 masks = [None] * lanes
                 if not whole:
-                    masks = list(masks_of_rows(builder, *arguments[5:7]))
+                    masks = list(masks_of_rows(builder, *arguments[4:7]))
                 lowest, zeros = floats.constant(-np.finfo(real).max), floats.constant(0.0)
-                for lane, (vector, mask) in enumerate(zip(vectors, masks, strict=True)):
+                for lane, vector in enumerate(transpose(builder, vectors)):
                     if whole:
                         value = load_from(builder, read[lane])
                         store_to(builder, vector, to[lane])
                     else:
-                        value = masked_load(builder, read[lane], mask, 0.0)
-                        masked_store(builder, vector, to[lane], mask)
-                        vector = builder.select(mask, vector, zeros)
+                        value = masked_load(builder, read[lane], masks[lane], 0.0)
+                        masked_store(builder, vector, to[lane], masks[lane])
+                        vector = builder.select(masks[lane], vector, zeros)
                     finite = builder.fcmp_ordered(">", value, lowest)
                     value = builder.select(finite, value, lowest)
                     place = element(builder, arguments[7], lane * lanes)
