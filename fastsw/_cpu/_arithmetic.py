@@ -50,9 +50,14 @@ def arithmetic(bits, lanes):
         return from_exponent(vmax(k + splat_i(bias), splat_i(whole(0))))
 
     @variant.inlined
+    def capped_float(biased):
+        """The power of two with a biased exponent, at most 2**(most - bias)."""
+        return from_exponent(vmin(vmax(biased, splat_i(whole(0))), splat_i(most)))
+
+    @variant.inlined
     def capped_power(k):
         """2**k, at most 2**(most - bias)."""
-        return from_exponent(vmin(vmax(k + splat_i(bias), splat_i(whole(0))), splat_i(most)))
+        return capped_float(k + splat_i(bias))
 
     def evaluated(first, count):
         """`count` terms of the polynomial from x**first on, divided by x**first.
@@ -115,6 +120,7 @@ def arithmetic(bits, lanes):
 
     return SimpleNamespace(
         power=power,
+        capped_float=capped_float,
         capped_power=capped_power,
         weight=weight,
         plain_weight=plain_weight,

@@ -25,7 +25,7 @@ from numba.extending import register_jitable
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant
 from fastsw._cpu._grouped import GROUP, HEAD
-from fastsw._cpu._simd import address, fma, lanes_of, vmax
+from fastsw._cpu._simd import address, fma, lanes_of, vmax, vmin
 
 # Fields of a cell in the tables, beside its weight; of a cell that is carried from row to row,
 # forwards (`_strip` says what h and v are) and backwards; of a carried group of columns.
@@ -52,6 +52,11 @@ SCALE, TOP, SCALES = range(3)
     LANE_FLOATS,
 ) = range(14)
 ENDED_K, LANE_INTEGERS = range(2)
+
+
+#: Columns of a group whose states its successor's exponent is found from; what the others add to
+#: them, it takes from what they are made of, which is known earlier.
+LOOK = 4
 
 
 class Work(NamedTuple):
@@ -130,10 +135,11 @@ def walks(bits, lanes):
     splat_f, splat_i, exponent = simd.splat_f, simd.splat_i, simd.exponent
     load_rows, load_whole_rows = simd.load_rows, simd.load_whole_rows
     store_rows, store_whole_rows = simd.store_rows, simd.store_whole_rows
-    capped_power, scaled_sum = vectors.capped_power, vectors.scaled_sum
-    plain_weight = vectors.plain_weight
+    capped_float, capped_power = vectors.capped_float, vectors.capped_power
+    scaled_sum, plain_weight = vectors.scaled_sum, vectors.plain_weight
     zero, one, nothing, none = kind.real(0), kind.real(1), kind.nothing, kind.whole(0)
     bias, normal = kind.whole(simd.bias), kind.whole(simd.bias + HEAD[bits])
+    most = bias + normal
     width, size = lanes, bits // 8
 
     @variant.helper
@@ -154,6 +160,15 @@ def walks(bits, lanes):
             store(weights, c * width, plain_weight(load_f(weights, c * width), per_unit, floor))
         if origin == 1 and i == 0:  # the start
             store(weights, 0, splat_f(one))
+
+    @variant.inlined
+    def rescaled(e, ahead):
+        """The factor to the unit of a group, whose exponent is the larger of two.
+
+        That of the group before is `ahead` of the one; the other comes from a state of that group
+        with the biased exponent e. Few operations wait for e, which all else has to wait for.
+        """
+        return capped_float(vmin(splat_i(most) - e, ahead + splat_i(most)))
 
     def forward_walk(tables):
         variant = Variant(bits, lanes, "tables" if tables else "scores")
@@ -184,17 +199,18 @@ def walks(bits, lanes):
             zeros = splat_f(zero)
             start_k = splat_i(none if extent.origin == 0 or i == 0 else nothing)
             fix_y = load_f(lane, FIX_Y * width) if i % GROUP == 0 else splat_f(one)
-            m, x, up, k = zeros, zeros, zeros, splat_i(nothing)
+            m, x, left, up, k = zeros, zeros, zeros, zeros, splat_i(nothing)
             ended, ended_k = zeros, splat_i(nothing)
             for first in range(0, columns, GROUP):
                 open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
                 open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
                 above_k, above_top = load_i(came_k, SCALE * width), load_i(came_k, TOP * width)
-                own = vmax(k + exponent(vmax(vmax(m, x), up)), start_k + splat_i(bias))
-                old_k, k = k, vmax(own, above_top) - splat_i(normal)
-                change, arrival = capped_power(old_k - k), capped_power(above_k - k)
+                top = vmax(start_k + splat_i(bias), above_top)
+                change = rescaled(exponent(vmax(left, up)), k - top)
+                k = vmax(k + exponent(vmax(left, up)), top) - splat_i(normal)
+                arrival = capped_power(above_k - k)
                 started, arrival_y = capped_power(start_k - k), arrival * fix_y
-                m, x = m * change, x * (change * load_f(lane, FIX_X * width))
+                m, x = m * change, (x * load_f(lane, FIX_X * width)) * change
                 before, peak, sum_m = fma(up, change, started), zeros, zeros
                 for u in range(GROUP):
                     up = load_f(came, (CARRIED * u + H) * width) * arrival
@@ -203,6 +219,7 @@ def walks(bits, lanes):
                     m = load_f(weights, u * width) * before
                     x = fma(extend_x, x, open_x * old_m)
                     before, outer = up + started, m + x
+                    left = outer if u < LOOK else vmax(left, m)
                     h, v = outer + y, fma(extend_y, y, open_y * outer)
                     peak, sum_m = vmax(peak, h), sum_m + m
                     store(leave, (CARRIED * u + H) * width, h)
@@ -253,19 +270,20 @@ def walks(bits, lanes):
         zeros = splat_f(zero)
         ends_k = splat_i(none if extent.origin == 0 else nothing)
         fix_y = load_f(lane, FIX_Y * width) if (i + 1) % GROUP == 0 else splat_f(one)
-        x, diagonal, k = zeros, zeros, splat_i(nothing)
+        x, right, diagonal, k = zeros, zeros, zeros, splat_i(nothing)
         for _ in range(0, columns, GROUP):
             open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
             open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
             per_total, total_k = load_f(lane, PER_TOTAL * width), load_i(lane_k, ENDED_K * width)
             below_k, below_top = load_i(back_k, SCALE * width), load_i(back_k, TOP * width)
             here_k = load_i(scales, 0)
-            own = vmax(k + exponent(vmax(x, diagonal)), ends_k + splat_i(bias))
-            old_k, k = k, vmax(vmax(own, below_top) - splat_i(normal), total_k - here_k)
-            change, arrival = capped_power(old_k - k), capped_power(below_k - k)
+            top = vmax(vmax(ends_k + splat_i(bias), below_top), total_k - here_k + splat_i(normal))
+            change = rescaled(exponent(vmax(right, diagonal)), k - top)
+            k = vmax(k + exponent(vmax(right, diagonal)), top) - splat_i(normal)
+            arrival = capped_power(below_k - k)
             ended, arrival_y = capped_power(ends_k - k), arrival * fix_y
             share = per_total * capped_power(here_k + k - total_k)
-            x, diagonal = x * (change * load_f(lane, FIX_X * width)), diagonal * change
+            x, diagonal = (x * load_f(lane, FIX_X * width)) * change, diagonal * change
             of_open_x, of_extend_x, of_open_y, of_extend_y = zeros, zeros, zeros, zeros
             peak = zeros
             for u in range(GROUP - 1, -1, -1):
@@ -282,6 +300,7 @@ def walks(bits, lanes):
                 of_extend_y = fma(here_y, down, of_extend_y)
                 onto = load_f(weights, u * width) * new_m
                 x, y = fma(extend_x, x, onward), fma(extend_y, down, diagonal)
+                right = x if u > GROUP - 1 - LOOK else vmax(right, onward)
                 diagonal, peak = next_diagonal, vmax(peak, vmax(y, onto))
                 store(back, (CARRIED * u + BACK_Y) * width, y)
                 store(back, (CARRIED * u + ONTO) * width, onto)
