@@ -117,8 +117,7 @@ def kernels(bits: int, lanes: int):
             store(address(work.means, 0), r * width, splat_f(zero))
         origin = 0 if mode == LOCAL else 1
         columns = most_m + 2 * origin  # the last is where alignments end in global mode
-        block = max(width, GROUP)
-        columns = (columns + block - 1) // block * block
+        columns = (columns + GROUP - 1) // GROUP * GROUP
         return Extent(most_n + origin, columns, shape[2], origin, least_n, least_m)
 
     @variant.helper
@@ -251,19 +250,18 @@ def kernels(bits: int, lanes: int):
 def group_arrays(bits, lanes, graded, rows, columns):
     """Scratch arrays of a thread for groups of pairs of up to `rows` x `columns`."""
     kind = scalars(bits)
-    rows, block = rows + 1, max(lanes, GROUP)
-    columns = (columns + 2 + block - 1) // block * block
+    rows, columns = rows + 1, -(-(columns + 2) // GROUP) * GROUP
     strips = -(-rows // STRIP) if graded else 1
     groups = columns // GROUP
     return Work(
-        weights=aligned((rows if graded else 1) * columns * lanes, kind.real),
+        weights=aligned(((rows if graded else 1) * columns + lanes) * lanes, kind.real),
         tables=aligned(STRIP * columns * STATES * lanes if graded else 0, kind.real),
         scales=aligned(STRIP * groups * lanes if graded else 0, kind.whole),
         carry=aligned((strips + 1) * columns * CARRIED * lanes, kind.real),
         carry_k=aligned((strips + 1) * groups * SCALES * lanes, kind.whole),
         back=aligned(columns * CARRIED * lanes if graded else 0, kind.real),
         back_k=aligned(groups * SCALES * lanes if graded else 0, kind.whole),
-        posterior=aligned(columns * lanes if graded else 0, kind.real),
+        posterior=aligned((columns + lanes) * lanes if graded else 0, kind.real),
         lane=aligned(LANE_FLOATS * lanes, kind.real),
         lane_k=aligned(LANE_INTEGERS * lanes, kind.whole),
         means=aligned(lanes * lanes, kind.real),

@@ -62,14 +62,14 @@ LOOK = 4
 class Work(NamedTuple):
     """Scratch arrays of one thread, all flat; a column counts W elements."""
 
-    weights: np.ndarray  # of all cells of a group, or of a row where only the score is wanted
+    weights: np.ndarray  # of a group's cells, or of a row if only scores are wanted; W columns more
     tables: np.ndarray  # STATES x a strip's cells
     scales: np.ndarray  # exponents of a strip's groups of columns
     carry: np.ndarray  # rows between strips, and one in use: CARRIED x columns
     carry_k: np.ndarray  # their exponents: SCALES x groups of columns
     back: np.ndarray  # backward row: CARRIED x columns
     back_k: np.ndarray  # its exponents
-    posterior: np.ndarray  # a row
+    posterior: np.ndarray  # a row, and W columns more
     lane: np.ndarray  # LANE_FLOATS x W
     lane_k: np.ndarray  # LANE_INTEGERS x W
     means: np.ndarray  # W x W: parts of each pair's sum of posterior x similarity
@@ -119,7 +119,7 @@ class Extent(NamedTuple):
     """Size of a group of pairs; rows and columns count from the origin, see `_strip`."""
 
     rows: int
-    columns: int  # a multiple of GROUP and of W
+    columns: int  # a multiple of GROUP
     stride: int
     origin: int
     least_n: int  # the shortest pair's rows
