@@ -54,11 +54,6 @@ SCALE, TOP, SCALES = range(3)
 ENDED_K, LANE_INTEGERS = range(2)
 
 
-#: Columns of a group whose states its successor's exponent is found from; what the others add to
-#: them, it takes from what they are made of, which is known earlier.
-LOOK = 4
-
-
 class Work(NamedTuple):
     """Scratch arrays of one thread, all flat; a column counts W elements."""
 
@@ -199,19 +194,20 @@ def walks(bits, lanes):
             zeros = splat_f(zero)
             start_k = splat_i(none if extent.origin == 0 or i == 0 else nothing)
             fix_y = load_f(lane, FIX_Y * width) if i % GROUP == 0 else splat_f(one)
-            m, x, left, up, k = zeros, zeros, zeros, zeros, splat_i(nothing)
+            m, x, left, odd, even, up, k = zeros, zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
             ended, ended_k = zeros, splat_i(nothing)
             for first in range(0, columns, GROUP):
                 open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
                 open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
                 above_k, above_top = load_i(came_k, SCALE * width), load_i(came_k, TOP * width)
                 top = vmax(start_k + splat_i(bias), above_top)
-                change = rescaled(exponent(vmax(left, up)), k - top)
-                k = vmax(k + exponent(vmax(left, up)), top) - splat_i(normal)
+                own = exponent(vmax(vmax(odd, even), vmax(left, up)))
+                change, k = rescaled(own, k - top), vmax(k + own, top) - splat_i(normal)
                 arrival = capped_power(above_k - k)
                 started, arrival_y = capped_power(start_k - k), arrival * fix_y
-                m, x = m * change, (x * load_f(lane, FIX_X * width)) * change
+                m, x = m * change, x * (change * load_f(lane, FIX_X * width))
                 before, peak, sum_m = fma(up, change, started), zeros, zeros
+                odd, even = zeros, zeros
                 for u in range(GROUP):
                     up = load_f(came, (CARRIED * u + H) * width) * arrival
                     y = load_f(came, (CARRIED * u + V) * width) * arrival_y
@@ -219,7 +215,12 @@ def walks(bits, lanes):
                     m = load_f(weights, u * width) * before
                     x = fma(extend_x, x, open_x * old_m)
                     before, outer = up + started, m + x
-                    left = outer if u < LOOK else vmax(left, m)
+                    if u == 0:
+                        left = outer
+                    elif u % 2 == 1:
+                        odd = vmax(odd, m)
+                    else:
+                        even = vmax(even, m)
                     h, v = outer + y, fma(extend_y, y, open_y * outer)
                     peak, sum_m = vmax(peak, h), sum_m + m
                     store(leave, (CARRIED * u + H) * width, h)
@@ -270,7 +271,7 @@ def walks(bits, lanes):
         zeros = splat_f(zero)
         ends_k = splat_i(none if extent.origin == 0 else nothing)
         fix_y = load_f(lane, FIX_Y * width) if (i + 1) % GROUP == 0 else splat_f(one)
-        x, right, diagonal, k = zeros, zeros, zeros, splat_i(nothing)
+        x, right, odd, even, diagonal, k = zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
         for _ in range(0, columns, GROUP):
             open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
             open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
@@ -278,14 +279,14 @@ def walks(bits, lanes):
             below_k, below_top = load_i(back_k, SCALE * width), load_i(back_k, TOP * width)
             here_k = load_i(scales, 0)
             top = vmax(vmax(ends_k + splat_i(bias), below_top), total_k - here_k + splat_i(normal))
-            change = rescaled(exponent(vmax(right, diagonal)), k - top)
-            k = vmax(k + exponent(vmax(right, diagonal)), top) - splat_i(normal)
+            own = exponent(vmax(vmax(odd, even), vmax(right, diagonal)))
+            change, k = rescaled(own, k - top), vmax(k + own, top) - splat_i(normal)
             arrival = capped_power(below_k - k)
             ended, arrival_y = capped_power(ends_k - k), arrival * fix_y
             share = per_total * capped_power(here_k + k - total_k)
-            x, diagonal = (x * load_f(lane, FIX_X * width)) * change, diagonal * change
+            x, diagonal = x * (change * load_f(lane, FIX_X * width)), diagonal * change
             of_open_x, of_extend_x, of_open_y, of_extend_y = zeros, zeros, zeros, zeros
-            peak = zeros
+            peak, odd, even = zeros, zeros, zeros
             for u in range(GROUP - 1, -1, -1):
                 down = load_f(back, (CARRIED * u + BACK_Y) * width) * arrival_y
                 next_diagonal = load_f(back, (CARRIED * u + ONTO) * width) * arrival
@@ -300,7 +301,12 @@ def walks(bits, lanes):
                 of_extend_y = fma(here_y, down, of_extend_y)
                 onto = load_f(weights, u * width) * new_m
                 x, y = fma(extend_x, x, onward), fma(extend_y, down, diagonal)
-                right = x if u > GROUP - 1 - LOOK else vmax(right, onward)
+                if u == GROUP - 1:
+                    right = x
+                elif u % 2 == 1:
+                    odd = vmax(odd, onward)
+                else:
+                    even = vmax(even, onward)
                 diagonal, peak = next_diagonal, vmax(peak, vmax(y, onto))
                 store(back, (CARRIED * u + BACK_Y) * width, y)
                 store(back, (CARRIED * u + ONTO) * width, onto)
