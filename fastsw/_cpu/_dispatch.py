@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw import _problem
-from fastsw._cpu import _dtw, _threads
+from fastsw._cpu import _dtw, _paired, _threads
 from fastsw._cpu._arithmetic import LOG2E
 from fastsw._cpu._dtw import hard_dtw
 from fastsw._cpu._hard import align_hard
@@ -245,7 +245,11 @@ def _in_double(job, order, *, grouped):
 
 
 def _in_linear_space(job, order, bits, grouped, similarity, out):
-    """Run the fast kernel."""
+    """Run the fast kernels: pairs as lanes where that is worth while, rows as lanes elsewhere."""
+    if grouped:
+        order = _as_lanes(job, order, bits, similarity, out)
+        if not len(order):
+            return
     _, penalties, temperature, mode, lengths = job.inputs
     rows, columns = (int(k) for k in lengths[order].max(axis=0))
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
@@ -295,6 +299,42 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
         _threads.spread(lambda queue: run(queue, pair_scratch(), ALL), order, job.cells)
     job.out.score[order] = result[order, 0]
     job.out.temperature[order] = result[order, 1]
+
+
+def _as_lanes(job, order, bits, similarity, out):
+    """Run the kernel whose lanes are pairs on those that suit it; gives the others."""
+    _, penalties, temperature, mode, lengths = job.inputs
+    lanes, graded = native_lanes(bits), job.want != SCORE
+    uniform = all(p.shape[1:] == (1, 1) for p in penalties)
+    few = len(order) < max(2, lanes // 8)  # for the shortest pairs as many may do
+    if few or job.want == TANGENT or mode == "fitting" or not uniform:
+        return order
+    threads = _threads.thread_count() if job.cells.sum() >= _threads.SERIAL_CELLS else 1
+    groups, cells, rest, rows, columns = _paired.choose(order, lengths, bits, lanes, threads)
+    if not len(groups):
+        return order
+    align_pairs = _paired.kernels(bits, lanes)
+
+    def run(queue):
+        align_pairs(
+            similarity.reshape(-1),
+            similarity.shape,
+            penalties,
+            temperature,
+            MODES[mode],
+            lengths,
+            groups,
+            queue,
+            job.floors,
+            scratch(_paired.group_arrays, bits, lanes, graded, rows, columns),
+            (out[0].reshape(-1), *out[1:]),
+            job.out.score,
+            job.out.temperature,
+            graded,
+        )
+
+    _threads.spread(run, np.arange(len(groups)), cells)
+    return rest
 
 
 def _direction(job, similarity):

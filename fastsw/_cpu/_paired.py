@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from fastsw._cpu._arithmetic import LOG2E, scalars
-from fastsw._cpu._compile import Variant
+from fastsw._cpu._compile import Variant, kernel
 from fastsw._cpu._grouped import GROUP
 from fastsw._cpu._linear import aligned, at
 from fastsw._cpu._rowwise import (
@@ -52,10 +53,17 @@ from fastsw._cpu._rowwise import (
     walks,
 )
 from fastsw._cpu._simd import address, claim, lanes_of
+from fastsw._cpu._strip import step_count
 from fastsw._reference import LOCAL
 
 #: Rows whose states are recomputed at a time.
 STRIP = 4
+
+#: Time of a cell beside that of a cell that `_linear` walks.
+COST = 0.9
+
+#: Weights of a group up to this size are kept from the forward to the backward pass.
+MOST_BYTES = 2**23
 
 
 @functools.cache
@@ -177,7 +185,7 @@ def kernels(bits: int, lanes: int):
                     release(places, extent, i)
 
     @variant.helper
-    def find_totals(members, work, temperature, unit, result):
+    def find_totals(members, work, unit, score):
         """Scores; mantissas and exponents of the totals, for the backward pass."""
         lane, lane_k = work.lane, work.lane_k
         for r in range(width):
@@ -185,20 +193,20 @@ def kernels(bits: int, lanes: int):
             if mantissa == 0.0:
                 lane_k[ENDED_K * width + r] = 0
                 if members[r] >= 0:
-                    result[members[r], 0] = -np.inf
+                    score[members[r]] = -np.inf
                 continue
             lane_k[ENDED_K * width + r] += whole(shift)
             lane[PER_TOTAL * width + r] = 1.0 / mantissa
             log2_total = lane_k[ENDED_K * width + r] + math.log2(mantissa)
             if members[r] >= 0:
-                result[members[r], 0] = log2_total / unit
+                score[members[r]] = log2_total / unit
 
     @variant.helper
-    def spread_sums(members, work, penalties, unit, out, result):
+    def spread_sums(members, work, penalties, unit, out, score, slope):
         """Gradients of the penalties and the temperature."""
         for r in range(width):
             b = members[r]
-            if b < 0 or result[b, 0] == -np.inf:
+            if b < 0 or score[b] == -np.inf:
                 continue
             mean = 0.0
             for u in range(width):
@@ -207,7 +215,7 @@ def kernels(bits: int, lanes: int):
                 paid = np.float64(work.lane[(PAID_OPEN_X + field) * width + r])
                 out[field][b, 0, 0] -= paid
                 mean -= paid * at(penalties[field], b, 0, 0)
-            result[b, 1] = unit * (result[b, 0] - mean) / LOG2E
+            slope[b] = unit * (score[b] - mean) / LOG2E
 
     @variant.kernel
     def paired(
@@ -222,7 +230,8 @@ def kernels(bits: int, lanes: int):
         floors,
         work,
         out,
-        result,
+        score,
+        slope,
         graded,
     ):
         unit = np.float64(real(LOG2E / temperature))  # see `_linear`
@@ -239,12 +248,82 @@ def kernels(bits: int, lanes: int):
             strip = STRIP if graded else extent.rows + 1
             strips = (extent.rows + strip - 1) // strip
             walk_down(places, work, extent, strip, strips, real(unit), graded)
-            find_totals(members, work, temperature, unit, result)
+            find_totals(members, work, unit, score)
             if graded:
                 walk_up(places, work, extent, strip, strips)
-                spread_sums(members, work, penalties, unit, out[1:], result)
+                spread_sums(members, work, penalties, unit, out[1:], score, slope)
 
     return paired
+
+
+@kernel
+def cut(order, lengths, lanes, bits, threads, groups, cells, rest):
+    """Cut the pairs in `order` into groups, as far as that is worth while; see `choose`.
+
+    Gives how many groups and how many other pairs there are, and the most rows and columns of all
+    pairs in groups.
+    """
+    taken, left, most_n, most_m = 0, 0, 0, 0
+    together, alone = 0.0, 0.0
+    for first in range(0, len(order), lanes):
+        members = order[first : first + lanes]
+        n, m, cost, inside = 0, 0, 0.0, 0
+        for b in members:
+            n, m = max(n, lengths[b, 0]), max(m, lengths[b, 1])
+            inside += lengths[b, 0] * lengths[b, 1]
+            height = lanes if lengths[b, 0] <= lanes else 2 * lanes
+            strips = (lengths[b, 0] + height - 1) // height
+            cost += strips * height * step_count(lengths[b, 1], height)
+        own = COST * lanes * n * ((m + GROUP - 1) // GROUP * GROUP)
+        if own > cost or n * m * lanes * bits // 8 > MOST_BYTES:
+            for b in members:
+                rest[left] = b
+                left += 1
+            continue
+        most_n, most_m = max(most_n, n), max(most_m, m)
+        together, alone = together + own, alone + cost
+        for r in range(lanes):
+            groups[taken, r] = members[r] if r < len(members) else -1
+        cells[taken] = inside
+        taken += 1
+    rounds = (taken + threads - 1) // threads
+    if rounds * threads * together > taken * alone:  # too few for so many threads
+        for g in range(taken // threads * threads, taken):
+            for b in groups[g]:
+                if b >= 0:
+                    rest[left] = b
+                    left += 1
+        taken = taken // threads * threads
+    return taken, left, most_n, most_m
+
+
+class Choice(NamedTuple):
+    """What `choose` found."""
+
+    groups: np.ndarray  # [K, W], pairs; -1 stands for none
+    cells: np.ndarray  # [K]
+    rest: np.ndarray  # the pairs that rows as lanes suit better
+    rows: int  # the most of all pairs in groups
+    columns: int
+
+
+def choose(order, lengths, bits, lanes, threads) -> Choice:
+    """Cut pairs into groups of like size.
+
+    A group is worth its while where its cells, those of the longest pair for every lane, take less
+    time than what `_linear` would walk, steps beyond the matrix included; and where no thread is
+    idle for long.
+    """
+    count = -(-len(order) // lanes)
+    sizes = lengths[order]
+    if (sizes != sizes[0]).any():
+        by_rows = np.argsort(sizes[:, 0], kind="stable")
+        band = np.arange(len(order)) // (lanes * round(count**0.5))
+        order = order[by_rows[np.lexsort((sizes[by_rows, 1], band))]]
+    groups, cells = np.empty((count, lanes), np.int64), np.empty(count, np.int64)
+    rest = np.empty(len(order), np.int64)
+    taken, left, rows, columns = cut(order, lengths, lanes, bits, threads, groups, cells, rest)
+    return Choice(groups[:taken], cells[:taken], rest[:left], rows, columns)
 
 
 def group_arrays(bits, lanes, graded, rows, columns):
