@@ -11,7 +11,7 @@ import functools
 
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import fma, lanes_of, put, read_shared, vmax, where_greater, write_shared
+from fastsw._cpu._simd import fma, lanes_of, put, vmax, where_greater
 from fastsw._cpu._strip import (
     BACK_Y_DOT,
     DOT,
@@ -50,6 +50,7 @@ from fastsw._cpu._strip import (
     form,
     squares,
 )
+from fastsw._cpu._team import read_shared, write_shared
 from fastsw._reference import FITTING
 
 

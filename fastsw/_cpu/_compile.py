@@ -22,10 +22,12 @@ import numba
 from numba import njit
 from numba.core import caching, compiler, serialize
 
+from fastsw._cpu._team import entry_of
+
 logger = logging.getLogger("fastsw")
 
 #: Modules of this folder that only call kernels.
-_NO_KERNELS = {"__init__", "_dispatch", "_threads"}
+_NO_KERNELS = {"__init__", "_dispatch"}
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 _compiling = threading.Lock()
@@ -38,9 +40,17 @@ _FRUGAL = {**_OPTIONS, "_nrt": False}
 helper = njit(**_OPTIONS)
 
 
-def kernel(function):
+def serial_kernel(function):
     """Make a function an entry point, compiled and cached at its first call."""
     return functools.wraps(function)(_Kernel(function, function.__name__, _OPTIONS))
+
+
+def kernel(function):
+    """Make a function(seat, *arguments) an entry point that `_threads` calls.
+
+    Threads may run it together, each with a seat of its own.
+    """
+    return functools.wraps(function)(_Shared(function, function.__name__, _OPTIONS))
 
 
 class Variant:
@@ -70,7 +80,7 @@ class Variant:
 
     def kernel(self, function):
         """See `kernel`."""
-        return _Kernel(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
+        return _Shared(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
 
 
 class _Kernel:
@@ -86,10 +96,22 @@ class _Kernel:
         if self._dispatcher is None:
             with _compiling:
                 if self._dispatcher is None:
-                    dispatcher = njit(**self._options)(self._function)
+                    dispatcher = njit(**self._options)(self._entry())
                     dispatcher._cache = _DiskCache(self.name)
                     self._dispatcher = dispatcher
         return self._dispatcher(*arguments)
+
+    def _entry(self):
+        return self._function
+
+
+class _Shared(_Kernel):
+    """A kernel that several threads may run together; called with a mailbox and seats."""
+
+    def _entry(self):
+        entry = entry_of(njit(**self._options)(self._function), self.name)
+        entry.__qualname__ += f"_{self.name}"
+        return entry
 
 
 class _DiskCache(caching._Cache):

@@ -48,9 +48,6 @@ from fastsw._reference import MODES
 
 SCORE, GRADIENT, TANGENT = 0, 1, 2
 
-#: Below this many cells one thread plans for all pairs, which takes a tenth of a gradient's time.
-SERIAL_PLAN = 2_000_000
-
 
 class Inputs(NamedTuple):
     """Checked arrays in the form that kernels take: C-contiguous and read-only."""
@@ -132,24 +129,24 @@ def _run(inputs, want, dots) -> Derivatives:
     routes, floors = np.empty(pairs, np.int64), np.zeros(pairs)
     bits = 8 * similarity.itemsize
     lanes = native_lanes(bits)
-    plan = planner(bits, lanes)
     cells = lengths[:, 0] * lengths[:, 1]
-
-    def look(queue):
-        plan(
-            similarity.reshape(-1),
-            similarity.shape,
-            penalties,
-            temperature,
-            MODES[mode],
-            lengths,
-            queue,
-            np.empty(3 * lanes, similarity.dtype),
-            routes,
-            floors,
-        )
-
-    _threads.spread(look, np.arange(pairs), cells, serial=SERIAL_PLAN)
+    order = np.arange(pairs)
+    threads = _threads.threads_for(order, cells)
+    _threads.spread(
+        planner(bits, lanes),
+        threads,
+        order,
+        cells,
+        similarity.reshape(-1),
+        similarity.shape,
+        penalties,
+        temperature,
+        MODES[mode],
+        lengths,
+        np.empty((threads, 3 * lanes), similarity.dtype),
+        routes,
+        floors,
+    )
     whole = (lengths == similarity.shape[1:]).all()
     if want == SCORE:
         shape, empty = (1, 1, 1), np.empty
@@ -214,13 +211,21 @@ def _best_paths(inputs, order, out, want, cells) -> Paths:
     scores = np.full(len(lengths), -np.inf)
     pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
     counts = np.zeros(len(lengths), np.int64)
-
-    def task(queue):
-        align_hard(
-            similarity, penalties, MODES[mode], lengths, queue, out, scores, pairs, counts, want
-        )
-
-    _threads.spread(task, order, cells)
+    _threads.spread(
+        align_hard,
+        _threads.threads_for(order, cells),
+        order,
+        cells,
+        similarity,
+        penalties,
+        MODES[mode],
+        lengths,
+        out,
+        scores,
+        pairs,
+        counts,
+        want,
+    )
     return Paths(scores, pairs, counts)
 
 
@@ -260,43 +265,34 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
     dot_similarity, dot_penalties = _direction(job, similarity)
     direction, target = (dot_similarity.reshape(-1), dot_penalties), out[0].reshape(-1)
 
-    def run(queue, shared, phase):
-        work = scratch(thread_arrays, bits, lanes, graded, second, rows, columns)
-        align_linear(
-            similarity.reshape(-1),
-            similarity.shape,
-            penalties,
-            temperature,
-            MODES[mode],
-            lengths,
-            queue,
-            job.floors,
-            direction,
-            work,
-            shared,
-            (target, *out[1:]),
-            result,
-            graded,
-            phase,
-        )
-
-    def pair_scratch():
-        return scratch(pair_arrays, bits, lanes, by_column, graded, second, rows, columns)
-
-    threads = _threads.thread_count()
-    if threads > len(order) and job.cells[order].min() >= _threads.SHARED_CELLS:
-        shared = pair_scratch()
-
-        def take_part(pair, phase):
-            run(_threads.queue(pair), shared, phase)
-
+    together = _threads.thread_count()
+    by_strip = together > len(order) and job.cells[order].min() >= _threads.SHARED_CELLS
+    threads = together if by_strip else _threads.threads_for(order, job.cells)
+    sets = 1 if by_strip else threads
+    arguments = (
+        similarity.reshape(-1),
+        similarity.shape,
+        penalties,
+        temperature,
+        MODES[mode],
+        lengths,
+        job.floors,
+        direction,
+        scratch(thread_arrays, (bits, lanes, graded, second), (threads, rows, columns)),
+        scratch(pair_arrays, (bits, lanes, by_column, graded, second), (sets, rows, columns)),
+        (target, *out[1:]),
+        result,
+        graded,
+    )
+    if by_strip:
         for pair in order:
-            take_part(pair, SET_UP)
-            for phase in (DOWN, UP) if graded else (DOWN,):
-                _threads.together(functools.partial(take_part, pair, phase), threads)
-            take_part(pair, FINISH)
+            for phase in (SET_UP, DOWN, UP, FINISH):
+                count = threads if phase in (DOWN, UP) else 1
+                if phase != UP or graded:
+                    shares = _threads.queue([pair] * count)
+                    _threads.together(align_linear, count, shares, *arguments, phase)
     else:
-        _threads.spread(lambda queue: run(queue, pair_scratch(), ALL), order, job.cells)
+        _threads.spread(align_linear, threads, order, job.cells, *arguments, ALL)
     job.out.score[order] = result[order, 0]
     job.out.temperature[order] = result[order, 1]
 
@@ -353,21 +349,21 @@ def _in_log_space(job, order):
     result = np.zeros((len(lengths), 3))
     direction = _direction(job, similarity)
 
-    def task(queue):
-        align(
-            similarity,
-            penalties,
-            temperature,
-            MODES[mode],
-            lengths,
-            queue,
-            direction,
-            job.gradients(),
-            result,
-            job.want,
-        )
-
-    _threads.spread(task, order, job.cells)
+    _threads.spread(
+        align,
+        _threads.threads_for(order, job.cells),
+        order,
+        job.cells,
+        similarity,
+        penalties,
+        temperature,
+        MODES[mode],
+        lengths,
+        direction,
+        job.gradients(),
+        result,
+        job.want,
+    )
     job.out.score[order] = result[order, 2 if job.want == TANGENT else 0]
     job.out.temperature[order] = result[order, 1]
 
@@ -494,12 +490,10 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool)
     order = np.flatnonzero((cells > 0) & ~poisoned)
     if not order.size:
         return Warping(score, gradient, slope)
-    result = np.zeros((pairs, 2))
+    result, threads = np.zeros((pairs, 2)), _threads.threads_for(order, cells)
     if temperature == 0:
         _threads.spread(
-            lambda queue: hard_dtw(cost, lengths, queue, band, gradient, result, graded),
-            order,
-            cells,
+            hard_dtw, threads, order, cells, cost, lengths, band, gradient, result, graded
         )
         score[order] = result[order, 0]
         return Warping(score, gradient, slope)
@@ -513,25 +507,22 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool)
     rows, columns = (int(k) for k in lengths[order].max(axis=0))
     lanes = native_lanes(bits)
     floor = -2.0 * top[order].max() - 1.0 if top[order].max() > 0 else -1.0
-    warp = _dtw.kernels(bits, lanes)
-
-    def task(queue):
-        work = _dtw.workspace(bits, lanes, rows, columns, graded=graded)
-        warp(
-            similarity.reshape(-1),
-            similarity.shape,
-            temperature,
-            lengths,
-            queue,
-            floor,
-            band,
-            work,
-            target.reshape(-1),
-            result,
-            graded,
-        )
-
-    _threads.spread(task, order, cells)
+    _threads.spread(
+        _dtw.kernels(bits, lanes),
+        threads,
+        order,
+        cells,
+        similarity.reshape(-1),
+        similarity.shape,
+        temperature,
+        lengths,
+        floor,
+        band,
+        _dtw.workspace(bits, lanes, threads, rows, columns, graded=graded),
+        target.reshape(-1),
+        result,
+        graded,
+    )
     score[order] = -result[order, 0]
     slope[order] = -result[order, 1]
     if target is not gradient:

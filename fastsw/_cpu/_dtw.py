@@ -24,8 +24,9 @@ import numpy as np
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant, kernel
 from fastsw._cpu._linear import aligned
-from fastsw._cpu._simd import address, claim, lanes_of, vmax, where_greater
+from fastsw._cpu._simd import address, lanes_of, vmax, where_greater
 from fastsw._cpu._strip import row_length, step_count
+from fastsw._cpu._team import claim
 
 WEIGHT, VALUE, FLOATS = 0, 1, 2
 SHIFT, SCALE, INTEGERS = 0, 1, 2
@@ -169,19 +170,40 @@ def kernels(bits: int, lanes: int):
 
     @variant.kernel
     def dtw(
-        flat, shape, temperature, lengths, queue, floor, bandwidth, work, target, result, graded
+        seat,
+        queue,
+        flat,
+        shape,
+        temperature,
+        lengths,
+        floor,
+        bandwidth,
+        rooms,
+        target,
+        result,
+        graded,
     ):
         # The temperature whose unit is a number of this precision, 2**-24 of itself off at most.
         unit = np.float64(real(1.0 / (math.log(2.0) * temperature)))
         scale = real(unit), real(floor)
         stride = shape[2]
+        work = (
+            rooms[0][seat],
+            rooms[1][seat],
+            rooms[2][seat],
+            rooms[3][seat],
+            rooms[4][seat],
+            rooms[5][seat],
+            rooms[6][seat],
+            rooms[7][seat],
+            rooms[8][seat],
+        )
         for r in range(width):
             work[7][r] = 2 * r
             work[6][r] = 1.0 if r == width - 1 else 0.0
             work[7][width + r] = 0 if r == width - 1 else nothing
-        b = -1
         for _ in range(queue.size):
-            b = claim(queue, b)
+            b = claim(queue)
             if b < 0:
                 break
             n, m = lengths[b, 0], lengths[b, 1]
@@ -264,34 +286,33 @@ def kernels(bits: int, lanes: int):
     return dtw
 
 
-def workspace(bits, lanes, rows, columns, *, graded):
-    """Scratch arrays for pairs of up to `rows` x `columns`, in the order kernels take them."""
+def workspace(bits, lanes, seats, rows, columns, *, graded):
+    """Scratch arrays by seat for pairs of up to `rows` x `columns`, as kernels take them."""
     kind = scalars(bits)
     steps, length = step_count(columns, lanes), row_length(columns, lanes)
     slots = steps if graded else lanes
     kept = -(-rows // lanes) + 1 if graded else 2
     return (
-        aligned(slots * FLOATS * lanes, kind.real),
-        aligned(slots * INTEGERS * lanes, kind.whole),
-        aligned(kept * length, kind.real),
-        aligned(kept * length, kind.whole),
-        aligned(length, kind.real),
-        aligned(length, kind.whole),
-        aligned(2 * lanes, kind.real),
-        aligned(3 * lanes, kind.whole),
-        aligned(lanes * lanes, kind.real),
+        aligned(seats, slots * FLOATS * lanes, kind.real),
+        aligned(seats, slots * INTEGERS * lanes, kind.whole),
+        aligned(seats, kept * length, kind.real),
+        aligned(seats, kept * length, kind.whole),
+        aligned(seats, length, kind.real),
+        aligned(seats, length, kind.whole),
+        aligned(seats, 2 * lanes, kind.real),
+        aligned(seats, 3 * lanes, kind.whole),
+        aligned(seats, lanes * lanes, kind.real),
     )
 
 
 @kernel
-def hard_dtw(cost, lengths, queue, bandwidth, out, result, graded):
+def hard_dtw(seat, queue, cost, lengths, bandwidth, out, result, graded):
     """Dynamic time warping at temperature 0; out receives the indicator of one best path.
 
     Ties go to the diagonal step, then to the step down, then to the step right.
     """
-    b = -1
     for _ in range(queue.size):
-        b = claim(queue, b)
+        b = claim(queue)
         if b < 0:
             break
         n, m = lengths[b, 0], lengths[b, 1]

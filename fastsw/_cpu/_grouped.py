@@ -35,7 +35,7 @@ from types import SimpleNamespace
 
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import fma, lanes_of, put, read_shared, vmax, where_greater, write_shared
+from fastsw._cpu._simd import fma, lanes_of, put, vmax, where_greater
 from fastsw._cpu._strip import (
     BACK_Y,
     BACK_Y_DOT,
@@ -77,6 +77,7 @@ from fastsw._cpu._strip import (
     form,
     squares,
 )
+from fastsw._cpu._team import read_shared, write_shared
 from fastsw._reference import FITTING, GLOBAL
 
 # Rows of scratch after the entering cells: factors of what comes from the next lane, in the first

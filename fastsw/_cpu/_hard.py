@@ -8,7 +8,7 @@ import numpy as np
 
 from fastsw._cpu._compile import helper, kernel
 from fastsw._cpu._log import IMPOSSIBLE, entry, penalties_at, row_ends, triple
-from fastsw._cpu._simd import claim
+from fastsw._cpu._team import claim
 from fastsw._recurrence import NEG_INF, hard_forward
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
@@ -89,15 +89,14 @@ def trace(origins, mode, b, n, m, end, pairs, gradients):
 
 
 @kernel
-def align_hard(similarity, penalties, mode, lengths, queue, out, scores, pairs, counts, want):
+def align_hard(seat, queue, similarity, penalties, mode, lengths, out, scores, pairs, counts, want):
     """Best scores of the pairs in a queue; with `want` = 1 also one best path.
 
     The path goes into `pairs` [B, K, 2] in ascending order, its length into `counts`, its
     indicator into out[0] and minus the penalties paid into out[1:].
     """
-    b = -1
     for _ in range(queue.size):
-        b = claim(queue, b)
+        b = claim(queue)
         if b < 0:
             break
         n, m = lengths[b, 0], lengths[b, 1]

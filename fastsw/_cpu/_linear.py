@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import threading
 
 import numpy as np
@@ -23,7 +24,7 @@ from numba.extending import register_jitable
 from fastsw._cpu import _cellwise, _grouped
 from fastsw._cpu._arithmetic import LOG2E, scalars
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import address, claim, fence, lanes_of, native_lanes, take_ticket
+from fastsw._cpu._simd import address, lanes_of, native_lanes
 from fastsw._cpu._strip import (
     COLUMN_ROWS,
     DOT,
@@ -49,11 +50,14 @@ from fastsw._cpu._strip import (
     Work,
     fields,
     form,
+    own_shared,
+    own_work,
     places_of,
     row_length,
     staged_length,
     step_count,
 )
+from fastsw._cpu._team import claim, fence, take_ticket
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
 # What one call of a kernel does: all, or a part of what several threads do for one pair.
@@ -361,17 +365,18 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
 
     @variant.kernel
     def linear(
+        seat,
+        queue,
         similarity,
         shape,
         penalties,
         temperature,
         mode,
         lengths,
-        queue,
         floors,
         dots,
-        work,
-        shared,
+        all_work,
+        all_shared,
         out,
         result,
         graded,
@@ -379,9 +384,10 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     ):
         # The temperature whose unit is a number of this precision, 2**-24 of itself off at most.
         unit = np.float64(real(LOG2E / temperature))
-        b = -1
+        work = own_work(all_work, seat)
+        shared = own_shared(all_shared, seat if phase == ALL else 0)
         for _ in range(queue.size):
-            b = claim(queue, b)
+            b = claim(queue)
             if b < 0:
                 break
             n, m = lengths[b, 0], lengths[b, 1]
@@ -456,21 +462,20 @@ STREAMED_BYTES = 2**23
 _local = threading.local()
 
 
-def scratch(make, *key_and_sizes):
-    """This thread's scratch arrays of a kind, made anew when pairs outgrow them."""
-    *key, rows, columns = key_and_sizes
+def scratch(make, key, sizes):
+    """This thread's scratch arrays of a kind, made anew when the sizes outgrow them."""
     have = _local.__dict__.setdefault("arrays", {})
-    found = have.get((make, *key))
-    if found is None or rows > found[0] or columns > found[1]:
-        if found is not None:
-            rows, columns = max(rows, found[0]), max(columns, found[1])
-        found = rows, columns, make(*key, rows, columns)
-        have[make, *key] = found
-    return found[2]
+    held, arrays = have.get((make, key), (None, None))
+    if held is None or any(map(operator.gt, sizes, held)):
+        if held is not None:
+            sizes = tuple(map(max, sizes, held))
+        arrays = make(*key, *sizes)
+        have[make, key] = sizes, arrays
+    return arrays
 
 
-def thread_arrays(bits, lanes, graded, second, rows, columns):
-    """Scratch arrays of a thread for pairs of up to `rows` x `columns`."""
+def thread_arrays(bits, lanes, graded, second, seats, rows, columns):
+    """Scratch arrays of threads for pairs of up to `rows` x `columns`."""
     kind = scalars(bits)
     per_step = fields(second)[0]
     steps, strips = step_count(columns + 1, lanes), -(-(rows + 1) // lanes)
@@ -479,43 +484,47 @@ def thread_arrays(bits, lanes, graded, second, rows, columns):
         step_bytes = (per_step + INTEGERS) * lanes * bits // 8
         slots = steps * max(1, min(strips, KEPT_BYTES // (steps * step_bytes)))
     return Work(
-        floats=aligned(slots * per_step * lanes, kind.real),
-        integers=aligned(slots * INTEGERS * lanes, kind.whole),
-        lane=aligned(LANE_FLOATS * lanes, kind.real),
-        lane_k=aligned(2 * lanes, kind.whole),
-        square=aligned(lanes * lanes, kind.real),
-        entering=aligned(10 * lanes, kind.real),
-        staged=aligned(lanes * staged_length(steps, lanes) if graded else 0, kind.real),
-        ended=aligned(2 * lanes, kind.real),
-        ended_k=aligned(lanes, kind.whole),
+        floats=aligned(seats, slots * per_step * lanes, kind.real),
+        integers=aligned(seats, slots * INTEGERS * lanes, kind.whole),
+        lane=aligned(seats, LANE_FLOATS * lanes, kind.real),
+        lane_k=aligned(seats, 2 * lanes, kind.whole),
+        square=aligned(seats, lanes * lanes, kind.real),
+        entering=aligned(seats, 10 * lanes, kind.real),
+        staged=aligned(seats, lanes * staged_length(steps, lanes) if graded else 0, kind.real),
+        ended=aligned(seats, 2 * lanes, kind.real),
+        ended_k=aligned(seats, lanes, kind.whole),
     )
 
 
-def pair_arrays(bits, lanes, by_column, graded, second, rows, columns):
-    """Scratch arrays of a pair of up to `rows` x `columns`."""
+def pair_arrays(bits, lanes, by_column, graded, second, seats, rows, columns):
+    """Scratch arrays of pairs of up to `rows` x `columns`, one a seat."""
     kind = scalars(bits)
     _, carried = fields(second)
     length, strips = row_length(columns + 1, lanes), -(-(rows + 1) // lanes)
     kept_rows = strips + 1 if graded else 1
     return Shared(
-        carry=aligned(kept_rows * carried * length, kind.real),
-        carry_k=aligned(kept_rows * length, kind.whole),
-        back=aligned(carried * length, kind.real),
-        back_k=aligned(2 * length, kind.whole),
-        columns=aligned(COLUMN_ROWS * length, kind.real),
-        rows=np.empty((7, rows + 2)),
-        ends=np.empty((2, rows + 1)),
-        ends_k=np.empty(rows + 1, np.int64),
-        sums=aligned(strips * LANE_SUMS * lanes, kind.real),
-        paid=aligned(2 * strips * length if by_column and graded else 0, kind.real),
-        done=np.empty(2 * strips, np.int64),
-        tickets=np.empty(2, np.int64),
+        carry=aligned(seats, kept_rows * carried * length, kind.real),
+        carry_k=aligned(seats, kept_rows * length, kind.whole),
+        back=aligned(seats, carried * length, kind.real),
+        back_k=aligned(seats, 2 * length, kind.whole),
+        columns=aligned(seats, COLUMN_ROWS * length, kind.real),
+        rows=np.empty((seats, 7, rows + 2)),
+        ends=np.empty((seats, 2, rows + 1)),
+        ends_k=np.empty((seats, rows + 1), np.int64),
+        sums=aligned(seats, strips * LANE_SUMS * lanes, kind.real),
+        paid=aligned(seats, 2 * strips * length if by_column and graded else 0, kind.real),
+        done=np.empty((seats, 2 * strips), np.int64),
+        tickets=np.empty((seats, 2), np.int64),
     )
 
 
-def aligned(size, dtype):
-    """Uninitialised array that starts a cache line, so that no vector straddles two."""
-    line = 64
-    raw = np.empty(size * np.dtype(dtype).itemsize + line, np.uint8)
+def aligned(seats, size, dtype):
+    """Uninitialised array of rows of `size` or some more elements.
+
+    Each starts a cache line, so that no vector straddles two and no two threads share one.
+    """
+    line, item = 64, np.dtype(dtype).itemsize
+    row = -(-size * item // line) * line
+    raw = np.empty(seats * row + line, np.uint8)
     start = -raw.ctypes.data % line
-    return raw[start : start + size * np.dtype(dtype).itemsize].view(dtype)
+    return raw[start : start + seats * row].view(dtype).reshape(seats, row // item)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from fastsw._cpu._compile import helper, kernel
-from fastsw._cpu._simd import claim
+from fastsw._cpu._team import claim
 from fastsw._recurrence import (
     NEG_INF,
     arrival_shares,
@@ -353,15 +353,14 @@ def walk_pair(
 
 
 @kernel
-def align(similarity, penalties, temperature, mode, lengths, queue, dots, out, result, want):
+def align(seat, queue, similarity, penalties, temperature, mode, lengths, dots, out, result, want):
     """Scores, gradients (`want` = 1) or their tangents (`want` = 2) of the pairs in a queue.
 
     `out` is (similarity, open_x, extend_x, open_y, extend_y) gradients, the penalties' accumulated
     into; `result` is [B, 3]: score, temperature gradient, score tangent.
     """
-    b = -1
     for _ in range(queue.size):
-        b = claim(queue, b)
+        b = claim(queue)
         if b < 0:
             break
         log_sum, log_sum_dot, mean = walk_pair(

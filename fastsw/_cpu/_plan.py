@@ -29,7 +29,8 @@ import numpy as np
 from fastsw._cpu._arithmetic import LOG2E
 from fastsw._cpu._compile import Variant, helper
 from fastsw._cpu._grouped import GROUP, HEAD
-from fastsw._cpu._simd import claim, lanes_of, vmax, vmin, where_greater, where_nan
+from fastsw._cpu._simd import lanes_of, vmax, vmin, where_greater, where_nan
+from fastsw._cpu._team import claim
 from fastsw._reference import LOCAL
 
 VOID, POISONED, HARD, GROUPED32, GROUPED64, CELLWISE32, CELLWISE64, LOG = range(8)
@@ -160,12 +161,14 @@ def planner(bits: int, lanes: int):
         return scalar_top, scalar_low, sound and scalar_top < np.inf
 
     @variant.kernel
-    def plan(similarity, shape, penalties, temperature, mode, lengths, queue, lane, routes, floors):
+    def plan(
+        seat, queue, similarity, shape, penalties, temperature, mode, lengths, lanes, routes, floors
+    ):
+        lane = lanes[seat]
         by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
         by_cell |= penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1
-        b = -1
         for _ in range(queue.size):
-            b = claim(queue, b)
+            b = claim(queue)
             if b < 0:
                 break
             n, m = lengths[b, 0], lengths[b, 1]

@@ -10,19 +10,13 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
 from types import SimpleNamespace
 
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic, models, overload, register_jitable, register_model
-
-#: Lets other threads run; a C function of the operating system.
-give_way = types.ExternalFunction(
-    "SwitchToThread" if os.name == "nt" else "sched_yield", types.int32()
-)
+from numba.extending import intrinsic, models, overload, register_model
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -181,51 +175,6 @@ def to_integers(context, a):
 
 
 @intrinsic
-def read_shared(context, array, index):
-    """Element of an int64 array that another thread may be writing (acquire)."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = _element(context, builder, array, arguments, I64)
-        return builder.load_atomic(pointer, "acquire", 8)
-
-    return types.int64(array, types.intp), generate
-
-
-@intrinsic
-def write_shared(context, array, index, value):
-    """Set an element of an int64 array that other threads read (release)."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = _element(context, builder, array, arguments[:2], I64)
-        builder.store_atomic(arguments[2], pointer, "release", 8)
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, types.int64), generate
-
-
-@intrinsic
-def fence(context):
-    """Let other threads see what was stored before, stores past the caches as well."""
-
-    def generate(context, builder, signature, arguments):
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.none(), generate
-
-
-@intrinsic
-def take_ticket(context, array, index):
-    """Old value of an element of an int64 array, which grows by one, atomically."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = _element(context, builder, array, arguments, I64)
-        return builder.atomic_rmw("add", pointer, I64(1), "acq_rel")
-
-    return types.int64(array, types.intp), generate
-
-
-@intrinsic
 def address(context, array, index):
     """Where an element lies in memory."""
 
@@ -236,23 +185,7 @@ def address(context, array, index):
     return types.intp(array, types.intp), generate
 
 
-@register_jitable
-def claim(queue, before):
-    """Next pair of a queue that several threads share, once the one `before` it is done.
-
-    Gives -1 when all threads have done all pairs; the first `before` is -1. See `_threads.queue`.
-    """
-    if before >= 0:
-        take_ticket(queue, 1)
-    place = take_ticket(queue, 0) + 2
-    if place < queue.size:
-        return queue[place]
-    while read_shared(queue, 1) < queue.size - 2:
-        give_way()
-    return -1
-
-
-def _element(context, builder, kind, place_and_index, element):
+def element_at(context, builder, kind, place_and_index, element):
     """Pointer to an element of an array, or of what lies at an address."""
     place, index = place_and_index
     if isinstance(kind, types.Integer):
@@ -263,7 +196,7 @@ def _element(context, builder, kind, place_and_index, element):
 
 
 def _vector_at(context, builder, kind, place_and_index, vector):
-    pointer = _element(context, builder, kind, place_and_index, vector.element)
+    pointer = element_at(context, builder, kind, place_and_index, vector.element)
     return builder.bitcast(pointer, vector.llvm.as_pointer())
 
 
@@ -272,7 +205,7 @@ def put(context, place, index, value):
     """Set one element at an address."""
 
     def generate(context, builder, signature, arguments):
-        pointer = _element(context, builder, place, arguments[:2], arguments[2].type)
+        pointer = element_at(context, builder, place, arguments[:2], arguments[2].type)
         builder.store(arguments[2], pointer)
         return context.get_dummy_value()
 
@@ -379,7 +312,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
             """The lanes moved on by one; the free lane takes array[index]."""
 
             def generate(context, builder, signature, arguments):
-                pointer = _element(context, builder, array, arguments[1:], a.element)
+                pointer = element_at(context, builder, array, arguments[1:], a.element)
                 element = builder.load(pointer)
                 undefined = ir.Constant(a.llvm, ir.Undefined)
                 one = builder.insert_element(undefined, element, I32(0))
@@ -404,7 +337,7 @@ def lanes_of(bits: int, lanes: int) -> SimpleNamespace:
 
             def generate(context, builder, signature, arguments):
                 run = ir.VectorType(a.element, count)
-                pointer = _element(context, builder, array, arguments[:2], a.element)
+                pointer = element_at(context, builder, array, arguments[:2], a.element)
                 pointer = builder.bitcast(pointer, run.as_pointer())
                 places = ir.Constant(ir.VectorType(I32, count), [lane] * count)
                 value = builder.shuffle_vector(arguments[2], arguments[2], places)

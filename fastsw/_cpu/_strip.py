@@ -25,7 +25,8 @@ from numba.extending import register_jitable
 
 from fastsw._cpu._arithmetic import scalars
 from fastsw._cpu._compile import Variant, helper
-from fastsw._cpu._simd import address, fma, give_way, lanes_of, native_lanes, read_shared, vmax
+from fastsw._cpu._simd import address, fma, lanes_of, native_lanes, vmax
+from fastsw._cpu._team import give_way, read_shared
 
 # Fields of one step in the table of floats and in the table of integers.
 # A walk with tangents uses the fields from SLOPE on as well.
@@ -62,7 +63,7 @@ def form(by_column, second):
 
 
 class Work(NamedTuple):
-    """Scratch arrays of one thread, all flat."""
+    """Scratch arrays of one thread, all flat; as they are made, one row for each seat."""
 
     floats: np.ndarray  # tables: fields x W a step
     integers: np.ndarray  # tables: INTEGERS x W a step
@@ -76,7 +77,10 @@ class Work(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """Arrays of one pair, which all threads that work on it share; flat but for rows and ends."""
+    """Arrays of one pair, which all threads that work on it share; flat but for rows and ends.
+
+    As they are made, for each seat one such set.
+    """
 
     carry: np.ndarray  # forward rows: h, v and their tangents
     carry_k: np.ndarray  # their exponents
@@ -90,6 +94,41 @@ class Shared(NamedTuple):
     paid: np.ndarray  # what was paid by column: open, extend, a strip
     done: np.ndarray  # steps that a strip has done: forwards, then backwards
     tickets: np.ndarray  # next strip: forwards, backwards
+
+
+@register_jitable
+def own_work(work, seat):
+    """The arrays of one seat."""
+    return Work(
+        work.floats[seat],
+        work.integers[seat],
+        work.lane[seat],
+        work.lane_k[seat],
+        work.square[seat],
+        work.entering[seat],
+        work.staged[seat],
+        work.ended[seat],
+        work.ended_k[seat],
+    )
+
+
+@register_jitable
+def own_shared(shared, seat):
+    """The arrays of one seat's pair."""
+    return Shared(
+        shared.carry[seat],
+        shared.carry_k[seat],
+        shared.back[seat],
+        shared.back_k[seat],
+        shared.columns[seat],
+        shared.rows[seat],
+        shared.ends[seat],
+        shared.ends_k[seat],
+        shared.sums[seat],
+        shared.paid[seat],
+        shared.done[seat],
+        shared.tickets[seat],
+    )
 
 
 class Places(NamedTuple):

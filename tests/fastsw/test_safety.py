@@ -213,39 +213,41 @@ print(sum(e.is_start for _, e in recorder.buffer))
 """
 
 
-def test_a_thread_that_fails_with_pairs_in_hand_keeps_nobody_waiting():
+def test_a_worker_without_memory_makes_the_call_fail_and_the_next_one_work():
     script = """
 from fastsw._cpu import _threads
 from fastsw._cpu._compile import kernel
-from fastsw._cpu._simd import claim
+from fastsw._cpu._team import give_way, read_shared, write_shared
 
 @kernel
-def claim_all(queue):
-    b = -1
-    for _ in range(queue.size):
-        b = claim(queue, b)
-        if b < 0:
-            break
+def meet(seat, came, fails):
+    if seat == 0:
+        while read_shared(came, 0) == 0:
+            give_way()
+    else:
+        write_shared(came, 0, 1)
+        if fails:
+            raise MemoryError
 
-helper_failed = threading.Event()
-
-def task(queue):
-    if threading.current_thread() is not threading.main_thread():
-        queue[0] += 1  # one pair taken, which is never done
-        helper_failed.set()
-        raise MemoryError("no room for tables")
-    helper_failed.wait()
-    claim_all(queue)
-
-numba.set_num_threads(2)
-try:
-    _threads.spread(task, np.arange(8), np.full(8, 10**6))
-except MemoryError as error:
-    assert str(error) == "no room for tables"
-else:
-    sys.exit("the error was lost")
+for fails in (True, False, True, False):
+    try:
+        _threads.together(meet, 2, np.zeros(1, np.int64), fails)
+    except MemoryError as error:
+        assert fails and "memory" in str(error)
+    else:
+        assert not fails, "the error was lost"
 """
     run(script, NUMBA_NUM_THREADS="2", timeout=60)
+
+
+def test_a_process_ends_at_once_while_workers_linger():
+    script = """
+for _ in range(20):
+    assert os.fork() or answer() is None or sys.exit()
+    assert os.wait()[1] == 0
+answer()
+"""
+    run(script, NUMBA_NUM_THREADS="4", timeout=120)
 
 
 @pytest.fixture(scope="module")
