@@ -305,31 +305,30 @@ def _as_lanes(job, order, bits, similarity, out):
     few = len(order) < max(2, lanes // 8)  # for the shortest pairs as many may do
     if few or job.want == TANGENT or mode == "fitting" or not uniform:
         return order
-    threads = _threads.thread_count() if job.cells.sum() >= _threads.SERIAL_CELLS else 1
-    groups, cells, rest, rows, columns = _paired.choose(order, lengths, bits, lanes, threads)
+    most = _threads.threads_for(order, job.cells)
+    groups, cells, rest, rows, columns = _paired.choose(order, lengths, bits, lanes, most)
     if not len(groups):
         return order
-    align_pairs = _paired.kernels(bits, lanes)
-
-    def run(queue):
-        align_pairs(
-            similarity.reshape(-1),
-            similarity.shape,
-            penalties,
-            temperature,
-            MODES[mode],
-            lengths,
-            groups,
-            queue,
-            job.floors,
-            scratch(_paired.group_arrays, bits, lanes, graded, rows, columns),
-            (out[0].reshape(-1), *out[1:]),
-            job.out.score,
-            job.out.temperature,
-            graded,
-        )
-
-    _threads.spread(run, np.arange(len(groups)), cells)
+    threads = min(most, len(groups))
+    _threads.spread(
+        _paired.kernels(bits, lanes),
+        threads,
+        np.arange(len(groups)),
+        cells,
+        similarity.reshape(-1),
+        similarity.shape,
+        penalties,
+        temperature,
+        MODES[mode],
+        lengths,
+        groups,
+        job.floors,
+        scratch(_paired.group_arrays, (bits, lanes, graded), (threads, rows, columns)),
+        (out[0].reshape(-1), *out[1:]),
+        job.out.score,
+        job.out.temperature,
+        graded,
+    )
     return rest
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw._cpu._arithmetic import LOG2E, scalars
-from fastsw._cpu._compile import Variant, kernel
+from fastsw._cpu._compile import Variant, serial_kernel
 from fastsw._cpu._grouped import GROUP
 from fastsw._cpu._linear import aligned, at
 from fastsw._cpu._rowwise import (
@@ -49,11 +49,13 @@ from fastsw._cpu._rowwise import (
     H,
     N,
     Work,
+    own_work,
     places_of,
     walks,
 )
-from fastsw._cpu._simd import address, claim, lanes_of
+from fastsw._cpu._simd import address, lanes_of
 from fastsw._cpu._strip import step_count
+from fastsw._cpu._team import claim
 from fastsw._reference import LOCAL
 
 #: Rows whose states are recomputed at a time.
@@ -219,6 +221,8 @@ def kernels(bits: int, lanes: int):
 
     @variant.kernel
     def paired(
+        seat,
+        queue,
         similarity,
         shape,
         penalties,
@@ -226,19 +230,18 @@ def kernels(bits: int, lanes: int):
         mode,
         lengths,
         groups,
-        queue,
         floors,
-        work,
+        all_work,
         out,
         score,
         slope,
         graded,
     ):
         unit = np.float64(real(LOG2E / temperature))  # see `_linear`
+        work = own_work(all_work, seat)
         source, target, places = address(similarity, 0), address(out[0], 0), places_of(work)
-        g = -1
         for _ in range(queue.size):
-            g = claim(queue, g)
+            g = claim(queue)
             if g < 0:
                 break
             members = groups[g]
@@ -256,7 +259,7 @@ def kernels(bits: int, lanes: int):
     return paired
 
 
-@kernel
+@serial_kernel
 def cut(order, lengths, lanes, bits, threads, groups, cells, rest):
     """Cut the pairs in `order` into groups, as far as that is worth while; see `choose`.
 
@@ -326,23 +329,23 @@ def choose(order, lengths, bits, lanes, threads) -> Choice:
     return Choice(groups[:taken], cells[:taken], rest[:left], rows, columns)
 
 
-def group_arrays(bits, lanes, graded, rows, columns):
-    """Scratch arrays of a thread for groups of pairs of up to `rows` x `columns`."""
+def group_arrays(bits, lanes, graded, seats, rows, columns):
+    """Scratch arrays of threads for groups of pairs of up to `rows` x `columns`."""
     kind = scalars(bits)
     rows, columns = rows + 1, -(-(columns + 2) // GROUP) * GROUP
     strips = -(-rows // STRIP) if graded else 1
     groups = columns // GROUP
     return Work(
-        weights=aligned(((rows if graded else 1) * columns + lanes) * lanes, kind.real),
-        tables=aligned(STRIP * columns * STATES * lanes if graded else 0, kind.real),
-        scales=aligned(STRIP * groups * lanes if graded else 0, kind.whole),
-        carry=aligned((strips + 1) * columns * CARRIED * lanes, kind.real),
-        carry_k=aligned((strips + 1) * groups * SCALES * lanes, kind.whole),
-        back=aligned(columns * CARRIED * lanes if graded else 0, kind.real),
-        back_k=aligned(groups * SCALES * lanes if graded else 0, kind.whole),
-        posterior=aligned((columns + lanes) * lanes if graded else 0, kind.real),
-        lane=aligned(LANE_FLOATS * lanes, kind.real),
-        lane_k=aligned(LANE_INTEGERS * lanes, kind.whole),
-        means=aligned(lanes * lanes, kind.real),
-        pairs=aligned(PAIR_INTEGERS * lanes, np.int64),
+        weights=aligned(seats, ((rows if graded else 1) * columns + lanes) * lanes, kind.real),
+        tables=aligned(seats, STRIP * columns * STATES * lanes if graded else 0, kind.real),
+        scales=aligned(seats, STRIP * groups * lanes if graded else 0, kind.whole),
+        carry=aligned(seats, (strips + 1) * columns * CARRIED * lanes, kind.real),
+        carry_k=aligned(seats, (strips + 1) * groups * SCALES * lanes, kind.whole),
+        back=aligned(seats, columns * CARRIED * lanes if graded else 0, kind.real),
+        back_k=aligned(seats, groups * SCALES * lanes if graded else 0, kind.whole),
+        posterior=aligned(seats, (columns + lanes) * lanes if graded else 0, kind.real),
+        lane=aligned(seats, LANE_FLOATS * lanes, kind.real),
+        lane_k=aligned(seats, LANE_INTEGERS * lanes, kind.whole),
+        means=aligned(seats, lanes * lanes, kind.real),
+        pairs=aligned(seats, PAIR_INTEGERS * lanes, np.int64),
     )

@@ -55,7 +55,7 @@ ENDED_K, LANE_INTEGERS = range(2)
 
 
 class Work(NamedTuple):
-    """Scratch arrays of one thread, all flat; a column counts W elements."""
+    """Scratch arrays, flat, or with a row for each seat; a column counts W elements."""
 
     weights: np.ndarray  # of a group's cells, or of a row if only scores are wanted; W columns more
     tables: np.ndarray  # STATES x a strip's cells
@@ -69,6 +69,25 @@ class Work(NamedTuple):
     lane_k: np.ndarray  # LANE_INTEGERS x W
     means: np.ndarray  # W x W: parts of each pair's sum of posterior x similarity
     pairs: np.ndarray  # int64, x W: addresses of similarities and gradients, rows, columns
+
+
+@register_jitable
+def own_work(work, seat):
+    """The arrays of one seat."""
+    return Work(
+        work.weights[seat],
+        work.tables[seat],
+        work.scales[seat],
+        work.carry[seat],
+        work.carry_k[seat],
+        work.back[seat],
+        work.back_k[seat],
+        work.posterior[seat],
+        work.lane[seat],
+        work.lane_k[seat],
+        work.means[seat],
+        work.pairs[seat],
+    )
 
 
 SOURCE, TARGET, N, M_, PAIR_INTEGERS = range(5)  # rows of `Work.pairs`
