@@ -26,6 +26,7 @@ from .peers import CONTENDERS
 
 FOLDER = Path(__file__).parent
 SHORTEST = 0.005  # seconds that one measurement lasts at least
+PAUSE = 0.02  # seconds in which the threads of the contender before, done, stop looking for work
 
 
 class Timing:
@@ -39,6 +40,7 @@ class Timing:
         self.count = max(1, round(SHORTEST / (time.perf_counter() - started)))
 
     def turn(self):
+        time.sleep(PAUSE)
         self.call()  # brings what it works on back into the caches
         started = time.perf_counter()
         for _ in range(self.count):

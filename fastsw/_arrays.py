@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
 from typing import Any
 
 import numpy as np
+
+_dtype_name = functools.cache(operator.attrgetter("name"))  # which NumPy spells anew each time
 
 
 class NumpyKind:
@@ -17,10 +21,12 @@ class NumpyKind:
 
     def dtype_name(self, array: np.ndarray) -> str:
         """Name of the dtype."""
-        return array.dtype.name
+        return _dtype_name(array.dtype)
 
     def convert(self, name: str, value: Any, like: np.ndarray) -> np.ndarray:
         """Floating array of a number, a list or an array; integers become floats."""
+        if type(value) is float:
+            return np.array(value)
         array = _as_array(name, value)
         if array.dtype.kind in "iu":
             array = array.astype(np.float64)
@@ -48,6 +54,10 @@ class NumpyKind:
         return np.stack([first, second], axis=1)
 
 
+#: NumPy's classes whose operators mean something else.
+_SPECIAL = np.ma.MaskedArray, np.matrix
+
+
 def _as_array(name: str, value: Any) -> np.ndarray:
     """NumPy array of a number, a nested list or an array."""
     refuse_special(name, value)
@@ -64,7 +74,7 @@ def _shown(value: Any, array: np.ndarray) -> str:
 
 def refuse_special(name: str, value: Any) -> None:
     """Refuse NumPy classes whose meaning would be lost."""
-    if isinstance(value, np.ma.MaskedArray | np.matrix):
+    if isinstance(value, _SPECIAL):
         raise TypeError(
             f"`{name}` must be a plain array, got {type(value).__name__}; use `lengths`, or -inf "
             "in `similarity`, to leave cells out"

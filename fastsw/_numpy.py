@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,14 @@ from fastsw._alignment import Alignment
 from fastsw._arrays import NumpyKind, foreign_to_numpy, namespace_of, refuse_special
 
 KIND = NumpyKind()
+
+
+@functools.cache
+def _backend():
+    """The CPU backend, which imports Numba."""
+    from fastsw import _cpu
+
+    return _cpu
 
 
 class Gradients(NamedTuple):
@@ -55,6 +64,19 @@ class _Call(NamedTuple):
         wrapped = self.wrap(self.problem.unbatched(gradient))
         return self.namespace.astype(wrapped, self.foreign_dtype)
 
+    def of_gaps(self, kind, x, y):
+        """Gradient of gap_open (0) or gap_extend (1), in the form it was given in."""
+        shapes, columns, rows = self.problem.shapes[kind], kind, 2 + kind
+        if self.problem.paired[kind]:
+            return self._of_gap(columns, x, shapes[0]), self._of_gap(rows, y, shapes[1])
+        return self._of_gap(columns, x + y, shapes)
+
+    def _of_gap(self, kind, gradient, shape):
+        """One penalty's gradient, summed where pairs share the penalty."""
+        if len(self.inputs.penalties[kind]) == 1:
+            gradient = np.add.reduce(gradient, axis=0)
+        return self.wrap(gradient.reshape(shape).astype(self.scores))
+
     def per_pair(self, values):
         """Per-pair values as scores."""
         return self.wrap(self.problem.unbatched(values.astype(self.scores)))
@@ -75,8 +97,6 @@ def plain(name, array):
 
 def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Call:
     """Validate a call and prepare the backend's inputs."""
-    from fastsw import _cpu
-
     similarity, namespace, foreign_dtype = plain("similarity", similarity)
     problem = _problem.build(
         KIND,
@@ -87,7 +107,7 @@ def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Ca
         mode=mode,
         lengths=lengths,
     )
-    inputs = _cpu.prepare(
+    inputs = _backend().prepare(
         problem.similarity, problem.penalties, problem.temperature, problem.mode, problem.lengths
     )
     return _Call(problem, inputs, inputs.similarity.dtype, namespace, foreign_dtype)
@@ -95,67 +115,39 @@ def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Ca
 
 def score(similarity, **options):
     """See `fastsw.score`."""
-    from fastsw import _cpu
-
     asked = call(similarity, **options)
-    return asked.per_pair(_cpu.score(asked.inputs))
+    return asked.per_pair(_backend().score(asked.inputs))
 
 
 def entropy(similarity, **options):
     """See `fastsw.entropy`."""
-    from fastsw import _cpu
-
     asked = call(similarity, **options)
-    return asked.per_pair(_cpu.gradients(asked.inputs).temperature)
+    return asked.per_pair(_backend().gradients(asked.inputs).temperature)
 
 
 def posterior(similarity, **options):
     """See `fastsw.posterior`."""
-    from fastsw import _cpu
-
     asked = call(similarity, **options)
-    return asked.of_similarity(_cpu.gradients(asked.inputs).similarity)
+    return asked.of_similarity(_backend().gradients(asked.inputs).similarity)
 
 
 def value_and_grad(similarity, **options):
     """See `fastsw.value_and_grad`."""
-    from fastsw import _cpu
-
     asked = call(similarity, **options)
-    found = _cpu.gradients(asked.inputs)
-    reduced = [
-        gradient.sum(axis=0, keepdims=True) if len(penalty) == 1 else gradient
-        for gradient, penalty in zip(found.penalties, asked.inputs.penalties, strict=True)
-    ]
-    open_x, extend_x, open_y, extend_y = reduced
-    gaps = []
-    for x, y, paired, shape in (
-        (open_x, open_y, asked.problem.paired[0], asked.problem.shapes[0]),
-        (extend_x, extend_y, asked.problem.paired[1], asked.problem.shapes[1]),
-    ):
-        if paired:
-            gaps.append(
-                tuple(
-                    asked.wrap(g.reshape(s).astype(asked.scores))
-                    for g, s in zip((x, y), shape, strict=True)
-                )
-            )
-        else:
-            gaps.append(asked.wrap((x + y).reshape(shape).astype(asked.scores)))
+    found = _backend().gradients(asked.inputs)
+    open_x, extend_x, open_y, extend_y = found.penalties
     return asked.per_pair(found.score), Gradients(
         asked.of_similarity(found.similarity),
-        gaps[0],
-        gaps[1],
-        asked.wrap(found.temperature.sum().astype(asked.scores)),
+        asked.of_gaps(0, open_x, open_y),
+        asked.of_gaps(1, extend_x, extend_y),
+        asked.wrap(np.add.reduce(found.temperature).astype(asked.scores)),
     )
 
 
 def traceback(similarity, **options) -> list[Alignment] | Alignment:
     """See `fastsw.traceback`."""
-    from fastsw import _cpu
-
     asked = call(similarity, temperature=0.0, **options)
-    found = _cpu.paths(asked.inputs)
+    found = _backend().paths(asked.inputs)
     alignments = [
         Alignment(float(found.score[b]), found.pairs[b, : found.counts[b]].copy())
         for b in range(len(found.score))
@@ -165,27 +157,27 @@ def traceback(similarity, **options) -> list[Alignment] | Alignment:
 
 def soft_dtw(cost, *, temperature, lengths, bandwidth):
     """See `fastsw.soft_dtw`."""
-    from fastsw import _cpu
-
     cost, namespace, _ = plain("cost", cost)
     batch, single = _problem.as_batch(KIND, "cost", cost)
-    found = _cpu.soft_dtw(
-        batch,
-        _problem.build_temperature(KIND, temperature, batch),
-        _problem.build_lengths(KIND, lengths, batch, single),
-        _problem.as_bandwidth(bandwidth),
-        graded=False,
-    ).score.astype(np.float64 if cost.dtype.itemsize == 8 else np.float32)
+    found = (
+        _backend()
+        .soft_dtw(
+            batch,
+            _problem.build_temperature(KIND, temperature, batch),
+            _problem.build_lengths(KIND, lengths, batch, single),
+            _problem.as_bandwidth(bandwidth),
+            graded=False,
+        )
+        .score.astype(np.float64 if cost.dtype.itemsize == 8 else np.float32)
+    )
     value = found[0] if single else found
     return value if namespace is None else namespace.from_dlpack(np.asarray(value, order="C"))
 
 
 def sample(similarity, *, size, seed, **options):
     """See `fastsw.sample`."""
-    from fastsw import _cpu
-
     asked = call(similarity, **options)
-    found = _cpu.samples(asked.inputs, size=size, seed=seed)
+    found = _backend().samples(asked.inputs, size=size, seed=seed)
     alignments = [
         [Alignment(float(value), pairs) for value, pairs in zip(*drawn, strict=True)]
         for drawn in found

@@ -123,12 +123,14 @@ def _gap(kind, name, value, batch, single):
 
 def _spread(name, penalty, batch, single, forms, axis):
     """One penalty array as [B|1, N|1, M|1]; `axis` is the axis a vector runs along."""
-    pairs, rows, columns = batch.shape
     shape = tuple(penalty.shape)
+    if shape == ():
+        return penalty.reshape((1, 1, 1))
+    pairs, rows, columns = batch.shape
     vector = {1: (pairs, rows, 1), 2: (pairs, 1, columns)}.get(axis)
-    accepted = {(): (1, 1, 1), (pairs, rows, columns): (pairs, rows, columns)}
+    accepted: dict[tuple, tuple] = {(pairs, rows, columns): (pairs, rows, columns)}
     if single:
-        accepted = {(): (1, 1, 1), (rows, columns): (1, rows, columns)}
+        accepted = {(rows, columns): (1, rows, columns)}
         if vector is not None:
             accepted[(vector[axis],)] = vector
     else:
@@ -190,7 +192,7 @@ def build_lengths(kind, lengths, batch, single):
     return array
 
 
-def check_values(penalties, temperature, lengths, shape) -> None:
+def check_values(penalties, temperature) -> None:
     """Refuse values (NumPy arrays) that no kernel could honour."""
     check_temperature(temperature)
     names = "gap_open", "gap_extend", "gap_open", "gap_extend"
@@ -198,7 +200,6 @@ def check_values(penalties, temperature, lengths, shape) -> None:
         if not (math.isfinite(penalty.item()) if penalty.size == 1 else np.isfinite(penalty).all()):
             bad = penalty[~np.isfinite(penalty)].flat[0]
             raise ValueError(f"`{name}` must be finite, got {bad}")
-    check_lengths(lengths, shape)
 
 
 def as_bandwidth(bandwidth) -> int | None:

@@ -41,12 +41,22 @@ from fastsw._cpu._plan import (
     POISONED,
     VOID,
     planner,
+    survey,
 )
 from fastsw._cpu._sample import draw_alignments
 from fastsw._cpu._simd import native_lanes
 from fastsw._reference import MODES
 
 SCORE, GRADIENT, TANGENT = 0, 1, 2
+
+
+class Sizes(NamedTuple):
+    """The lengths of all pairs in short."""
+
+    cells: int  # in all
+    rows: int  # the most
+    columns: int
+    alike: bool
 
 
 class Inputs(NamedTuple):
@@ -57,6 +67,17 @@ class Inputs(NamedTuple):
     temperature: float
     mode: str
     lengths: np.ndarray  # [B, 2], int64
+    sizes: Sizes
+
+    def cells_of(self, order) -> int:
+        """Cells of some pairs."""
+        if len(order) == len(self.lengths):
+            return self.sizes.cells
+        return int(self.lengths[order].prod(axis=1).sum())
+
+    def threads_for(self, order) -> int:
+        """How many threads some pairs are worth."""
+        return _threads.threads_for(len(order), self.cells_of(order))
 
 
 class Derivatives(NamedTuple):
@@ -79,11 +100,19 @@ class Paths(NamedTuple):
 def prepare(similarity, penalties, temperature, mode, lengths) -> Inputs:
     """Check values and bring arrays into the kernels' form."""
     dtype = np.float64 if similarity.dtype.itemsize == 8 else np.float32
-    penalties = tuple(_ready(p, np.float64) for p in penalties)
+    open_x, extend_x, open_y, extend_y = penalties
+    columns = _ready(open_x, np.float64), _ready(extend_x, np.float64)
+    rows = columns
+    if open_y is not open_x or extend_y is not extend_x:
+        rows = _ready(open_y, np.float64), _ready(extend_y, np.float64)
+    penalties = *columns, *rows
     temperature = float(temperature)
+    _problem.check_values(penalties, temperature)
     lengths = _ready(lengths, np.int64)
-    _problem.check_values(penalties, temperature, lengths, similarity.shape)
-    return Inputs(_ready(similarity, dtype), penalties, temperature, mode, lengths)
+    fit, *sizes = survey(lengths, *similarity.shape[1:])
+    if not fit:
+        _problem.check_lengths(lengths, similarity.shape)
+    return Inputs(_ready(similarity, dtype), penalties, temperature, mode, lengths, Sizes(*sizes))
 
 
 def _ready(array, dtype):
@@ -124,19 +153,18 @@ def tangents(inputs: Inputs, dots: Derivatives) -> Derivatives:
 
 def _run(inputs, want, dots) -> Derivatives:
     """Send every pair to its kernel."""
-    similarity, penalties, temperature, mode, lengths = inputs
+    similarity, penalties, temperature, mode, lengths, sizes = inputs
     pairs = len(lengths)
-    routes, floors = np.empty(pairs, np.int64), np.zeros(pairs)
+    everyone = np.arange(pairs)
+    routes, floors = np.empty(pairs, np.int64), np.empty(pairs)
+    found = np.zeros(len(_KERNELS), np.int64)
     bits = 8 * similarity.itemsize
     lanes = native_lanes(bits)
-    cells = lengths[:, 0] * lengths[:, 1]
-    order = np.arange(pairs)
-    threads = _threads.threads_for(order, cells)
+    threads = _threads.threads_for(pairs, sizes.cells)
     _threads.spread(
         planner(bits, lanes),
         threads,
-        order,
-        cells,
+        everyone,
         similarity.reshape(-1),
         similarity.shape,
         penalties,
@@ -146,23 +174,28 @@ def _run(inputs, want, dots) -> Derivatives:
         np.empty((threads, 3 * lanes), similarity.dtype),
         routes,
         floors,
+        found,
     )
-    whole = (lengths == similarity.shape[1:]).all()
-    if want == SCORE:
-        shape, empty = (1, 1, 1), np.empty
-    else:
-        shape = similarity.shape
-        empty = np.empty if whole and (routes >= GROUPED32).all() else np.zeros
+    counts = found.tolist()
+    shape = similarity.shape if want != SCORE else (1, 1, 1)
+    written = sizes.cells == similarity.size and not any(counts[:GROUPED32])
     out = Derivatives(
         np.zeros(pairs),
-        empty(shape, similarity.dtype),
-        tuple(np.zeros((pairs, *p.shape[1:])) for p in penalties),
+        (np.empty if written else np.zeros)(shape, similarity.dtype),
+        tuple([np.zeros((pairs, *p.shape[1:])) for p in penalties]),
         np.zeros(pairs),
     )
-    job = _Job(inputs, want, dots, out, floors, cells)
-    for route in np.flatnonzero(np.bincount(routes)):
-        _KERNELS[int(route)](job, np.flatnonzero(routes == route))
+    job = _Job(inputs, want, dots, out, floors)
+    for route, count in enumerate(counts):
+        if count:
+            order = everyone if count == pairs else np.flatnonzero(routes == route)
+            _KERNELS[route](job, order if sizes.alike else _largest_first(order, lengths))
     return out
+
+
+def _largest_first(order, lengths):
+    """Pairs by their cells, so that threads end together."""
+    return order[np.argsort(-lengths[order].prod(axis=1), kind="stable")]
 
 
 class _Job(NamedTuple):
@@ -173,7 +206,6 @@ class _Job(NamedTuple):
     dots: Derivatives | None
     out: Derivatives
     floors: np.ndarray  # [B]
-    cells: np.ndarray  # [B]
 
     def gradients(self):
         """Arrays that kernels write gradients to."""
@@ -201,21 +233,20 @@ def _poisoned(job, order):
 def _hard(job, order):
     """Pairs at temperature 0."""
     if job.want != TANGENT:
-        scores, _, _ = _best_paths(job.inputs, order, job.gradients(), job.want, job.cells)
+        scores, _, _ = _best_paths(job.inputs, order, job.gradients(), job.want)
         job.out.score[order] = scores[order]
 
 
-def _best_paths(inputs, order, out, want, cells) -> Paths:
+def _best_paths(inputs, order, out, want) -> Paths:
     """Run the hard kernel."""
-    similarity, penalties, _, mode, lengths = inputs
+    similarity, penalties, _, mode, lengths, _ = inputs
     scores = np.full(len(lengths), -np.inf)
     pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
     counts = np.zeros(len(lengths), np.int64)
     _threads.spread(
         align_hard,
-        _threads.threads_for(order, cells),
+        inputs.threads_for(order),
         order,
-        cells,
         similarity,
         penalties,
         MODES[mode],
@@ -255,19 +286,18 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
         order = _as_lanes(job, order, bits, similarity, out)
         if not len(order):
             return
-    _, penalties, temperature, mode, lengths = job.inputs
-    rows, columns = (int(k) for k in lengths[order].max(axis=0))
+    _, penalties, temperature, mode, lengths, (_, rows, columns, _) = job.inputs
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
     graded, second = job.want != SCORE, job.want == TANGENT
     lanes = strip_height(bits, rows)
     align_linear = kernels(bits, lanes, by_column, second, grouped)
-    result = np.zeros((len(lengths), 2))
     dot_similarity, dot_penalties = _direction(job, similarity)
     direction, target = (dot_similarity.reshape(-1), dot_penalties), out[0].reshape(-1)
 
-    together = _threads.thread_count()
-    by_strip = together > len(order) and job.cells[order].min() >= _threads.SHARED_CELLS
-    threads = together if by_strip else _threads.threads_for(order, job.cells)
+    threads = _threads.thread_count()
+    by_strip = threads > len(order) and _smallest(order, lengths) >= _threads.SHARED_CELLS
+    if not by_strip:
+        threads = job.inputs.threads_for(order)
     sets = 1 if by_strip else threads
     arguments = (
         similarity.reshape(-1),
@@ -281,7 +311,8 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
         scratch(thread_arrays, (bits, lanes, graded, second), (threads, rows, columns)),
         scratch(pair_arrays, (bits, lanes, by_column, graded, second), (sets, rows, columns)),
         (target, *out[1:]),
-        result,
+        job.out.score,
+        job.out.temperature,
         graded,
     )
     if by_strip:
@@ -292,29 +323,34 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
                     shares = _threads.queue([pair] * count)
                     _threads.together(align_linear, count, shares, *arguments, phase)
     else:
-        _threads.spread(align_linear, threads, order, job.cells, *arguments, ALL)
-    job.out.score[order] = result[order, 0]
-    job.out.temperature[order] = result[order, 1]
+        _threads.spread(align_linear, threads, order, *arguments, ALL)
+
+
+def _smallest(order, lengths):
+    """Cells of the smallest of some pairs."""
+    return lengths[order].prod(axis=1).min()
 
 
 def _as_lanes(job, order, bits, similarity, out):
     """Run the kernel whose lanes are pairs on those that suit it; gives the others."""
-    _, penalties, temperature, mode, lengths = job.inputs
+    _, penalties, temperature, mode, lengths, sizes = job.inputs
     lanes, graded = native_lanes(bits), job.want != SCORE
-    uniform = all(p.shape[1:] == (1, 1) for p in penalties)
     few = len(order) < max(2, lanes // 8)  # for the shortest pairs as many may do
-    if few or job.want == TANGENT or mode == "fitting" or not uniform:
+    if few or job.want == TANGENT or mode == "fitting":
         return order
-    most = _threads.threads_for(order, job.cells)
-    groups, cells, rest, rows, columns = _paired.choose(order, lengths, bits, lanes, most)
+    if any([p.shape[1] > 1 or p.shape[2] > 1 for p in penalties]):
+        return order
+    threads = job.inputs.threads_for(order)
+    choice = _paired.choose(order, lengths, sizes.alike, bits, lanes, threads)
+    groups = choice.groups
     if not len(groups):
         return order
-    threads = min(most, len(groups))
+    threads = min(threads, len(groups))
+    extent = threads, choice.rows, choice.columns
     _threads.spread(
         _paired.kernels(bits, lanes),
         threads,
-        np.arange(len(groups)),
-        cells,
+        range(len(groups)),
         similarity.reshape(-1),
         similarity.shape,
         penalties,
@@ -323,13 +359,13 @@ def _as_lanes(job, order, bits, similarity, out):
         lengths,
         groups,
         job.floors,
-        scratch(_paired.group_arrays, (bits, lanes, graded), (threads, rows, columns)),
+        scratch(_paired.group_arrays, (bits, lanes, graded), extent),
         (out[0].reshape(-1), *out[1:]),
         job.out.score,
         job.out.temperature,
         graded,
     )
-    return rest
+    return choice.rest
 
 
 def _direction(job, similarity):
@@ -344,15 +380,14 @@ def _direction(job, similarity):
 
 def _in_log_space(job, order):
     """Run the robust kernel."""
-    similarity, penalties, temperature, mode, lengths = job.inputs
+    similarity, penalties, temperature, mode, lengths, _ = job.inputs
     result = np.zeros((len(lengths), 3))
     direction = _direction(job, similarity)
 
     _threads.spread(
         align,
-        _threads.threads_for(order, job.cells),
+        job.inputs.threads_for(order),
         order,
-        job.cells,
         similarity,
         penalties,
         temperature,
@@ -414,7 +449,7 @@ def paths(inputs: Inputs) -> Paths:
     unused = tuple(np.zeros((len(lengths), 1, 1)) for _ in range(4))
     indicator = np.zeros(inputs.similarity.shape, inputs.similarity.dtype)
     order = np.flatnonzero((cells > 0) & ~np.isnan(scores))
-    found = _best_paths(cold, order, (indicator, *unused), GRADIENT, cells)
+    found = _best_paths(cold, order, (indicator, *unused), GRADIENT)
     return Paths(scores, found.pairs, found.counts)
 
 
@@ -429,7 +464,7 @@ def samples(inputs: Inputs, *, size: int, seed: int) -> list[tuple[np.ndarray, l
             (np.full(size, value), [best.pairs[b, : best.counts[b]].copy() for _ in range(size)])
             for b, value in enumerate(best.score)
         ]
-    similarity, penalties, temperature, mode, lengths = inputs
+    similarity, penalties, temperature, mode, lengths, _ = inputs
     totals = score(inputs)
     found = []
     for b, (n, m) in enumerate(lengths):
@@ -486,14 +521,12 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool)
     if graded:
         for b in np.flatnonzero(poisoned):
             gradient[b, : lengths[b, 0], : lengths[b, 1]] = np.nan
-    order = np.flatnonzero((cells > 0) & ~poisoned)
+    order = _largest_first(np.flatnonzero((cells > 0) & ~poisoned), lengths)
     if not order.size:
         return Warping(score, gradient, slope)
-    result, threads = np.zeros((pairs, 2)), _threads.threads_for(order, cells)
+    result, threads = np.zeros((pairs, 2)), _threads.threads_for(len(order), cells[order].sum())
     if temperature == 0:
-        _threads.spread(
-            hard_dtw, threads, order, cells, cost, lengths, band, gradient, result, graded
-        )
+        _threads.spread(hard_dtw, threads, order, cost, lengths, band, gradient, result, graded)
         score[order] = result[order, 0]
         return Warping(score, gradient, slope)
     reach = np.maximum(np.abs(low), np.abs(top))[order].max() * LOG2E / temperature
@@ -510,7 +543,6 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool)
         _dtw.kernels(bits, lanes),
         threads,
         order,
-        cells,
         similarity.reshape(-1),
         similarity.shape,
         temperature,

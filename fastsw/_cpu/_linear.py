@@ -378,7 +378,8 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         all_work,
         all_shared,
         out,
-        result,
+        scores,
+        slopes,
         graded,
         phase,
     ):
@@ -419,14 +420,14 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                 continue
             total = find_total(pair, shared, strips, length, graded)
             if total[0] == 0.0:
-                result[b, 0] = -np.inf
+                scores[b] = -np.inf
                 if graded:
                     for i in range(n):
                         first = extent.offset + i * extent.stride
                         out[0][first : first + m] = 0.0
                 continue
             log2_total = total[1] + math.log2(total[0])
-            result[b, 0] = temperature * total[2] if second else log2_total / unit
+            scores[b] = temperature * total[2] if second else log2_total / unit
             if not graded:
                 continue
             if phase in (ALL, UP):
@@ -439,7 +440,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                 mean += pay_trailing_rows(
                     pair, b, shared, penalties, log2_total, total[2], unit, out
                 )
-            result[b, 1] = (-mean if second else log2_total - mean) / LOG2E
+            slopes[b] = (-mean if second else log2_total - mean) / LOG2E
 
     return linear
 

@@ -260,7 +260,7 @@ def kernels(bits: int, lanes: int):
 
 
 @serial_kernel
-def cut(order, lengths, lanes, bits, threads, groups, cells, rest):
+def cut(order, lengths, lanes, bits, threads, groups, rest):
     """Cut the pairs in `order` into groups, as far as that is worth while; see `choose`.
 
     Gives how many groups and how many other pairs there are, and the most rows and columns of all
@@ -270,10 +270,9 @@ def cut(order, lengths, lanes, bits, threads, groups, cells, rest):
     together, alone = 0.0, 0.0
     for first in range(0, len(order), lanes):
         members = order[first : first + lanes]
-        n, m, cost, inside = 0, 0, 0.0, 0
+        n, m, cost = 0, 0, 0.0
         for b in members:
             n, m = max(n, lengths[b, 0]), max(m, lengths[b, 1])
-            inside += lengths[b, 0] * lengths[b, 1]
             height = lanes if lengths[b, 0] <= lanes else 2 * lanes
             strips = (lengths[b, 0] + height - 1) // height
             cost += strips * height * step_count(lengths[b, 1], height)
@@ -287,7 +286,6 @@ def cut(order, lengths, lanes, bits, threads, groups, cells, rest):
         together, alone = together + own, alone + cost
         for r in range(lanes):
             groups[taken, r] = members[r] if r < len(members) else -1
-        cells[taken] = inside
         taken += 1
     rounds = (taken + threads - 1) // threads
     if rounds * threads * together > taken * alone:  # too few for so many threads
@@ -304,29 +302,27 @@ class Choice(NamedTuple):
     """What `choose` found."""
 
     groups: np.ndarray  # [K, W], pairs; -1 stands for none
-    cells: np.ndarray  # [K]
     rest: np.ndarray  # the pairs that rows as lanes suit better
     rows: int  # the most of all pairs in groups
     columns: int
 
 
-def choose(order, lengths, bits, lanes, threads) -> Choice:
-    """Cut pairs into groups of like size.
+def choose(order, lengths, alike, bits, lanes, threads) -> Choice:
+    """Cut pairs into groups of like size, the largest first.
 
     A group is worth its while where its cells, those of the longest pair for every lane, take less
     time than what `_linear` would walk, steps beyond the matrix included; and where no thread is
     idle for long.
     """
     count = -(-len(order) // lanes)
-    sizes = lengths[order]
-    if (sizes != sizes[0]).any():
-        by_rows = np.argsort(sizes[:, 0], kind="stable")
+    if not alike:  # bands of like rows, each by columns
+        n, m = lengths[order].T
+        by_rows = np.argsort(-n, kind="stable")
         band = np.arange(len(order)) // (lanes * round(count**0.5))
-        order = order[by_rows[np.lexsort((sizes[by_rows, 1], band))]]
-    groups, cells = np.empty((count, lanes), np.int64), np.empty(count, np.int64)
-    rest = np.empty(len(order), np.int64)
-    taken, left, rows, columns = cut(order, lengths, lanes, bits, threads, groups, cells, rest)
-    return Choice(groups[:taken], cells[:taken], rest[:left], rows, columns)
+        order = order[by_rows[np.lexsort((-m[by_rows], band))]]
+    groups, rest = np.empty((count, lanes), np.int64), np.empty(len(order), np.int64)
+    taken, left, rows, columns = cut(order, lengths, lanes, bits, threads, groups, rest)
+    return Choice(groups[:taken], rest[:left], rows, columns)
 
 
 def group_arrays(bits, lanes, graded, seats, rows, columns):

@@ -27,10 +27,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw._cpu._arithmetic import LOG2E
-from fastsw._cpu._compile import Variant, helper
+from fastsw._cpu._compile import Variant, helper, serial_kernel
 from fastsw._cpu._grouped import GROUP, HEAD
 from fastsw._cpu._simd import lanes_of, vmax, vmin, where_greater, where_nan
-from fastsw._cpu._team import claim
+from fastsw._cpu._team import add_shared, claim
 from fastsw._reference import LOCAL
 
 VOID, POISONED, HARD, GROUPED32, GROUPED64, CELLWISE32, CELLWISE64, LOG = range(8)
@@ -117,6 +117,19 @@ def route(top, low, spans, temperature, mode, n, m, single):
     return LOG, 0.0
 
 
+@serial_kernel
+def survey(lengths, rows, columns):
+    """Whether lengths fit the matrices; all cells, most rows and columns, whether all are alike."""
+    fit, alike, cells, most_rows, most_columns = True, True, 0, 0, 0
+    for b in range(lengths.shape[0]):
+        n, m = lengths[b, 0], lengths[b, 1]
+        fit &= 0 <= n <= rows and 0 <= m <= columns
+        alike &= n == lengths[0, 0] and m == lengths[0, 1]
+        cells += n * m
+        most_rows, most_columns = max(n, most_rows), max(m, most_columns)
+    return fit, cells, most_rows, most_columns, alike
+
+
 @functools.cache
 def planner(bits: int, lanes: int):
     """The kernel that chooses a kernel for every pair of a queue."""
@@ -160,40 +173,56 @@ def planner(bits: int, lanes: int):
                 sound = False
         return scalar_top, scalar_low, sound and scalar_top < np.inf
 
+    @variant.helper
+    def route_of(similarity, shape, penalties, temperature, mode, b, n, m, lane):
+        """A pair's kernel, and the floor below which a cell counts as forbidden."""
+        if n == 0 or m == 0:
+            return VOID, 0.0
+        offset = b * shape[1] * shape[2]
+        top, low, sound = extremes(similarity, lane, offset, shape[2], n, m, False)
+        if low == -np.inf:
+            _, low, _ = extremes(similarity, lane, offset, shape[2], n, m, True)
+        if not sound:
+            return POISONED, 0.0
+        if mode == LOCAL and top == -np.inf:
+            return VOID, 0.0
+        if temperature == 0.0:
+            return HARD, 0.0
+        by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
+        if by_cell or penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1:
+            return LOG, 0.0
+        spans = (
+            span(penalties[0], b, 1, m),
+            span(penalties[1], b, 1, m),
+            span(penalties[2], b, n, 1),
+            span(penalties[3], b, n, 1),
+        )
+        return route(top, low, spans, temperature, mode, n, m, bits == 32)
+
     @variant.kernel
     def plan(
-        seat, queue, similarity, shape, penalties, temperature, mode, lengths, lanes, routes, floors
+        seat,
+        queue,
+        similarity,
+        shape,
+        penalties,
+        temperature,
+        mode,
+        lengths,
+        lanes,
+        routes,
+        floors,
+        counts,
     ):
-        lane = lanes[seat]
-        by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
-        by_cell |= penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1
+        """Choose for each pair of the queue; count the pairs of each route."""
         for _ in range(queue.size):
             b = claim(queue)
             if b < 0:
                 break
             n, m = lengths[b, 0], lengths[b, 1]
-            if n == 0 or m == 0:
-                routes[b] = VOID
-                continue
-            offset = b * shape[1] * shape[2]
-            top, low, sound = extremes(similarity, lane, offset, shape[2], n, m, False)
-            if low == -np.inf:
-                _, low, _ = extremes(similarity, lane, offset, shape[2], n, m, True)
-            if not sound:
-                routes[b] = POISONED
-            elif mode == LOCAL and top == -np.inf:
-                routes[b] = VOID
-            elif temperature == 0.0:
-                routes[b] = HARD
-            elif by_cell:
-                routes[b] = LOG
-            else:
-                spans = (
-                    span(penalties[0], b, 1, m),
-                    span(penalties[1], b, 1, m),
-                    span(penalties[2], b, n, 1),
-                    span(penalties[3], b, n, 1),
-                )
-                routes[b], floors[b] = route(top, low, spans, temperature, mode, n, m, bits == 32)
+            routes[b], floors[b] = route_of(
+                similarity, shape, penalties, temperature, mode, b, n, m, lanes[seat]
+            )
+            add_shared(counts, routes[b], 1)
 
     return plan

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastsw._cpu._compile import helper, kernel
+from fastsw._cpu._compile import helper, serial_kernel
 from fastsw._cpu._hard import START, M, X, Y
 from fastsw._cpu._log import IMPOSSIBLE, forward_strip, penalties_at, row_ends, triple
 from fastsw._recurrence import NEG_INF, arrival_shares, share
@@ -88,7 +88,7 @@ def walk_back(similarity, penalties, inverse_temperature, mode, b, end, table, d
     return count, score
 
 
-@kernel
+@serial_kernel
 def draw_alignments(
     similarity, penalties, temperature, mode, b, shape, draws, pairs, counts, scores
 ):

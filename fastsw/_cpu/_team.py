@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 
-from numba.core import cgutils, types
+from numba import types
+from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, register_jitable
 
@@ -27,9 +28,10 @@ give_way = types.ExternalFunction(
 
 # The mailbox: words that lie in cache lines of their own. HELD: whether a call has it. SEATS: free
 # seats, plus TAKEN for each that is taken. FAILED: seats whose kernel ran out of memory. LINGERING:
-# workers that look into it. CLOSED: whether they shall stop.
-HELD, SEATS, FUNCTION, ARGUMENTS, FAILED, LINGERING, CLOSED = range(0, 56, 8)
-MAILBOX_WORDS = 56
+# workers that look into it. EXPECTED: whether seats are about to be offered, so that nobody who was
+# counted may leave. CLOSED: whether all shall leave.
+HELD, SEATS, FUNCTION, ARGUMENTS, FAILED, LINGERING, EXPECTED, CLOSED = range(0, 64, 8)
+MAILBOX_WORDS = 64
 TAKEN = 2**32
 
 
@@ -172,6 +174,7 @@ def entry_of(body, name):
         write_shared(mailbox, ARGUMENTS, place)
         write_shared(mailbox, FAILED, 0)
         write_shared(mailbox, SEATS, seats)
+        write_shared(mailbox, EXPECTED, 0)
         failed = run_at(function, place, 0)
         while True:
             word = read_shared(mailbox, SEATS)
@@ -190,7 +193,13 @@ def linger(mailbox, rounds):
     """Take seats at the kernels that are offered, until none has been for so many rounds."""
     add_shared(mailbox, LINGERING, 1)
     left = rounds
-    while left > 0 and read_shared(mailbox, CLOSED) == 0:
+    while read_shared(mailbox, CLOSED) == 0:
+        if left == 0:
+            add_shared(mailbox, LINGERING, -1)
+            if add_shared(mailbox, EXPECTED, 0) == 0 and read_shared(mailbox, SEATS) % TAKEN == 0:
+                return
+            add_shared(mailbox, LINGERING, 1)
+            left = rounds
         word = read_shared(mailbox, SEATS)
         seat = word % TAKEN
         if seat > 0 and swap_shared(mailbox, SEATS, word, word - 1 + TAKEN):

@@ -30,8 +30,8 @@ SERIAL_CELLS = 20_000
 #: From this many cells on several threads work on one pair.
 SHARED_CELLS = 500_000
 
-#: Looks into the mailbox before a worker goes to sleep, for some 0.2 milliseconds.
-LINGER_ROUNDS = 1000
+#: Looks into the mailbox before a worker goes to sleep: for some 0.2 milliseconds.
+LINGER_ROUNDS = 500
 
 _linger = serial_kernel(_team.linger)
 
@@ -86,29 +86,29 @@ def _wake(count: int) -> None:
 
 def together(kernel, threads: int, *arguments) -> None:
     """Run a kernel in this thread and in up to threads - 1 workers."""
-    if threads > 1:
-        _wake(threads - 1)
-    if not kernel(_mailbox, threads - 1, *arguments):
+    try:
+        if threads > 1:
+            _mailbox[_team.EXPECTED] = 1  # until seats are offered, or an interrupt prevents it
+            _wake(threads - 1)
+        done = kernel(_mailbox, threads - 1, *arguments)
+    finally:
+        _mailbox[_team.EXPECTED] = 0
+    if not done:
         raise MemoryError("a kernel found no memory for its tables")
 
 
-def threads_for(order: np.ndarray, cells: np.ndarray) -> int:
-    """How many threads pairs are worth."""
-    threads = min(thread_count(), len(order))
-    return 1 if threads > 1 and cells[order].sum() < SERIAL_CELLS else threads
+def threads_for(pairs: int, cells: int) -> int:
+    """How many threads so many pairs of so many cells in all are worth."""
+    return min(thread_count(), pairs) if cells >= SERIAL_CELLS else 1
 
 
 def queue(order) -> np.ndarray:
     """Pairs for threads to share: how many are taken, then the pairs (`_team.claim`)."""
-    shared = np.zeros(np.size(order) + 1, np.int64)
-    shared[1:] = order
+    shared = np.empty(len(order) + 1, np.int64)
+    shared[0], shared[1:] = 0, order
     return shared
 
 
-def spread(kernel, threads: int, order: np.ndarray, cells: np.ndarray, *arguments) -> None:
-    """Run kernel(seat, queue, *arguments) on so many threads, the largest pairs first."""
-    if threads > 1:
-        mine = cells[order]
-        if mine.min() < mine.max():
-            order = order[np.argsort(-mine, kind="stable")]
+def spread(kernel, threads: int, order, *arguments) -> None:
+    """Run kernel(seat, queue, *arguments) on so many threads, which share the pairs in order."""
     together(kernel, threads, queue(order), *arguments)
