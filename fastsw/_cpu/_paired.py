@@ -26,19 +26,16 @@ from fastsw._cpu._rowwise import (
     CARRIED,
     ENDED,
     ENDED_K,
-    EXTEND_X,
     FIX_X,
-    FIX_Y,
     FLOOR,
     LANE_FLOATS,
     LANE_INTEGERS,
     M_,
     ONTO,
     OPEN_X,
-    PAID_EXTEND_Y,
     PAID_OPEN_X,
-    PER_TOTAL,
     PAIR_INTEGERS,
+    PER_TOTAL,
     SCALE,
     SCALES,
     SOURCE,
@@ -82,7 +79,7 @@ def kernels(bits: int, lanes: int):
 
     @variant.helper
     def set_factors(lane, penalties, b, r, unit, before):
-        """Gap factors of pair b in lane r, those of lane r - 1 where it pays what pair `before` does.
+        """Gap factors of pair b in lane r; those of lane r - 1 where its pair pays the same.
 
         Extended gaps have what makes up for the rounding of their factor over GROUP steps as well.
         """

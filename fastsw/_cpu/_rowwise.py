@@ -213,9 +213,10 @@ def walks(bits, lanes):
             zeros = splat_f(zero)
             start_k = splat_i(none if extent.origin == 0 or i == 0 else nothing)
             fix_y = load_f(lane, FIX_Y * width) if i % GROUP == 0 else splat_f(one)
-            m, x, left, odd, even, up, k = zeros, zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
+            m, x, up, k = zeros, zeros, zeros, splat_i(nothing)
+            left, odd, even = zeros, zeros, zeros  # of the group before: its first column, its M
             ended, ended_k = zeros, splat_i(nothing)
-            for first in range(0, columns, GROUP):
+            for _ in range(0, columns, GROUP):
                 open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
                 open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
                 above_k, above_top = load_i(came_k, SCALE * width), load_i(came_k, TOP * width)
@@ -290,7 +291,8 @@ def walks(bits, lanes):
         zeros = splat_f(zero)
         ends_k = splat_i(none if extent.origin == 0 else nothing)
         fix_y = load_f(lane, FIX_Y * width) if (i + 1) % GROUP == 0 else splat_f(one)
-        x, right, odd, even, diagonal, k = zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
+        x, diagonal, k = zeros, zeros, splat_i(nothing)
+        right, odd, even = zeros, zeros, zeros  # of the group before: its first column, the others
         for _ in range(0, columns, GROUP):
             open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
             open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
