@@ -335,13 +335,13 @@ def _as_lanes(job, order, bits, similarity, out):
     """Run the kernel whose lanes are pairs on those that suit it; gives the others."""
     _, penalties, temperature, mode, lengths, sizes = job.inputs
     lanes, graded = native_lanes(bits), job.want != SCORE
-    few = len(order) < max(2, lanes // 8)  # for the shortest pairs as many may do
-    if few or job.want == TANGENT or mode == "fitting":
+    few = max(3, lanes // 4)  # pairs that are not worth looking at their sizes
+    if len(order) < few or job.want == TANGENT or mode == "fitting":
         return order
     if any([p.shape[1] > 1 or p.shape[2] > 1 for p in penalties]):
         return order
     threads = job.inputs.threads_for(order)
-    choice = _paired.choose(order, lengths, sizes.alike, bits, lanes, threads)
+    choice = _paired.choose(order, lengths, sizes.alike, bits, lanes, graded, threads)
     groups = choice.groups
     if not len(groups):
         return order

@@ -5,9 +5,10 @@ are; `_linear`, whose lanes are rows of one pair, spends steps on the slant of i
 every smax of `_recurrence` becomes a sum of floats with integer exponents of their own, so that the
 cell functions of `_recurrence` cannot be used literally; the same parametrised tests hold both.
 
-A group of pairs is walked row by row, see `_rowwise`. The forward pass keeps the weights of all
-cells and one carried row in STRIP; the backward pass recomputes the states of as many rows, which
-are a few products and sums a cell, so that what it reads comes from the nearer caches.
+A group of pairs is walked row by row, see `_rowwise`. Unless a group's states are few enough to be
+kept, the forward pass keeps the weights of all cells and one carried row in STRIP; the backward
+pass recomputes the states of as many rows, which are a few products and sums a cell, so that what
+it reads comes from the nearer caches.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from fastsw._cpu._rowwise import (
     STATES,
     TARGET,
     TOP,
+    TOTAL_K,
     Extent,
     H,
     N,
@@ -58,18 +60,21 @@ from fastsw._reference import LOCAL
 #: Rows whose states are recomputed at a time.
 STRIP = 4
 
-#: Time of a cell beside that of a cell that `_linear` walks.
-COST = 0.9
+#: States of a group up to this size are kept from the forward to the backward pass.
+KEPT_BYTES = 2**20
 
-#: Weights of a group up to this size are kept from the forward to the backward pass.
-MOST_BYTES = 2**23
+#: Time of a cell beside that of a cell that `_linear` walks, for gradients and for scores alone.
+COST, COST_OF_SCORE = 0.9, 0.75
+
+#: Weights of a group up to this size stay in the caches from the forward to the backward pass.
+MOST_BYTES = 2**21
 
 
 @functools.cache
 def kernels(bits: int, lanes: int):
     """The compiled entry point of one precision and width."""
     walk, simd, kind = walks(bits, lanes), lanes_of(bits, lanes), scalars(bits)
-    weigh, forward, forward_again = walk.weigh, walk.forward, walk.forward_again
+    weigh, forward, forward_kept = walk.weigh, walk.forward, walk.forward_kept
     backward, release = walk.backward, walk.release
     variant = Variant(bits, lanes)
     real, whole, nothing = kind.real, kind.whole, kind.nothing
@@ -150,7 +155,10 @@ def kernels(bits: int, lanes: int):
             weights = i * columns if graded else 0
             weigh(places, extent, i, weights, unit)
             above, below = kept_in(i, strip, strips), kept_in(i + 1, strip, strips)
-            forward(places, extent, i, weights, 0, above, below)
+            if graded and strips == 1:
+                forward_kept(places, extent, i, weights, weights, above, below)
+            else:
+                forward(places, extent, i, weights, 0, above, below)
             if extent.origin == 1:
                 for r in range(width):
                     if work.pairs[N * width + r] == i:
@@ -167,10 +175,10 @@ def kernels(bits: int, lanes: int):
         clear(places.back, places.back_k, columns)
         for s in range(strips - 1, -1, -1):
             first, last = s * strip, min((s + 1) * strip, extent.rows)
-            for i in range(first, last):
+            for i in range(first, last if strips > 1 else first):
                 above = s if i == first else strips
                 slot = (i - first) * columns
-                forward_again(places, extent, i, i * columns, slot, above, strips)
+                forward_kept(places, extent, i, i * columns, slot, above, strips)
             for i in range(last - 1, first - 1, -1):
                 if origin == 1:
                     for r in range(width):
@@ -190,13 +198,14 @@ def kernels(bits: int, lanes: int):
         for r in range(width):
             mantissa, shift = math.frexp(np.float64(lane[ENDED * width + r]))
             if mantissa == 0.0:
-                lane_k[ENDED_K * width + r] = 0
+                lane_k[TOTAL_K * width + r] = 0
                 if members[r] >= 0:
                     score[members[r]] = -np.inf
                 continue
-            lane_k[ENDED_K * width + r] += whole(shift)
+            total_k = lane_k[ENDED_K * width + r] + whole(shift)
+            lane_k[TOTAL_K * width + r] = total_k
             lane[PER_TOTAL * width + r] = 1.0 / mantissa
-            log2_total = lane_k[ENDED_K * width + r] + math.log2(mantissa)
+            log2_total = total_k + math.log2(mantissa)
             if members[r] >= 0:
                 score[members[r]] = log2_total / unit
 
@@ -245,7 +254,9 @@ def kernels(bits: int, lanes: int):
             extent = set_up(
                 members, source, target, shape, penalties, lengths, floors, mode, unit, work
             )
-            strip = STRIP if graded else extent.rows + 1
+            strip, kept = extent.rows, extent.rows * extent.columns * STATES * width
+            if graded and kept > work.tables.size:
+                strip = STRIP
             strips = (extent.rows + strip - 1) // strip
             walk_down(places, work, extent, strip, strips, real(unit), graded)
             find_totals(members, work, unit, score)
@@ -257,7 +268,7 @@ def kernels(bits: int, lanes: int):
 
 
 @serial_kernel
-def cut(order, lengths, lanes, bits, threads, groups, rest):
+def cut(order, lengths, lanes, most_cells, cost_of_cell, threads, groups, rest):
     """Cut the pairs in `order` into groups, as far as that is worth while; see `choose`.
 
     Gives how many groups and how many other pairs there are, and the most rows and columns of all
@@ -273,8 +284,8 @@ def cut(order, lengths, lanes, bits, threads, groups, rest):
             height = lanes if lengths[b, 0] <= lanes else 2 * lanes
             strips = (lengths[b, 0] + height - 1) // height
             cost += strips * height * step_count(lengths[b, 1], height)
-        own = COST * lanes * n * ((m + GROUP - 1) // GROUP * GROUP)
-        if own > cost or n * m * lanes * bits // 8 > MOST_BYTES:
+        own = cost_of_cell * lanes * n * ((m + GROUP - 1) // GROUP * GROUP)
+        if own > cost or n * m > most_cells:
             for b in members:
                 rest[left] = b
                 left += 1
@@ -304,7 +315,7 @@ class Choice(NamedTuple):
     columns: int
 
 
-def choose(order, lengths, alike, bits, lanes, threads) -> Choice:
+def choose(order, lengths, alike, bits, lanes, graded, threads) -> Choice:
     """Cut pairs into groups of like size, the largest first.
 
     A group is worth its while where its cells, those of the longest pair for every lane, take less
@@ -318,7 +329,8 @@ def choose(order, lengths, alike, bits, lanes, threads) -> Choice:
         band = np.arange(len(order)) // (lanes * round(count**0.5))
         order = order[by_rows[np.lexsort((-m[by_rows], band))]]
     groups, rest = np.empty((count, lanes), np.int64), np.empty(len(order), np.int64)
-    taken, left, rows, columns = cut(order, lengths, lanes, bits, threads, groups, rest)
+    limits = (MOST_BYTES // (lanes * bits // 8), COST) if graded else (2**62, COST_OF_SCORE)
+    taken, left, rows, columns = cut(order, lengths, lanes, *limits, threads, groups, rest)
     return Choice(groups[:taken], rest[:left], rows, columns)
 
 
@@ -328,10 +340,11 @@ def group_arrays(bits, lanes, graded, seats, rows, columns):
     rows, columns = rows + 1, -(-(columns + 2) // GROUP) * GROUP
     strips = -(-rows // STRIP) if graded else 1
     groups = columns // GROUP
+    kept = rows if rows * columns * STATES * lanes * bits // 8 <= KEPT_BYTES else STRIP
     return Work(
         weights=aligned(seats, ((rows if graded else 1) * columns + lanes) * lanes, kind.real),
-        tables=aligned(seats, STRIP * columns * STATES * lanes if graded else 0, kind.real),
-        scales=aligned(seats, STRIP * groups * lanes if graded else 0, kind.whole),
+        tables=aligned(seats, kept * columns * STATES * lanes if graded else 0, kind.real),
+        scales=aligned(seats, kept * groups * lanes if graded else 0, kind.whole),
         carry=aligned(seats, (strips + 1) * columns * CARRIED * lanes, kind.real),
         carry_k=aligned(seats, (strips + 1) * groups * SCALES * lanes, kind.whole),
         back=aligned(seats, columns * CARRIED * lanes if graded else 0, kind.real),

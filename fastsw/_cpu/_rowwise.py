@@ -51,14 +51,14 @@ SCALE, TOP, SCALES = range(3)
     PAID_EXTEND_Y,
     LANE_FLOATS,
 ) = range(14)
-ENDED_K, LANE_INTEGERS = range(2)
+ENDED_K, TOTAL_K, LANE_INTEGERS = range(3)
 
 
 class Work(NamedTuple):
     """Scratch arrays, flat, or with a row for each seat; a column counts W elements."""
 
     weights: np.ndarray  # of a group's cells, or of a row if only scores are wanted; W columns more
-    tables: np.ndarray  # STATES x a strip's cells
+    tables: np.ndarray  # STATES x the cells of a strip
     scales: np.ndarray  # exponents of a strip's groups of columns
     carry: np.ndarray  # rows between strips, and one in use: CARRIED x columns
     carry_k: np.ndarray  # their exponents: SCALES x groups of columns
@@ -191,8 +191,8 @@ def walks(bits, lanes):
         def forward(places, extent, i, weights, slot, above, below):
             """Walk row i, from a carried row to another, or in place.
 
-            With `tables` its states are kept, from `slot` columns on; without, what ends in it is
-            added to the total.
+            What ends in it is added to the total. With `tables` its states are kept, from `slot`
+            columns on.
             """
             lane, lane_k, states, scales = (
                 places.lane,
@@ -255,8 +255,7 @@ def walks(bits, lanes):
                     store(scales, 0, k)
                     states += GROUP * STATES * width * size
                     scales += width * size
-                else:
-                    ended, ended_k = scaled_sum(ended, ended_k, sum_m, k)
+                ended, ended_k = scaled_sum(ended, ended_k, sum_m, k)
                 if extent.origin == 1:
                     start_k = splat_i(nothing)
                 weights += GROUP * width * size
@@ -264,7 +263,7 @@ def walks(bits, lanes):
                 leave += GROUP * CARRIED * width * size
                 came_k += SCALES * width * size
                 leave_k += SCALES * width * size
-            if not tables and extent.origin == 0:
+            if extent.origin == 0:
                 total, total_k = load_f(lane, ENDED * width), load_i(lane_k, ENDED_K * width)
                 total, total_k = scaled_sum(total, total_k, ended, ended_k)
                 store(lane, ENDED * width, total)
@@ -296,7 +295,7 @@ def walks(bits, lanes):
         for _ in range(0, columns, GROUP):
             open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
             open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
-            per_total, total_k = load_f(lane, PER_TOTAL * width), load_i(lane_k, ENDED_K * width)
+            per_total, total_k = load_f(lane, PER_TOTAL * width), load_i(lane_k, TOTAL_K * width)
             below_k, below_top = load_i(back_k, SCALE * width), load_i(back_k, TOP * width)
             here_k = load_i(scales, 0)
             top = vmax(vmax(ends_k + splat_i(bias), below_top), total_k - here_k + splat_i(normal))
@@ -361,7 +360,7 @@ def walks(bits, lanes):
     return SimpleNamespace(
         weigh=weigh,
         forward=forward_walk(False),
-        forward_again=forward_walk(True),
+        forward_kept=forward_walk(True),
         backward=backward,
         release=release,
     )
