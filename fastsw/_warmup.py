@@ -10,8 +10,9 @@ import numpy as np
 from fastsw import _api
 from fastsw._arrays import is_torch
 
-#: Pairs of few and of many rows: kernels of the CPU differ by the height of their strips.
-_SHAPES = [(2, 3, 4), (9, 40, 41)]
+#: Pairs of few and of many rows, and many pairs: kernels of the CPU differ by the height of their
+#: strips, and by whether rows or pairs are lanes.
+_SHAPES = [(2, 3, 4), (2, 40, 41), (9, 40, 41)]
 
 
 def warmup(device: Any = "cpu", *, dtypes: tuple[str, ...] = ("float32", "float64")) -> None:

@@ -9,6 +9,10 @@ gaps alone this mass can follow the alignments of a lost state from where they h
 its column; so it misses at most G matches and pays at most two opened gaps and 2 * G extended ones
 more. Backwards the same holds with left and right, above and below exchanged.
 
+What comes from the left is at most 9 times the largest M of the last G columns, or X of their
+first, from which the exponent is found: these are known long before X of the last column, on which
+everything else would have to wait.
+
 The factor of an extended gap is rounded, which is made up for once in G columns, as in `_grouped`,
 and likewise once in G rows.
 """
