@@ -64,18 +64,13 @@ class _Call(NamedTuple):
         wrapped = self.wrap(self.problem.unbatched(gradient))
         return self.namespace.astype(wrapped, self.foreign_dtype)
 
-    def of_gaps(self, kind, x, y):
+    def of_gap(self, kind, x, y):
         """Gradient of gap_open (0) or gap_extend (1), in the form it was given in."""
-        shapes, columns, rows = self.problem.shapes[kind], kind, 2 + kind
+        shapes = self.problem.shapes[kind]
         if self.problem.paired[kind]:
-            return self._of_gap(columns, x, shapes[0]), self._of_gap(rows, y, shapes[1])
-        return self._of_gap(columns, x + y, shapes)
-
-    def _of_gap(self, kind, gradient, shape):
-        """One penalty's gradient, summed where pairs share the penalty."""
-        if len(self.inputs.penalties[kind]) == 1:
-            gradient = np.add.reduce(gradient, axis=0)
-        return self.wrap(gradient.reshape(shape).astype(self.scores))
+            parts = zip((x, y), shapes, strict=True)
+            return tuple(self.wrap(g.reshape(s).astype(self.scores)) for g, s in parts)
+        return self.wrap((x + y).reshape(shapes).astype(self.scores))
 
     def per_pair(self, values):
         """Per-pair values as scores."""
@@ -134,13 +129,13 @@ def posterior(similarity, **options):
 def value_and_grad(similarity, **options):
     """See `fastsw.value_and_grad`."""
     asked = call(similarity, **options)
-    found = _backend().gradients(asked.inputs)
+    found, slope = _backend().gradients_in_all(asked.inputs)
     open_x, extend_x, open_y, extend_y = found.penalties
     return asked.per_pair(found.score), Gradients(
         asked.of_similarity(found.similarity),
-        asked.of_gaps(0, open_x, open_y),
-        asked.of_gaps(1, extend_x, extend_y),
-        asked.wrap(np.add.reduce(found.temperature).astype(asked.scores)),
+        asked.of_gap(0, open_x, open_y),
+        asked.of_gap(1, extend_x, extend_y),
+        asked.wrap(np.array(slope, asked.scores)),
     )
 
 

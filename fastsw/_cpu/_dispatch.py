@@ -40,6 +40,7 @@ from fastsw._cpu._plan import (
     LOG,
     POISONED,
     VOID,
+    add_up,
     planner,
     survey,
 )
@@ -130,6 +131,14 @@ def score(inputs: Inputs) -> np.ndarray:
 def gradients(inputs: Inputs) -> Derivatives:
     """Scores and their gradients, pair by pair."""
     return _run(inputs, GRADIENT, None)
+
+
+def gradients_in_all(inputs: Inputs) -> tuple[Derivatives, float]:
+    """Scores and gradients, those of shared penalties and the temperature summed over pairs."""
+    found = _run(inputs, GRADIENT, None)
+    slope = add_up(found.penalties, inputs.penalties, found.temperature)
+    penalties = zip(found.penalties, inputs.penalties, strict=True)
+    return found._replace(penalties=tuple([g[: len(p)] for g, p in penalties])), slope
 
 
 def tangents(inputs: Inputs, dots: Derivatives) -> Derivatives:
@@ -338,7 +347,7 @@ def _as_lanes(job, order, bits, similarity, out):
     few = max(3, lanes // 4)  # pairs that are not worth looking at their sizes
     if len(order) < few or job.want == TANGENT or mode == "fitting":
         return order
-    if any([p.shape[1] > 1 or p.shape[2] > 1 for p in penalties]):
+    if any([p.size > len(p) for p in penalties]):
         return order
     threads = job.inputs.threads_for(order)
     choice = _paired.choose(order, lengths, sizes.alike, bits, lanes, graded, threads)
@@ -350,7 +359,7 @@ def _as_lanes(job, order, bits, similarity, out):
     _threads.spread(
         _paired.kernels(bits, lanes),
         threads,
-        range(len(groups)),
+        np.arange(len(groups)),
         similarity.reshape(-1),
         similarity.shape,
         penalties,

@@ -130,6 +130,21 @@ def survey(lengths, rows, columns):
     return fit, cells, most_rows, most_columns, alike
 
 
+@serial_kernel
+def add_up(gradients, penalties, slopes):
+    """Add to the first pair's gradient those of all, where pairs share the penalty; sum slopes."""
+    for field in range(4):
+        gradient = gradients[field]
+        for b in range(1, gradient.shape[0] if penalties[field].shape[0] == 1 else 1):
+            for i in range(gradient.shape[1]):
+                for j in range(gradient.shape[2]):
+                    gradient[0, i, j] += gradient[b, i, j]
+    total = 0.0
+    for slope in slopes:
+        total += slope
+    return total
+
+
 @functools.cache
 def planner(bits: int, lanes: int):
     """The kernel that chooses a kernel for every pair of a queue."""
