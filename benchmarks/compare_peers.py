@@ -25,8 +25,8 @@ from .common import OPTIONS, SHAPES, need_torch, similarity, size, use_threads
 from .peers import CONTENDERS
 
 FOLDER = Path(__file__).parent
-SHORTEST = 0.005  # seconds that one measurement lasts at least
-PAUSE = 0.02  # seconds in which the threads of the contender before, done, stop looking for work
+SHORTEST = 0.01  # seconds that one measurement lasts at least
+PAUSE = 0.01  # seconds in which the threads of the contender before, done, stop looking for work
 
 
 class Timing:
@@ -35,17 +35,20 @@ class Timing:
     def __init__(self, call):
         self.call = call
         self.seconds = []
+        call()  # compiles
+        self.count = max(1, round(SHORTEST / self.run(1)))
+
+    def run(self, count):
+        """Seconds a call, over so many."""
         started = time.perf_counter()
-        call()
-        self.count = max(1, round(SHORTEST / (time.perf_counter() - started)))
+        for _ in range(count):
+            self.call()
+        return (time.perf_counter() - started) / count
 
     def turn(self):
         time.sleep(PAUSE)
-        self.call()  # brings what it works on back into the caches
-        started = time.perf_counter()
-        for _ in range(self.count):
-            self.call()
-        self.seconds.append((time.perf_counter() - started) / self.count)
+        self.run(self.count)  # wakes processors, and brings what it works on into the caches
+        self.seconds.append(self.run(self.count))
 
     @property
     def median(self):
