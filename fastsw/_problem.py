@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -43,8 +42,7 @@ class Kind(Protocol):
         """(B, 2) array of two (B,) arrays."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A valid batch of pairs to align."""
 
     similarity: Any  # [B, N, M]
