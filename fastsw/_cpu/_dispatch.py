@@ -137,8 +137,13 @@ def gradients_in_all(inputs: Inputs) -> tuple[Derivatives, float]:
     """Scores and gradients, those of shared penalties and the temperature summed over pairs."""
     found = _run(inputs, GRADIENT, None)
     slope = add_up(found.penalties, inputs.penalties, found.temperature)
-    penalties = zip(found.penalties, inputs.penalties, strict=True)
-    return found._replace(penalties=tuple([g[: len(p)] for g, p in penalties])), slope
+    penalties = tuple(
+        [
+            gradient[: len(penalty)] if len(gradient) else np.zeros(penalty.shape)
+            for gradient, penalty in zip(found.penalties, inputs.penalties, strict=True)
+        ]
+    )
+    return found._replace(penalties=penalties), slope
 
 
 def tangents(inputs: Inputs, dots: Derivatives) -> Derivatives:

@@ -66,6 +66,9 @@ KEPT_BYTES = 2**20
 #: Time of a cell beside that of a cell that `_linear` walks, for gradients and for scores alone.
 COST, COST_OF_SCORE = 0.9, 0.75
 
+#: For up to so many pairs of the same size the choice is remembered.
+FEW = 1024
+
 #: Weights of a group up to this size stay in the caches from the forward to the backward pass.
 MOST_BYTES = 2**21
 
@@ -322,12 +325,27 @@ def choose(order, lengths, alike, bits, lanes, graded, threads) -> Choice:
     time than what `_linear` would walk, steps beyond the matrix included; and where no thread is
     idle for long.
     """
+    if alike and len(order) == len(lengths) <= FEW:
+        rows, columns = lengths[0].tolist()
+        return _choose_alike(len(order), rows, columns, bits, lanes, graded, threads)
+    n, m = lengths[order].T  # bands of like rows, each by columns
+    by_rows = np.argsort(-n, kind="stable")
+    band = np.arange(len(order)) // (lanes * round((-(-len(order) // lanes)) ** 0.5))
+    order = order[by_rows[np.lexsort((-m[by_rows], band))]]
+    return _choose(order, lengths, bits, lanes, graded, threads)
+
+
+@functools.lru_cache(64)
+def _choose_alike(count, rows, columns, bits, lanes, graded, threads):
+    """The choice among so many pairs of the same size; not to be written to."""
+    lengths = np.full((count, 2), (rows, columns))
+    lengths.flags.writeable = False
+    return _choose(np.arange(count), lengths, bits, lanes, graded, threads)
+
+
+def _choose(order, lengths, bits, lanes, graded, threads):
+    """The choice among pairs in their order."""
     count = -(-len(order) // lanes)
-    if not alike:  # bands of like rows, each by columns
-        n, m = lengths[order].T
-        by_rows = np.argsort(-n, kind="stable")
-        band = np.arange(len(order)) // (lanes * round(count**0.5))
-        order = order[by_rows[np.lexsort((-m[by_rows], band))]]
     groups, rest = np.empty((count, lanes), np.int64), np.empty(len(order), np.int64)
     limits = (MOST_BYTES // (lanes * bits // 8), COST) if graded else (2**62, COST_OF_SCORE)
     taken, left, rows, columns = cut(order, lengths, lanes, *limits, threads, groups, rest)
