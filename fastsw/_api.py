@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
+
 from fastsw import _numpy
 from fastsw._alignment import Alignment
 from fastsw._arrays import is_torch, on_cuda
@@ -17,6 +19,8 @@ Mode = Literal["local", "global", "fitting"]
 
 def _on(similarity):
     """The module that implements the functions for this kind of array."""
+    if type(similarity) is np.ndarray:
+        return _numpy
     if is_torch(similarity):
         from fastsw import _torch
 

@@ -60,7 +60,8 @@ class _Call(NamedTuple):
         """Gradients of the similarity, in its dtype."""
         if self.namespace is None:
             dtype = self.problem.similarity.dtype.newbyteorder("=")
-            return self.problem.unbatched(gradient).astype(dtype, copy=False)
+            gradient = self.problem.unbatched(gradient)
+            return gradient if gradient.dtype == dtype else gradient.astype(dtype)
         wrapped = self.wrap(self.problem.unbatched(gradient))
         return self.namespace.astype(wrapped, self.foreign_dtype)
 
@@ -79,6 +80,8 @@ class _Call(NamedTuple):
 
 def plain(name, array):
     """A NumPy view of an array, its namespace (None for NumPy) and its dtype there."""
+    if type(array) is np.ndarray:
+        return array, None, None
     refuse_special(name, array)
     if isinstance(array, np.ndarray):
         return array, None, None
@@ -129,8 +132,8 @@ def posterior(similarity, **options):
 def value_and_grad(similarity, **options):
     """See `fastsw.value_and_grad`."""
     asked = call(similarity, **options)
-    found, slope = _backend().gradients_in_all(asked.inputs)
-    open_x, extend_x, open_y, extend_y = found.penalties
+    found, penalties, slope = _backend().gradients_in_all(asked.inputs)
+    open_x, extend_x, open_y, extend_y = penalties
     return asked.per_pair(found.score), Gradients(
         asked.of_similarity(found.similarity),
         asked.of_gap(0, open_x, open_y),

@@ -133,17 +133,15 @@ def gradients(inputs: Inputs) -> Derivatives:
     return _run(inputs, GRADIENT, None)
 
 
-def gradients_in_all(inputs: Inputs) -> tuple[Derivatives, float]:
-    """Scores and gradients, those of shared penalties and the temperature summed over pairs."""
+def gradients_in_all(inputs: Inputs) -> tuple[Derivatives, list[np.ndarray], float]:
+    """Scores and gradients; those of penalties (where shared) and temperature summed over pairs."""
     found = _run(inputs, GRADIENT, None)
     slope = add_up(found.penalties, inputs.penalties, found.temperature)
-    penalties = tuple(
-        [
-            gradient[: len(penalty)] if len(gradient) else np.zeros(penalty.shape)
-            for gradient, penalty in zip(found.penalties, inputs.penalties, strict=True)
-        ]
-    )
-    return found._replace(penalties=penalties), slope
+    penalties = [
+        gradient[: len(penalty)] if len(gradient) else np.zeros(penalty.shape)
+        for gradient, penalty in zip(found.penalties, inputs.penalties, strict=True)
+    ]
+    return found, penalties, slope
 
 
 def tangents(inputs: Inputs, dots: Derivatives) -> Derivatives:
