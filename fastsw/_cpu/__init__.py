@@ -9,9 +9,9 @@ from fastsw._cpu._dispatch import (
     prepare,
     samples,
     score,
-    soft_dtw,
     tangents,
 )
+from fastsw._cpu._warping import soft_dtw, soft_dtw_tangents
 
 __all__ = [
     "Derivatives",
@@ -23,5 +23,6 @@ __all__ = [
     "samples",
     "score",
     "soft_dtw",
+    "soft_dtw_tangents",
     "tangents",
 ]

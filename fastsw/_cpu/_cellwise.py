@@ -3,6 +3,9 @@
 The three states of a cell are floats in [0, 2) that share an integer power of two, so nothing
 overflows. A state below 2**-126 (float32) of its cell's largest is lost; `_plan` admits only
 problems in which such a state cannot matter.
+
+Rounding of the factors of extended gaps is made up for as in `_grouped`, for columns after each W
+steps.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from fastsw._cpu._strip import (
     EXTEND_DOT,
     EXTEND_X,
     EXTEND_Y,
+    FIX_X,
     H_DOT,
     INTEGERS,
     LANE_SUMS,
@@ -52,6 +56,11 @@ from fastsw._cpu._strip import (
 )
 from fastsw._cpu._team import read_shared, write_shared
 from fastsw._reference import FITTING
+
+
+def fixed_steps(width):
+    """See `_grouped.fixed_steps`."""
+    return width
 
 
 @functools.cache
@@ -147,6 +156,8 @@ def walks(bits, lanes, by_column, second):
                     await_steps(places.done, s - 1, min(steps, t0 + 2 * width))
                 block = slot + t0 if tables else slot
                 weigh(pair, places, block, t0, bottom, scale)
+                fix_x = load_f(lane, FIX_X * width)
+                x, x_dot = x * fix_x, x_dot * fix_x
                 at, at_k = block * float_step, block * integer_step
                 for t in range(t0, t0 + width):
                     up_h = from_above(h, carry, above + t)
@@ -250,6 +261,8 @@ def walks(bits, lanes, by_column, second):
         for t0 in range(steps - width, -1, -width):
             if s + 1 < strips:
                 await_steps(places.done, strips + s + 1, min(steps, steps - t0 + width))
+            fix_x = load_f(lane, FIX_X * width)
+            x, x_dot = x * fix_x, x_dot * fix_x
             for t in range(t0 + width - 1, t0 - 1, -1):
                 row = pad + t - (width - 1)
                 down = from_below(y, back, row)

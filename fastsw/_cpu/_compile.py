@@ -27,7 +27,7 @@ from fastsw._cpu._team import entry_of
 logger = logging.getLogger("fastsw")
 
 #: Modules of this folder that only call kernels.
-_NO_KERNELS = {"__init__", "_dispatch", "_threads"}
+_NO_KERNELS = {"__init__", "_dispatch", "_threads", "_warping"}
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 _compiling = threading.Lock()

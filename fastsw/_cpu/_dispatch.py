@@ -8,21 +8,23 @@ its range is proven to suffice, and to the robust log-space kernel elsewhere.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from fastsw import _problem
-from fastsw._cpu import _dtw, _paired, _threads
+from fastsw._cpu import _paired, _threads
 from fastsw._cpu._arithmetic import LOG2E
-from fastsw._cpu._dtw import hard_dtw
 from fastsw._cpu._hard import align_hard
 from fastsw._cpu._linear import (
     ALL,
     DOWN,
     FINISH,
+    LINE,
     SET_UP,
+    STREAMED_BYTES,
     UP,
     kernels,
     pair_arrays,
@@ -30,7 +32,7 @@ from fastsw._cpu._linear import (
     strip_height,
     thread_arrays,
 )
-from fastsw._cpu._log import align
+from fastsw._cpu._log import DERIVATIVES, ENTROPIES, VALUES, align
 from fastsw._cpu._plan import (
     CELLWISE32,
     CELLWISE64,
@@ -41,6 +43,7 @@ from fastsw._cpu._plan import (
     POISONED,
     VOID,
     add_up,
+    doubtful,
     planner,
     survey,
 )
@@ -49,6 +52,13 @@ from fastsw._cpu._simd import native_lanes
 from fastsw._reference import MODES
 
 SCORE, GRADIENT, TANGENT = 0, 1, 2
+
+#: Sums of magnitudes up to which the linear kernels' second derivatives in T are right to 1e-8: they
+#: are differences of products of two such sums, rounded to 1e-15.
+LARGEST_SQUARED = 3e3
+
+#: Sums of magnitudes above this one could leave the range of doubles.
+LARGEST = 1e300
 
 
 class Sizes(NamedTuple):
@@ -85,7 +95,7 @@ class Derivatives(NamedTuple):
     """Scores and per-pair gradients, or the tangents of both."""
 
     score: np.ndarray  # [B], float64
-    similarity: np.ndarray  # [B, N, M], dtype of the input
+    similarity: np.ndarray  # [B, N, M], dtype of the input; float64 if T takes part in tangents
     penalties: tuple[np.ndarray, ...]  # 4 x [B, N|1, M|1], float64
     temperature: np.ndarray  # [B], float64
 
@@ -102,21 +112,21 @@ def prepare(similarity, penalties, temperature, mode, lengths) -> Inputs:
     """Check values and bring arrays into the kernels' form."""
     dtype = np.float64 if similarity.dtype.itemsize == 8 else np.float32
     open_x, extend_x, open_y, extend_y = penalties
-    columns = _ready(open_x, np.float64), _ready(extend_x, np.float64)
+    columns = ready(open_x, np.float64), ready(extend_x, np.float64)
     rows = columns
     if open_y is not open_x or extend_y is not extend_x:
-        rows = _ready(open_y, np.float64), _ready(extend_y, np.float64)
+        rows = ready(open_y, np.float64), ready(extend_y, np.float64)
     penalties = *columns, *rows
     temperature = float(temperature)
     _problem.check_values(penalties, temperature)
-    lengths = _ready(lengths, np.int64)
+    lengths = ready(lengths, np.int64)
     fit, *sizes = survey(lengths, *similarity.shape[1:])
     if not fit:
         _problem.check_lengths(lengths, similarity.shape)
-    return Inputs(_ready(similarity, dtype), penalties, temperature, mode, lengths, Sizes(*sizes))
+    return Inputs(ready(similarity, dtype), penalties, temperature, mode, lengths, Sizes(*sizes))
 
 
-def _ready(array, dtype):
+def ready(array, dtype):
     """Read-only C-contiguous view or copy."""
     view = np.ascontiguousarray(array, dtype=dtype).view()
     view.flags.writeable = False
@@ -128,14 +138,14 @@ def score(inputs: Inputs) -> np.ndarray:
     return _run(inputs, SCORE, None).score
 
 
-def gradients(inputs: Inputs) -> Derivatives:
-    """Scores and their gradients, pair by pair."""
-    return _run(inputs, GRADIENT, None)
+def gradients(inputs: Inputs, *, slope: bool = True) -> Derivatives:
+    """Scores and their gradients, pair by pair; without `slope` that of T may be inaccurate."""
+    return _run(inputs, GRADIENT, None, slope=slope)
 
 
 def gradients_in_all(inputs: Inputs) -> tuple[Derivatives, list[np.ndarray], float]:
     """Scores and gradients; those of penalties (where shared) and temperature summed over pairs."""
-    found = _run(inputs, GRADIENT, None)
+    found = _run(inputs, GRADIENT, None, slope=True)
     slope = add_up(found.penalties, inputs.penalties, found.temperature)
     penalties = [
         gradient[: len(penalty)] if len(gradient) else np.zeros(penalty.shape)
@@ -144,39 +154,64 @@ def gradients_in_all(inputs: Inputs) -> tuple[Derivatives, list[np.ndarray], flo
     return found, penalties, slope
 
 
-def tangents(inputs: Inputs, dots: Derivatives) -> Derivatives:
+def tangents(inputs: Inputs, dots: Derivatives, *, slope: bool = True) -> Derivatives:
     """Directional derivatives of the scores and of their gradients (Hessian-vector products).
 
     ``dots`` holds the direction in its fields similarity, penalties and temperature; each pair has
-    its own. The score F(S, penalties, T) is homogeneous of degree 1, so its Hessian annihilates the
-    vector (S, penalties, T) itself: a direction in T is traded for one in S and the penalties, and
-    the component in T follows from the others.
+    its own. Without `slope` the derivative of the gradient in T may be inaccurate.
     """
-    shrink = (dots.temperature / inputs.temperature)[:, None, None] if inputs.temperature else 0.0
-    if np.any(shrink):
-        finite = np.where(np.isfinite(inputs.similarity), inputs.similarity, 0)
-        penalties = zip(dots.penalties, inputs.penalties, strict=True)
-        dots = dots._replace(
-            similarity=dots.similarity - (shrink * finite).astype(finite.dtype),
-            penalties=tuple(dot - shrink * penalty for dot, penalty in penalties),
-        )
+    if slope or dots.temperature.any():
+        dots = dots._replace(similarity=ready(dots.similarity, np.float64))
+        return _run(_in_float64(inputs), TANGENT, dots, slope=True)
     return _run(inputs, TANGENT, dots)
 
 
-def _run(inputs, want, dots) -> Derivatives:
-    """Send every pair to its kernel."""
+def _in_float64(inputs):
+    """The same pairs with float64 similarities."""
+    return inputs._replace(similarity=ready(inputs.similarity, np.float64))
+
+
+def _traded(inputs, dots):
+    """The direction with none in T, for kernels that know no derivative in T.
+
+    The score F(S, penalties, T) is homogeneous of degree 1, so its Hessian annihilates the vector
+    (S, penalties, T) itself: a direction in T is traded for one in S and the penalties. The
+    component in T follows from the others likewise.
+    """
+    if not dots.temperature.any():
+        return dots
+    shrink = (dots.temperature / inputs.temperature)[:, None, None]
+    finite = np.where(np.isfinite(inputs.similarity), inputs.similarity, 0)
+    penalties = zip(dots.penalties, inputs.penalties, strict=True)
+    return dots._replace(
+        similarity=dots.similarity - (shrink * finite).astype(finite.dtype),
+        penalties=tuple(dot - shrink * penalty for dot, penalty in penalties),
+    )
+
+
+class _Plan(NamedTuple):
+    """What one pass over the values tells of each pair; see `_plan`."""
+
+    routes: np.ndarray  # [B]
+    counts: list[int]  # pairs of each route
+    floors: np.ndarray  # [B], at or below it a cell counts as forbidden
+    gains: np.ndarray  # [B], bound of twice the sum of an alignment's gains
+    magnitudes: np.ndarray  # [B], bound of the sum of the magnitudes of an alignment's terms
+
+
+def _planned(inputs) -> _Plan:
+    """Choose a kernel for every pair."""
     similarity, penalties, temperature, mode, lengths, sizes = inputs
     pairs = len(lengths)
-    everyone = np.arange(pairs)
-    routes, floors = np.empty(pairs, np.int64), np.empty(pairs)
-    found = np.zeros(len(_KERNELS), np.int64)
+    routes, counts = np.empty(pairs, np.int64), np.zeros(len(_KERNELS), np.int64)
+    floors, gains, magnitudes = np.empty((3, pairs))
     bits = 8 * similarity.itemsize
     lanes = native_lanes(bits)
     threads = _threads.threads_for(pairs, sizes.cells)
     _threads.spread(
         planner(bits, lanes),
         threads,
-        everyone,
+        np.arange(pairs),
         similarity.reshape(-1),
         similarity.shape,
         penalties,
@@ -186,26 +221,83 @@ def _run(inputs, want, dots) -> Derivatives:
         np.empty((threads, 3 * lanes), similarity.dtype),
         routes,
         floors,
-        found,
+        gains,
+        magnitudes,
+        counts,
     )
-    counts = found.tolist()
+    return _Plan(routes, counts.tolist(), floors, gains, magnitudes)
+
+
+def _run(inputs, want, dots, *, slope=False) -> Derivatives:
+    """Send every pair to its kernel; with `slope` see to it that derivatives in T are accurate."""
+    similarity, penalties, temperature, _, lengths, sizes = inputs
+    pairs, plan = len(lengths), _planned(inputs)
+    routes, counts = plan.routes, plan.counts
+    if slope and want == TANGENT and temperature > 0.0:
+        large = plan.magnitudes > LARGEST_SQUARED * temperature
+        routes[(routes >= GROUPED32) & large] = LOG
+        counts = np.bincount(routes, minlength=len(_KERNELS)).tolist()
     shape = similarity.shape if want != SCORE else (1, 1, 1)
     written = sizes.cells == similarity.size and not any(counts[:GROUPED32])
     out = Derivatives(
         np.zeros(pairs),
-        (np.empty if written else np.zeros)(shape, similarity.dtype),
+        output(shape, similarity.dtype, np.empty if written else np.zeros),
         tuple([np.zeros((pairs, *p.shape[1:])) for p in penalties]),
         np.zeros(pairs),
     )
-    job = _Job(inputs, want, dots, out, floors)
+    job = _Job(inputs, want, dots, out, plan)
     for route, count in enumerate(counts):
         if count:
-            order = everyone if count == pairs else np.flatnonzero(routes == route)
-            _KERNELS[route](job, order if sizes.alike else _largest_first(order, lengths))
+            order = np.arange(pairs) if count == pairs else np.flatnonzero(routes == route)
+            _KERNELS[route](job, order if sizes.alike else largest_first(order, lengths))
+    if slope and want == GRADIENT and any(counts[GROUPED32:LOG]):
+        _refine(job)
     return out
 
 
-def _largest_first(order, lengths):
+def output(shape, dtype, make):
+    """Array of gradients; a large one begins a cache line.
+
+    The order in which the kernels sum what they write past the caches depends on where lines begin,
+    and an answer must not depend on where memory was free.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < STREAMED_BYTES:
+        return make(shape, dtype)
+    raw = make(size + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _refine(job):
+    """Compute entropies that rounding may have spoilt anew: in float64, or from shares."""
+    inputs, out, plan = job.inputs, job.out, job.plan
+    single, double = np.empty((2, len(out.score)), np.int64)
+    few, more = doubtful(
+        plan.routes, plan.gains, out.score, out.temperature, inputs.temperature, single, double
+    )
+    if few:
+        order = np.sort(single[:few])
+        part = _in_float64(_part(inputs, order))
+        out.temperature[order] = _run(part, GRADIENT, None, slope=True).temperature
+    if more:
+        order = double[:more]
+        out.temperature[order] = _shares(job, order, ENTROPIES, graded=False)[order, 1]
+
+
+def _part(inputs, order):
+    """Some of the pairs."""
+    lengths = inputs.lengths[order]
+    _, *sizes = survey(lengths, *inputs.similarity.shape[1:])
+    return inputs._replace(
+        similarity=inputs.similarity[order],
+        penalties=tuple(p if len(p) == 1 else p[order] for p in inputs.penalties),
+        lengths=lengths,
+        sizes=Sizes(*sizes),
+    )
+
+
+def largest_first(order, lengths):
     """Pairs by their cells, so that threads end together."""
     return order[np.argsort(-lengths[order].prod(axis=1), kind="stable")]
 
@@ -217,7 +309,7 @@ class _Job(NamedTuple):
     want: int
     dots: Derivatives | None
     out: Derivatives
-    floors: np.ndarray  # [B]
+    plan: _Plan
 
     def gradients(self):
         """Arrays that kernels write gradients to."""
@@ -238,18 +330,26 @@ def _poisoned(job, order):
     for b in order:
         n, m = job.inputs.lengths[b]
         job.out.similarity[b, :n, :m] = np.nan
-    for gradient in (*job.out.penalties, job.out.temperature):
-        gradient[order] = np.nan
+        for gradient in job.out.penalties:
+            rows, columns = min(n, gradient.shape[1]), min(m, gradient.shape[2])
+            gradient[b, :rows, :columns] = np.nan
+    job.out.temperature[order] = np.nan
 
 
 def _hard(job, order):
     """Pairs at temperature 0."""
     if job.want != TANGENT:
-        scores, _, _ = _best_paths(job.inputs, order, job.gradients(), job.want)
+        scale = scale_of(job.plan.magnitudes[order])
+        scores, _, _ = _best_paths(job.inputs, order, job.gradients(), scale, job.want)
         job.out.score[order] = scores[order]
 
 
-def _best_paths(inputs, order, out, want) -> Paths:
+def scale_of(magnitudes):
+    """A power of two that keeps sums of so many terms of such a size within the range of doubles."""
+    return 1.0 if (magnitudes < LARGEST).all() else 2.0**-64
+
+
+def _best_paths(inputs, order, out, scale, want) -> Paths:
     """Run the hard kernel."""
     similarity, penalties, _, mode, lengths, _ = inputs
     scores = np.full(len(lengths), -np.inf)
@@ -261,6 +361,7 @@ def _best_paths(inputs, order, out, want) -> Paths:
         order,
         similarity,
         penalties,
+        scale,
         MODES[mode],
         lengths,
         out,
@@ -283,8 +384,8 @@ def _in_double(job, order, *, grouped):
     if similarity.dtype == np.float64:
         _in_linear_space(job, order, 64, grouped, similarity, out)
         return
-    wide = _ready(similarity, np.float64)
-    target = np.empty(out[0].shape)
+    wide = ready(similarity, np.float64)
+    target = output(out[0].shape, wide.dtype, np.empty)
     _in_linear_space(job, order, 64, grouped, wide, (target, *out[1:]))
     if job.want != SCORE:
         for b in order:
@@ -318,7 +419,7 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
         temperature,
         MODES[mode],
         lengths,
-        job.floors,
+        job.plan.floors,
         direction,
         scratch(thread_arrays, (bits, lanes, graded, second), (threads, rows, columns)),
         scratch(pair_arrays, (bits, lanes, by_column, graded, second), (sets, rows, columns)),
@@ -370,7 +471,7 @@ def _as_lanes(job, order, bits, similarity, out):
         MODES[mode],
         lengths,
         groups,
-        job.floors,
+        job.plan.floors,
         scratch(_paired.group_arrays, (bits, lanes, graded), extent),
         (out[0].reshape(-1), *out[1:]),
         job.out.score,
@@ -384,34 +485,49 @@ def _direction(job, similarity):
     """Tangents of similarity and penalties; stand-ins where first derivatives are asked for."""
     if job.want != TANGENT:
         return similarity, job.inputs.penalties
+    dots = _traded(job.inputs, job.dots)
     return (
-        _ready(job.dots.similarity, similarity.dtype),
-        tuple(_ready(d, np.float64) for d in job.dots.penalties),
+        ready(dots.similarity, similarity.dtype),
+        tuple(ready(d, np.float64) for d in dots.penalties),
     )
 
 
 def _in_log_space(job, order):
     """Run the robust kernel."""
+    carried = {SCORE: VALUES, GRADIENT: ENTROPIES, TANGENT: DERIVATIVES}[job.want]
+    result = _shares(job, order, carried, graded=job.want != SCORE)
+    job.out.score[order] = result[order, 0]
+    job.out.temperature[order] = result[order, 2 if job.want == TANGENT else 1]
+
+
+def _shares(job, order, carried, *, graded):
+    """Scores (or their derivatives), entropies and the derivatives of these, [B, 3]."""
     similarity, penalties, temperature, mode, lengths, _ = job.inputs
     result = np.zeros((len(lengths), 3))
-    direction = _direction(job, similarity)
-
+    direction = similarity, penalties, np.zeros(1)
+    if carried == DERIVATIVES:
+        direction = (
+            ready(job.dots.similarity, similarity.dtype),
+            tuple(ready(d, np.float64) for d in job.dots.penalties),
+            ready(job.dots.temperature, np.float64),
+        )
     _threads.spread(
         align,
         job.inputs.threads_for(order),
         order,
         similarity,
         penalties,
+        scale_of(job.plan.magnitudes[order]),
         temperature,
         MODES[mode],
         lengths,
         direction,
         job.gradients(),
         result,
-        job.want,
+        carried,
+        graded,
     )
-    job.out.score[order] = result[order, 2 if job.want == TANGENT else 0]
-    job.out.temperature[order] = result[order, 1]
+    return result
 
 
 _KERNELS: dict[int, Callable[[_Job, np.ndarray], None]] = {
@@ -461,7 +577,8 @@ def paths(inputs: Inputs) -> Paths:
     unused = tuple(np.zeros((len(lengths), 1, 1)) for _ in range(4))
     indicator = np.zeros(inputs.similarity.shape, inputs.similarity.dtype)
     order = np.flatnonzero((cells > 0) & ~np.isnan(scores))
-    found = _best_paths(cold, order, (indicator, *unused), GRADIENT)
+    scale = scale_of(_planned(cold).magnitudes)
+    found = _best_paths(cold, order, (indicator, *unused), scale, GRADIENT)
     return Paths(scores, found.pairs, found.counts)
 
 
@@ -499,75 +616,3 @@ def samples(inputs: Inputs, *, size: int, seed: int) -> list[tuple[np.ndarray, l
             )
         found.append((scores, [pairs[k, : counts[k]].copy() for k in range(size)]))
     return found
-
-
-class Warping(NamedTuple):
-    """Soft-DTW values and gradients, pair by pair."""
-
-    score: np.ndarray  # [B], float64
-    cost: np.ndarray  # [B, N, M], dtype of the input
-    temperature: np.ndarray  # [B], float64
-
-
-def soft_dtw(cost, temperature, lengths, bandwidth: int | None, *, graded: bool) -> Warping:
-    """Soft-DTW of every pair; gradients (d value / d cost, d value / d T) where asked for."""
-    dtype = np.float64 if cost.dtype.itemsize == 8 else np.float32
-    cost, lengths = _ready(cost, dtype), _ready(lengths, np.int64)
-    temperature = float(temperature)
-    _problem.check_temperature(temperature)
-    _problem.check_lengths(lengths, cost.shape, "cost")
-    _problem.check_bandwidth(bandwidth, lengths)
-    pairs = len(lengths)
-    score, slope = np.full(pairs, np.inf), np.zeros(pairs)
-    gradient = np.zeros(cost.shape if graded else (1, 1, 1), dtype)
-    cells = lengths[:, 0] * lengths[:, 1]
-    band = -1 if bandwidth is None else int(bandwidth)
-    low, top, poisoned = np.zeros(pairs), np.zeros(pairs), np.zeros(pairs, np.bool_)
-    for b in np.flatnonzero(cells):
-        valid = cost[b, : lengths[b, 0], : lengths[b, 1]]
-        poisoned[b] = not valid.min() > -np.inf
-        if not poisoned[b]:
-            finite = valid[valid < np.inf]
-            low[b], top[b] = (finite.min(), finite.max()) if finite.size else (0, 0)
-    score[poisoned] = slope[poisoned] = np.nan
-    if graded:
-        for b in np.flatnonzero(poisoned):
-            gradient[b, : lengths[b, 0], : lengths[b, 1]] = np.nan
-    order = _largest_first(np.flatnonzero((cells > 0) & ~poisoned), lengths)
-    if not order.size:
-        return Warping(score, gradient, slope)
-    result, threads = np.zeros((pairs, 2)), _threads.threads_for(len(order), cells[order].sum())
-    if temperature == 0:
-        _threads.spread(hard_dtw, threads, order, cost, lengths, band, gradient, result, graded)
-        score[order] = result[order, 0]
-        return Warping(score, gradient, slope)
-    reach = np.maximum(np.abs(low), np.abs(top))[order].max() * LOG2E / temperature
-    longest = int(lengths.sum(axis=1).max())
-    single = dtype == np.float32 and reach < 2.0**22 and reach * longest < 2.0**27
-    bits = 32 if single else 64
-    real = np.float32 if single else np.float64
-    similarity = _ready(-cost, real)
-    target = gradient if gradient.dtype == real else np.zeros(gradient.shape, real)
-    rows, columns = (int(k) for k in lengths[order].max(axis=0))
-    lanes = native_lanes(bits)
-    floor = -2.0 * top[order].max() - 1.0 if top[order].max() > 0 else -1.0
-    _threads.spread(
-        _dtw.kernels(bits, lanes),
-        threads,
-        order,
-        similarity.reshape(-1),
-        similarity.shape,
-        temperature,
-        lengths,
-        floor,
-        band,
-        _dtw.workspace(bits, lanes, threads, rows, columns, graded=graded),
-        target.reshape(-1),
-        result,
-        graded,
-    )
-    score[order] = -result[order, 0]
-    slope[order] = -result[order, 1]
-    if target is not gradient:
-        gradient[...] = target
-    return Warping(score, gradient, slope)

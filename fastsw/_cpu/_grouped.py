@@ -24,8 +24,9 @@ for this reason carries less than 2**(HEAD + growth - 126) of the total.
 
 `_plan` admits what these bounds prove to lose less than 2**-46 of the total.
 
-The factor of an extended gap is rounded, which long gaps would add up: what is in a gap at the
-start of a group is multiplied by what the steps of a group fall short by.
+The factor of an extended gap is rounded, which long gaps would add up. Factors that differ from row
+to row or column to column are rounded to make up for one another; where all columns have the same,
+what is in a gap at the start of a group is multiplied by what the steps of a group fall short by.
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ from fastsw._cpu._strip import (
     EXTEND_X,
     EXTEND_Y,
     FIX_X,
-    FIX_Y,
     H_DOT,
     LANE_SUMS,
     M_DOT,
@@ -89,6 +89,11 @@ GROUP = 8
 
 #: Exponent of a group's largest incoming state, by precision.
 HEAD = {32: 24, 64: 200}
+
+
+def fixed_steps(width):
+    """Steps after which a walk makes up for the rounding of the factor of an extended column gap."""
+    return min(GROUP, width)
 
 
 @functools.cache
@@ -229,13 +234,13 @@ def walks(bits, lanes, by_column, second):
                     # What differs by lane is read anew here and in each step, which takes less time
                     # than moving states out of registers.
                     start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
-                    fix_x, fix_y = load_f(lane, FIX_X * width), load_f(lane, FIX_Y * width)
+                    fix_x = load_f(lane, FIX_X * width)
                     diagonal = up * load_f(entering, ONWARD * width)
                     own = vmax(k + exponent(vmax(h, diagonal)), start_k + splat_i(bias))
                     old_k, k = k, window_above(own, came_k + exponent(came_h)) - splat_i(normal)
                     change = capped_power(old_k - k)
                     m, x = m * change, x * (change * fix_x)
-                    h, v = h * change, v * (change * fix_y)
+                    h, v = h * change, v * change
                     # What a lane takes from the next is in that one's units.
                     step_up = capped_power(neighbour_above(k, k) - k)
                     store(entering, ONWARD * width, step_up)
@@ -244,7 +249,7 @@ def walks(bits, lanes, by_column, second):
                     store(entering, V * width, load_f(carry, above + V * length + first) * arrival)
                     if second:
                         m_dot, x_dot = m_dot * change, x_dot * (change * fix_x)
-                        h_dot, v_dot = h_dot * change, v_dot * (change * fix_y)
+                        h_dot, v_dot = h_dot * change, v_dot * change
                         diagonal_dot = diagonal_dot * change
                         for field in range(H_DOT, V_DOT + 1):
                             came = load_f(carry, above + field * length + first)
@@ -373,7 +378,7 @@ def walks(bits, lanes, by_column, second):
                 )
                 # What differs by lane is read anew here and in each step; see `forward`.
                 ends, ends_k = load_f(lane, END * width), load_i(lane_k, END * width)
-                fix_x, fix_y = load_f(lane, FIX_X * width), load_f(lane, FIX_Y * width)
+                fix_x = load_f(lane, FIX_X * width)
                 per_total, per_total_k = load_f(entering, PER_TOTAL * width), splat_i(total_k)
                 own = k + exponent(vmax(vmax(x, y), vmax(onto, diagonal)))
                 own = vmax(own, ends_k + splat_i(bias))
@@ -381,7 +386,7 @@ def walks(bits, lanes, by_column, second):
                 here_k = load_i(scales, at_k)
                 old_k, k = k, vmax(top - splat_i(normal), per_total_k - here_k)
                 change = capped_power(old_k - k)
-                x, y, diagonal = x * (change * fix_x), y * fix_y, diagonal * change
+                x, diagonal = x * (change * fix_x), diagonal * change
                 # What a lane takes from the next is in that one's units, first the old ones: the
                 # new ones may hold nothing of it, where the lane has left the grid.
                 step_down = capped_power(neighbour_below(old_k, k) - k)
@@ -392,8 +397,7 @@ def walks(bits, lanes, by_column, second):
                 store(entering, BACK_Y * width, came_y * arrival)
                 store(entering, ONTO * width, came_onto * arrival)
                 if second:
-                    x_dot, y_dot = x_dot * (change * fix_x), y_dot * fix_y
-                    diagonal_dot = diagonal_dot * change
+                    x_dot, diagonal_dot = x_dot * (change * fix_x), diagonal_dot * change
                     for field in range(BACK_Y_DOT, ONTO_DOT + 1):
                         arrived = load_f(back, field * length + came) * arrival
                         store(entering, field * width, arrived)

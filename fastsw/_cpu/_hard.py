@@ -7,7 +7,7 @@ of start, M, X, Y. An end inside the table wins over the empty alignment of fitt
 import numpy as np
 
 from fastsw._cpu._compile import helper, kernel
-from fastsw._cpu._log import IMPOSSIBLE, entry, penalties_at, row_ends, triple
+from fastsw._cpu._log import IMPOSSIBLE, entry, penalties_at, row_ends, three
 from fastsw._cpu._team import claim
 from fastsw._recurrence import NEG_INF, hard_forward
 from fastsw._reference import FITTING, GLOBAL, LOCAL
@@ -16,7 +16,7 @@ START, M, X, Y = 0, 1, 2, 3
 
 
 @helper
-def best_end(similarity, penalties, mode, b, n, m, trailing, origins):
+def best_end(similarity, penalties, scale, mode, b, n, m, trailing, origins):
     """Score, grid cell and state of the best end; fills the table of origins unless it is empty."""
     above, row = np.full((1, m + 1, 3), NEG_INF), np.full((1, m + 1, 3), NEG_INF)
     best, end = NEG_INF, (0, 0, START)
@@ -26,12 +26,12 @@ def best_end(similarity, penalties, mode, b, n, m, trailing, origins):
                 row[0, j, 0], row[0, j, 1], row[0, j, 2] = 0.0, NEG_INF, NEG_INF
                 continue
             inner = i > 0 and j > 0
-            cell = similarity[b, i - 1, j - 1] * 1.0 if inner else NEG_INF
+            cell = similarity[b, i - 1, j - 1] * scale if inner else NEG_INF
             start = 0.0 if mode == LOCAL else NEG_INF
-            diagonal = triple(above, 0, j - 1) if inner else IMPOSSIBLE
-            left = triple(row, 0, j - 1) if j > 0 else IMPOSSIBLE
-            up = triple(above, 0, j) if i > 0 else IMPOSSIBLE
-            cost = penalties_at(penalties, b, i, j, 1.0)
+            diagonal = three(above, 0, j - 1, 0) if inner else IMPOSSIBLE
+            left = three(row, 0, j - 1, 0) if j > 0 else IMPOSSIBLE
+            up = three(above, 0, j, 0) if i > 0 else IMPOSSIBLE
+            cost = penalties_at(penalties, b, i, j, scale)
             state, origin = hard_forward(cell, start, diagonal, left, up, cost)
             row[0, j, 0], row[0, j, 1], row[0, j, 2] = state
             if origins.size > 0:
@@ -89,8 +89,12 @@ def trace(origins, mode, b, n, m, end, pairs, gradients):
 
 
 @kernel
-def align_hard(seat, queue, similarity, penalties, mode, lengths, out, scores, pairs, counts, want):
+def align_hard(
+    seat, queue, similarity, penalties, scale, mode, lengths, out, scores, pairs, counts, want
+):
     """Best scores of the pairs in a queue; with `want` = 1 also one best path.
+
+    `scale` multiplies similarities and penalties; see `_log.align`.
 
     The path goes into `pairs` [B, K, 2] in ascending order, its length into `counts`, its
     indicator into out[0] and minus the penalties paid into out[1:].
@@ -100,10 +104,11 @@ def align_hard(seat, queue, similarity, penalties, mode, lengths, out, scores, p
         if b < 0:
             break
         n, m = lengths[b, 0], lengths[b, 1]
-        trailing = row_ends(penalties, b, n, m, 1.0, mode)
+        trailing = row_ends(penalties, b, n, m, scale, mode)[:, 0].copy()
         origins = np.empty((n + 1, m + 1) if want else (0, 0), np.uint8)
-        scores[b], end = best_end(similarity, penalties, mode, b, n, m, trailing, origins)
-        if want and scores[b] > NEG_INF:
+        best, end = best_end(similarity, penalties, scale, mode, b, n, m, trailing, origins)
+        scores[b] = best / scale
+        if want and best > NEG_INF:
             gradients = out[1], out[2], out[3], out[4]
             counts[b] = trace(origins, mode, b, n, m, end, pairs[b], gradients)
             pairs[b, : counts[b]] = pairs[b, : counts[b]][::-1].copy()

@@ -29,9 +29,9 @@ from fastsw._cpu._strip import (
     COLUMN_ROWS,
     DOT,
     END,
+    EXTEND,
     EXTEND_X,
     FIX_X,
-    FIX_Y,
     H_DOT,
     INTEGERS,
     LANE_FLOATS,
@@ -147,11 +147,11 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     per_step, carried = fields(second)
     simd = lanes_of(bits, lanes)
     store, splat, splat_k = simd.store, simd.splat_f, simd.splat_i
-    doublings = min(_grouped.GROUP, width).bit_length() - 1
+    doublings = walk.fixed_steps(width).bit_length() - 1
 
     @variant.helper
     def rounded_off(factor):
-        """By what a factor's rounding falls short over the steps of a group, as a factor."""
+        """By what a factor's rounding falls short until a walk makes up for it, as a factor."""
         kept = np.float64(real(factor))
         short = factor / kept if kept > 0.0 else 1.0
         for _ in range(doublings):
@@ -184,7 +184,6 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
             for field in range(2):
                 lane[(OPEN_Y + field) * width + r] = rows[field, below]
                 lane[(DOT + OPEN_Y + field) * width + r] = rows[2 + field, below]
-            lane[FIX_Y * width + r] = rows[6, below]
         if last == width - 1:  # row 0 lies in the last lane
             lane[START * width + width - 1] = 1.0
             lane_k[START * width + width - 1] = 0
@@ -210,17 +209,21 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         return opened, extended, open_dot, -unit / LOG2E * extended * at(dots[1], b, 0, j)
 
     @variant.helper
-    def set_fixes(pair, rows):
-        """What makes up for the rounding of each row's factor of an extended gap (rows 6)."""
-        for i in range(pair.extent.n + 2):
-            same = i > 0 and rows[1, i] == rows[1, i - 1]
-            rows[6, i] = rows[6, i - 1] if same else rounded_off(rows[1, i])
+    def round_factors(factors):
+        """Round factors that long gaps multiply, each up or down so that products do not drift."""
+        short = 1.0
+        for i in range(len(factors)):
+            wanted = factors[i] * short
+            kept = np.float64(real(wanted))
+            factors[i] = kept
+            if kept > 0.0:
+                short = wanted / kept
 
     @variant.inlined
     def set_up(pair, b, shared, penalties, dots, unit, length, strips):
         """Everything that must be there before the first strip."""
         set_rows(pair, b, shared.rows, penalties, dots, unit, second)
-        set_fixes(pair, shared.rows)
+        round_factors(shared.rows[1, 1 : pair.extent.n + 1])
         set_row_ends(pair, b, shared.rows, penalties, dots, unit, second)
         shared.ends[0, 0], shared.ends[1, 0], shared.ends_k[0] = 1.0, 0.0, 0
         shared.carry[: carried * length] = 0.0
@@ -234,10 +237,15 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         shared.tickets[:] = 0
         if by_column:
             shared.columns[: COLUMN_ROWS * length] = 0.0
+            short = 1.0  # see `round_factors`
             for c in range(pair.extent.m + pair.extent.origin):
                 factors = column_factors(penalties, dots, b, max(c - pair.extent.origin, 0), unit)
                 for field in range(COLUMN_ROWS):
                     shared.columns[field * length + pad + c] = factors[field]
+                kept = np.float64(real(factors[EXTEND] * short))
+                shared.columns[EXTEND * length + pad + c] = kept
+                if kept > 0.0:
+                    short *= factors[EXTEND] / kept
 
     @variant.inlined
     def walk_down(pair, work, shared, strips, steps, length, scale, factors, keep_all, graded):
@@ -460,6 +468,9 @@ KEPT_BYTES = 2**23
 #: Gradients of a call from this size on are written past the caches, which could not hold them.
 STREAMED_BYTES = 2**23
 
+#: Bytes of a cache line.
+LINE = 64
+
 _local = threading.local()
 
 
@@ -509,7 +520,7 @@ def pair_arrays(bits, lanes, by_column, graded, second, seats, rows, columns):
         back=aligned(seats, carried * length, kind.real),
         back_k=aligned(seats, 2 * length, kind.whole),
         columns=aligned(seats, COLUMN_ROWS * length, kind.real),
-        rows=np.empty((seats, 7, rows + 2)),
+        rows=np.empty((seats, 6, rows + 2)),
         ends=np.empty((seats, 2, rows + 1)),
         ends_k=np.empty((seats, rows + 1), np.int64),
         sums=aligned(seats, strips * LANE_SUMS * lanes, kind.real),
@@ -524,8 +535,8 @@ def aligned(seats, size, dtype):
 
     Each starts a cache line, so that no vector straddles two and no two threads share one.
     """
-    line, item = 64, np.dtype(dtype).itemsize
-    row = -(-size * item // line) * line
-    raw = np.empty(seats * row + line, np.uint8)
-    start = -raw.ctypes.data % line
+    item = np.dtype(dtype).itemsize
+    row = -(-size * item // LINE) * LINE
+    raw = np.empty(seats * row + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
     return raw[start : start + seats * row].view(dtype).reshape(seats, row // item)

@@ -59,6 +59,11 @@ DOUBLE = Precision(
     64, GROUPED64, CELLWISE64, HEAD[64], 1000.0, 900.0, 900.0, 900.0, 700.0, 2.0**50, 2.0**58
 )
 
+#: Error of an entropy as a share of the terms it is the difference of, and what is admitted of it,
+#: as a share of 1 or of the entropy, if that is larger; by precision.
+ROUNDING32, TOLERANCE32 = 2.0**-22, 1e-4
+ROUNDING64, TOLERANCE64 = 2.0**-50, 1e-9
+
 #: Bound on the steps that a walk takes beyond the last column, where gaps go on earning.
 BEYOND = 128
 
@@ -75,13 +80,28 @@ def span(penalty, b, rows, columns):
 
 
 @helper
+def dearest_of(spans):
+    """The largest magnitude of the penalties of a pair."""
+    largest = 0.0
+    for k in range(4):
+        largest = max(largest, abs(spans[k][0]), abs(spans[k][1]))
+    return largest
+
+
+@helper
+def gain_of(spans):
+    """What a skipped row or column of a pair can earn at most."""
+    gain = 0.0
+    for k in range(4):
+        gain = max(gain, -spans[k][0])
+    return gain
+
+
+@helper
 def route(top, low, spans, temperature, mode, n, m, single):
     """The kernel for a sound pair whose penalties do not vary from cell to cell, and the floor."""
     unit = LOG2E / temperature
-    largest, gain, spread = 0.0, 0.0, 0.0
-    for k in range(4):
-        largest = max(largest, abs(spans[k][0]), abs(spans[k][1]))
-        gain = max(gain, -spans[k][0])
+    largest, gain, spread = dearest_of(spans), gain_of(spans), 0.0
     for k in (0, 2):
         opened, extended = spans[k], spans[k + 1]
         spread += 2.0 * max(opened[1] - extended[0], extended[1] - opened[0])
@@ -145,6 +165,32 @@ def add_up(gradients, penalties, slopes):
     return total
 
 
+@serial_kernel
+def doubtful(routes, gains, scores, entropies, temperature, single, double):
+    """Pairs whose entropy the linear kernels may miss by more than their share of TOLERANCE.
+
+    They subtract the mean score from the total, so that the entropy errs by ROUNDING times the mean
+    sum of the magnitudes of an alignment's terms. What counts against an alignment is what counts
+    for it less its score, whose mean is the total less T times the entropy: this bounds the sum.
+    The pairs go to `single` or `double`, by the precision they were computed in; gives how many.
+    """
+    few, more = 0, 0
+    for b in range(len(routes)):
+        if not GROUPED32 <= routes[b] < LOG or scores[b] == -np.inf:
+            continue
+        in_single = routes[b] == GROUPED32 or routes[b] == CELLWISE32
+        slack = (ROUNDING32 / TOLERANCE32) if in_single else (ROUNDING64 / TOLERANCE64)
+        size = (gains[b] - scores[b]) / temperature + entropies[b]
+        if not slack * size <= max(1.0, entropies[b]):
+            if in_single:
+                single[few] = b
+                few += 1
+            else:
+                double[more] = b
+                more += 1
+    return few, more
+
+
 @functools.cache
 def planner(bits: int, lanes: int):
     """The kernel that chooses a kernel for every pair of a queue."""
@@ -190,29 +236,36 @@ def planner(bits: int, lanes: int):
 
     @variant.helper
     def route_of(similarity, shape, penalties, temperature, mode, b, n, m, lane):
-        """A pair's kernel, and the floor below which a cell counts as forbidden."""
+        """A pair's kernel, the floor below which a cell counts as forbidden, and two bounds.
+
+        The first bounds twice the sum of an alignment's gains, the second the sum of the magnitudes
+        of its similarities and costs.
+        """
         if n == 0 or m == 0:
-            return VOID, 0.0
+            return VOID, 0.0, 0.0, 0.0
         offset = b * shape[1] * shape[2]
         top, low, sound = extremes(similarity, lane, offset, shape[2], n, m, False)
         if low == -np.inf:
             _, low, _ = extremes(similarity, lane, offset, shape[2], n, m, True)
         if not sound:
-            return POISONED, 0.0
+            return POISONED, 0.0, 0.0, 0.0
         if mode == LOCAL and top == -np.inf:
-            return VOID, 0.0
-        if temperature == 0.0:
-            return HARD, 0.0
-        by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
-        if by_cell or penalties[2].shape[2] > 1 or penalties[3].shape[2] > 1:
-            return LOG, 0.0
+            return VOID, 0.0, 0.0, 0.0
         spans = (
-            span(penalties[0], b, 1, m),
-            span(penalties[1], b, 1, m),
-            span(penalties[2], b, n, 1),
-            span(penalties[3], b, n, 1),
+            span(penalties[0], b, n, m),
+            span(penalties[1], b, n, m),
+            span(penalties[2], b, n, m),
+            span(penalties[3], b, n, m),
         )
-        return route(top, low, spans, temperature, mode, n, m, bits == 32)
+        way, floor = LOG, -np.inf
+        by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
+        if temperature == 0.0:
+            way = HARD
+        elif not by_cell and penalties[2].shape[2] == 1 and penalties[3].shape[2] == 1:
+            way, floor = route(top, low, spans, temperature, mode, n, m, bits == 32)
+        gains = 2.0 * (min(n, m) * max(top, 0.0) + gain_of(spans) * (n + m))
+        largest = 0.0 if top == -np.inf else max(abs(top), abs(max(low, floor)))
+        return way, floor, gains, largest * min(n, m) + dearest_of(spans) * (n + m)
 
     @variant.kernel
     def plan(
@@ -227,6 +280,8 @@ def planner(bits: int, lanes: int):
         lanes,
         routes,
         floors,
+        gains,
+        sizes,
         counts,
     ):
         """Choose for each pair of the queue; count the pairs of each route."""
@@ -235,7 +290,7 @@ def planner(bits: int, lanes: int):
             if b < 0:
                 break
             n, m = lengths[b, 0], lengths[b, 1]
-            routes[b], floors[b] = route_of(
+            routes[b], floors[b], gains[b], sizes[b] = route_of(
                 similarity, shape, penalties, temperature, mode, b, n, m, lanes[seat]
             )
             add_shared(counts, routes[b], 1)

@@ -1,38 +1,55 @@
-"""Exact sampling of alignments: a random walk back through the prefix table."""
+"""Exact sampling of alignments: a random walk back along the shares of the forward pass."""
 
 import numpy as np
 
 from fastsw._cpu._compile import helper, serial_kernel
 from fastsw._cpu._hard import START, M, X, Y
-from fastsw._cpu._log import IMPOSSIBLE, forward_strip, penalties_at, row_ends, triple
-from fastsw._recurrence import NEG_INF, arrival_shares, share
-from fastsw._reference import FITTING, GLOBAL
+from fastsw._cpu._log import (
+    ENTROPIES,
+    FIELDS,
+    INTO_M,
+    INTO_X,
+    INTO_Y,
+    SHARES,
+    TOTAL_FIELDS,
+    end_in_corner,
+    end_share,
+    forward_strip,
+    penalties_at,
+    row_ends,
+    set_cell,
+    three,
+    value_at,
+)
+from fastsw._cpu._smax import NOTHING, add_value
+from fastsw._recurrence import NEG_INF
+from fastsw._reference import FITTING, GLOBAL, LOCAL
 
 
 @helper
-def choose(draw, shares):
-    """Index of the first share whose running sum exceeds the draw; len(shares) if none does."""
+def choose(draw, shares, otherwise):
+    """Index of the first share whose running sum exceeds the draw, or of the last above 0.
+
+    `otherwise` is given instead of the latter unless it is negative.
+    """
+    last = 0
     for k in range(len(shares)):
         draw -= shares[k]
         if draw < 0.0:
             return k
-    return len(shares)
+        if shares[k] > 0.0:
+            last = k
+    return last if otherwise < 0 else otherwise
 
 
 @helper
-def draw_end(table, row_sums, trailing, mode, n, m, total, draw):
+def draw_end(table, row_sums, problem, n, m, total, corner, draw):
     """Grid cell and state at which a sampled alignment ends."""
+    mode, trailing = problem[4], problem[5]
     if mode == GLOBAL:
-        state = M
-        for k in range(3):
-            draw -= share(table[n + 1, m, k], total)
-            if table[n + 1, m, k] > NEG_INF:
-                state = M + k
-            if draw < 0.0:
-                break
-        return n, m, state
+        return n, m, M + choose(draw, three(corner, 0, m, 0), -1)
     if mode == FITTING:
-        draw -= share(trailing[0], total)
+        draw -= end_share(total, (trailing[0, 0], trailing[0, 1]), 0.0, problem)[0]
         if draw < 0.0:
             return 0, m, START
     end = 0, m, START
@@ -41,7 +58,7 @@ def draw_end(table, row_sums, trailing, mode, n, m, total, draw):
             draw -= row_sums[i]
             continue
         for j in range(1, m + 1):
-            part = share(table[i + 1, j, 0] + trailing[i], total)
+            part = share_of_end(table, i, j, total, problem)
             draw -= part
             if part > 0.0:
                 end = i, j, M
@@ -51,39 +68,43 @@ def draw_end(table, row_sums, trailing, mode, n, m, total, draw):
 
 
 @helper
-def walk_back(similarity, penalties, inverse_temperature, mode, b, end, table, draws, pairs):
-    """Follow random arrows from an end to the start; the number of pairs met, and their score / T.
+def share_of_end(table, i, j, total, problem):
+    """Probability of ending in M of a cell of the grid."""
+    trailing = problem[5]
+    end = add_value(value_at(table, i + 1, j, 0), (trailing[i, 0], trailing[i, 1]))
+    return end_share(total, end, 0.0, problem)[0]
+
+
+@helper
+def walk_back(problem, b, end, shares, draws, pairs):
+    """Follow random arrows from an end to the start; the number of pairs met, and their score.
 
     The score does not include a trailing gap of fitting mode.
     """
+    similarity, penalties, mode = problem[0], problem[1], problem[4]
     i, j, state = end
     count, step, score = 0, 0, 0.0
+    start = 3 if mode == LOCAL else -1
     while state != START and not (i == 0 and (mode == FITTING or j == 0)):
-        inner = i > 0 and j > 0
-        cell = similarity[b, i - 1, j - 1] * inverse_temperature if inner else NEG_INF
-        diagonal = triple(table, i, j - 1) if inner else IMPOSSIBLE
-        left = triple(table, i + 1, j - 1) if j > 0 else IMPOSSIBLE
-        up = triple(table, i, j)
-        cost = penalties_at(penalties, b, i, j, inverse_temperature)
-        here = triple(table, i + 1, j)
-        into_m, into_x, into_y = arrival_shares(cell, here, diagonal, left, up, cost)
+        open_x, extend_x, open_y, extend_y = penalties_at(penalties, b, i, j, 1.0)
         draw = draws[step]
         step += 1
         if state == M:
             pairs[count, 0], pairs[count, 1] = i - 1, j - 1
             count += 1
-            score += cell
-            k = choose(draw, into_m)
+            score += similarity[b, i - 1, j - 1]
+            k = choose(draw, three(shares, i, j, INTO_M), start)
             state = START if k == 3 else M + k
             i, j = i - 1, j - 1
         elif state == X:
-            state = M if draw < into_x[0] else X
-            score -= cost[0] if state == M else cost[1]
+            k = choose(draw, (shares[i, j, INTO_X], shares[i, j, INTO_X + 1]), -1)
+            state = M + k
+            score -= open_x if state == M else extend_x
             j -= 1
         else:
-            k = choose(draw, into_y)
-            state = M + min(k, 2)
-            score -= cost[3] if state == Y else cost[2]
+            k = choose(draw, three(shares, i, j, INTO_Y), -1)
+            state = M + k
+            score -= extend_y if state == Y else open_y
             i -= 1
     return count, score
 
@@ -94,32 +115,37 @@ def draw_alignments(
 ):
     """Sample draws.shape[0] alignments of pair b into pairs [size, K, 2], ascending."""
     n, m = shape
-    inverse_temperature = 1.0 / temperature
-    trailing = row_ends(penalties, b, n, m, inverse_temperature, mode)
-    problem = similarity, penalties, inverse_temperature, mode, trailing, trailing
-    above, none = np.full((m + 1, 3), NEG_INF), np.zeros((m + 1, 3))
-    table, unused = np.empty((n + 2, m + 1, 3)), np.zeros((1, 1, 3))
-    total = NEG_INF, 0.0
+    trailing = row_ends(penalties, b, n, m, 1.0, mode)
+    direction = similarity, penalties, 0.0, np.zeros(n + 1)
+    problem = (
+        similarity,
+        penalties,
+        1.0,
+        (temperature, 1.0 / temperature),
+        mode,
+        trailing,
+        direction,
+    )
+    table = np.empty((n + 2, m + 1, FIELDS[ENTROPIES]))
+    shares, corner = np.empty((n + 1, m + 1, SHARES)), np.zeros((1, m + 1, 6))
+    total = np.zeros(TOTAL_FIELDS + 4)
+    total[0] = NEG_INF
+    table[0] = 0.0
+    for j in range(m + 1):
+        set_cell(table, 0, j, NOTHING, NOTHING, NOTHING)
     if mode == FITTING:
-        total = trailing[0], 0.0
-    dots = similarity, penalties
-    log_sum = forward_strip(
-        problem, dots, b, shape, (0, n + 1), above, none, table, unused, total, False
-    )[0]
-    if mode == GLOBAL:
-        log_sum = NEG_INF
-        for k in range(3):
-            log_sum = np.logaddexp(log_sum, table[n + 1, m, k])
+        total[0], total[1] = trailing[0, 0], trailing[0, 1]
+    forward_strip(problem, b, m, (0, n + 1), table, shares, total, ENTROPIES)
     row_sums = np.zeros(n + 1)
-    for i in range(1, n + 1):
-        for j in range(1, m + 1):
-            row_sums[i] += share(table[i + 1, j, 0] + trailing[i], log_sum)
+    if mode == GLOBAL:
+        end_in_corner(total, table, n + 1, m, problem, corner[0], ENTROPIES)
+    else:
+        for i in range(1, n + 1):
+            for j in range(1, m + 1):
+                row_sums[i] += share_of_end(table, i, j, total, problem)
     for s in range(draws.shape[0]):
-        end = draw_end(table, row_sums, trailing, mode, n, m, log_sum, draws[s, 0])
-        counts[s], scores[s] = walk_back(
-            similarity, penalties, inverse_temperature, mode, b, end, table, draws[s, 1:], pairs[s]
-        )
+        end = draw_end(table, row_sums, problem, n, m, total, corner, draws[s, 0])
+        counts[s], scores[s] = walk_back(problem, b, end, shares, draws[s, 1:], pairs[s])
         if mode == FITTING:
-            scores[s] += trailing[end[0]]
-        scores[s] *= temperature
+            scores[s] += trailing[end[0], 0]
         pairs[s, : counts[s]] = pairs[s, : counts[s]][::-1].copy()

@@ -36,10 +36,10 @@ SHIFT, SCALE, INTEGERS = 0, 1, 2
 # Parameters that each lane has of its own.
 # Factors of Y are those of the row below, which the lane computes Y for.
 START, END, OPEN_X, EXTEND_X, OPEN_Y, EXTEND_Y = range(6)
-# The same again, DOT further on, for tangents; then what makes up for the rounding of the factors
-# of an extended gap, over the steps of a group.
+# The same again, DOT further on, for tangents; then what makes up for the rounding of the factor of
+# an extended column gap, over some steps.
 DOT = 6
-FIX_X, FIX_Y, LANE_FLOATS = 12, 13, 14
+FIX_X, LANE_FLOATS = 12, 13
 
 # Rows of a carried row, in units of `row_length`; forwards and backwards.
 H, V, H_DOT, V_DOT = range(4)
@@ -87,7 +87,7 @@ class Shared(NamedTuple):
     back: np.ndarray  # backward row: y, w * m and their tangents
     back_k: np.ndarray  # exponents of y, then of w * m
     columns: np.ndarray  # COLUMN_ROWS rows
-    rows: np.ndarray  # [7, N + 2]: see `set_rows`, `set_row_ends` and `set_fixes`
+    rows: np.ndarray  # [6, N + 2]: see `set_rows` and `set_row_ends`
     ends: np.ndarray  # [2, N + 1]: what ends in a row of the grid, and its tangent
     ends_k: np.ndarray  # [N + 1]: exponents
     sums: np.ndarray  # LANE_SUMS x W a strip

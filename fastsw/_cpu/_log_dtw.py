@@ -1,0 +1,186 @@
+"""Robust soft dynamic time warping, and its second derivatives; see `_log`, whose ways these are.
+
+A cell has one state, the smooth maximum over all paths to it of minus their cost,
+
+    r[i,j] = smax(r[i-1,j-1], r[i-1,j], r[i,j-1]) - cost[i,j]
+
+Cells that the band leaves out, or whose cost is infinite, are impossible.
+"""
+
+import math
+
+import numpy as np
+
+from fastsw._cpu._compile import helper, kernel
+from fastsw._cpu._log import DERIVATIVES, VALUES
+from fastsw._cpu._smax import add, derivatives_of, entropy_of, smax3
+from fastsw._cpu._team import claim
+from fastsw._recurrence import NEG_INF
+
+# A cell of the table of states: two doubles, entropy, derivatives of the value and of the entropy.
+ENTROPY, DOT, ENTROPY_DOT = 2, 3, 4
+FIELDS = (2, 3, 5)
+
+#: Shares of the diagonal, the upper and the left neighbour; then their derivatives.
+SHARES = 3
+
+
+@helper
+def value_at(table, i, j):
+    """Value of a cell."""
+    return table[i, j, 0], table[i, j, 1]
+
+
+@helper
+def forward_strip(problem, b, columns, rows, table, shares, carried):
+    """States of rows rows[0]..rows[1]-1 into table[1:], given row rows[0]-1 as table[0].
+
+    Column j of the pair is column j + 1 of the table, whose first is impossible.
+    """
+    cost, scale, temperature, bandwidth, dot_cost, temperature_dot = problem
+    for i in range(rows[0], rows[1]):
+        r = i - rows[0] + 1
+        table[r] = 0.0
+        table[r, :, 0] = NEG_INF
+        if carried > VALUES:
+            shares[r - 1] = 0.0
+        first, last = 0, columns
+        if bandwidth >= 0:
+            first, last = max(0, i - bandwidth), min(columns, i + bandwidth + 1)
+        for j in range(first, last):
+            c = j + 1
+            if cost[b, i, j] == np.inf:
+                continue
+            if i == 0 and j == 0:
+                table[r, c, 0], table[r, c, 1] = add((0.0, 0.0), -cost[b, 0, 0] * scale)
+                if carried == DERIVATIVES:
+                    table[r, c, DOT] = -dot_cost[b, 0, 0] * scale
+                continue
+            before, share, log = smax3(
+                value_at(table, r - 1, c - 1),
+                value_at(table, r - 1, c),
+                value_at(table, r, c - 1),
+                temperature,
+            )
+            table[r, c, 0], table[r, c, 1] = add(before, -cost[b, i, j] * scale)
+            if carried == VALUES:
+                continue
+            shares[r - 1, c, 0], shares[r - 1, c, 1], shares[r - 1, c, 2] = share
+            entropies = (
+                table[r - 1, c - 1, ENTROPY],
+                table[r - 1, c, ENTROPY],
+                table[r, c - 1, ENTROPY],
+            )
+            table[r, c, ENTROPY] = entropy_of(share, log, entropies)
+            if carried == DERIVATIVES:
+                dot, entropy_dot = derivatives_of(
+                    share,
+                    log,
+                    entropies,
+                    (table[r - 1, c - 1, DOT], table[r - 1, c, DOT], table[r, c - 1, DOT]),
+                    (
+                        table[r - 1, c - 1, ENTROPY_DOT],
+                        table[r - 1, c, ENTROPY_DOT],
+                        table[r, c - 1, ENTROPY_DOT],
+                    ),
+                    temperature,
+                    temperature_dot,
+                    shares[r - 1, c, SHARES:],
+                )
+                table[r, c, DOT] = dot - dot_cost[b, i, j] * scale
+                table[r, c, ENTROPY_DOT] = entropy_dot
+
+
+@helper
+def backward_strip(b, columns, rows, shares, adjoints, out, second):
+    """Probabilities of the cells of rows rows[0]..rows[1]-1, last row first, or their derivatives.
+
+    Row i finds what the row below handed to it in adjoints[i % 2].
+    """
+    for i in range(rows[1] - 1, rows[0] - 1, -1):
+        r = i - rows[0]
+        here, above = adjoints[i % 2], adjoints[(i + 1) % 2]
+        above[:] = 0.0
+        for c in range(columns, 0, -1):
+            visited, visited_dot = here[c, 0], here[c, 1]
+            out[b, i, c - 1] = visited_dot if second else visited
+            if visited == 0.0 and visited_dot == 0.0:
+                continue
+            above[c - 1, 0] += visited * shares[r, c, 0]
+            above[c, 0] += visited * shares[r, c, 1]
+            here[c - 1, 0] += visited * shares[r, c, 2]
+            if second:
+                above[c - 1, 1] += visited_dot * shares[r, c, 0] + visited * shares[r, c, SHARES]
+                above[c, 1] += visited_dot * shares[r, c, 1] + visited * shares[r, c, SHARES + 1]
+                here[c - 1, 1] += visited_dot * shares[r, c, 2] + visited * shares[r, c, SHARES + 2]
+
+
+@helper
+def walk_pair(problem, b, n, columns, out, carried, graded):
+    """The fields of the last cell of one pair; its gradient, or the derivative of that, to `out`."""
+    strip = max(16, int(math.sqrt(n))) if graded else 8
+    strips = (n + strip - 1) // strip
+    table = np.empty((strip + 1, columns + 1, FIELDS[carried]))
+    arrows = 2 * SHARES if carried == DERIVATIVES else SHARES
+    shares = np.empty((strip if carried > VALUES else 1, columns + 1, arrows))
+    carries = np.empty((strips if graded else 1, columns + 1, FIELDS[carried]))
+    table[0] = 0.0
+    table[0, :, 0] = NEG_INF
+    for k in range(strips):
+        rows = k * strip, min(n, (k + 1) * strip)
+        if k > 0:
+            table[0] = table[strip]
+        if graded:
+            carries[k] = table[0]
+        forward_strip(problem, b, columns, rows, table, shares, carried)
+    last = table[n - (strips - 1) * strip, columns].copy()
+    if not graded or last[0] == NEG_INF:
+        return last
+    adjoints = np.zeros((2, columns + 1, 2))
+    adjoints[(n - 1) % 2, columns, 0] = 1.0
+    for k in range(strips - 1, -1, -1):
+        rows = k * strip, min(n, (k + 1) * strip)
+        if k < strips - 1:
+            table[0] = carries[k]
+            forward_strip(problem, b, columns, rows, table, shares, carried)
+        backward_strip(b, columns, rows, shares, adjoints, out, carried == DERIVATIVES)
+    return last
+
+
+@kernel
+def warp(
+    seat,
+    queue,
+    cost,
+    scale,
+    temperature,
+    lengths,
+    bandwidth,
+    dot_cost,
+    dot_temperature,
+    out,
+    result,
+    carried,
+    graded,
+):
+    """Minus the costs of the pairs in a queue, and what else is asked for; see `_log.align`.
+
+    `bandwidth` is -1 for none. `result` is [B, 3]: minus the value (or, with DERIVATIVES, minus its
+    derivative), entropy, derivative of the entropy. `out` must hold zeros.
+    """
+    for _ in range(queue.size):
+        b = claim(queue)
+        if b < 0:
+            break
+        heat = max(temperature * scale, 1e-300)
+        dot = dot_temperature[b] * scale if carried == DERIVATIVES else 0.0
+        problem = cost, scale, (heat, 1.0 / heat), bandwidth, dot_cost, dot
+        last = walk_pair(problem, b, lengths[b, 0], lengths[b, 1], out, carried, graded)
+        if carried == DERIVATIVES:
+            possible = last[0] > NEG_INF
+            result[b, 0] = last[DOT] / scale if possible else 0.0
+            result[b, 2] = last[ENTROPY_DOT] if possible else 0.0
+        else:
+            result[b, 0] = last[0] / scale
+        if carried > VALUES:
+            result[b, 1] = last[ENTROPY]

@@ -1,0 +1,166 @@
+"""Smooth maxima in double-double arithmetic, each split into the shares of its terms.
+
+Functions take the pair (T, 1 / T) as `temperature`.
+
+The robust kernels keep the value of a state as the unevaluated sum of two doubles. Differences
+between values are divided by the temperature and exponentiated, so that their absolute error
+counts: one double would err by 1e-4 T already where a value is 1e12 T, two are exact to 1e-19 T.
+
+A smooth maximum T log sum exp(a / T) has as derivatives the shares q = exp((a - maximum) / T) of its
+terms, which sum to 1 whatever the size of the values. Gradients that are products and sums of shares
+are probabilities at any temperature; the difference of a prefix, a suffix and a total is not.
+
+Let h be the entropy of the distribution that a value sums up, and a dot the derivative along a
+direction of similarities, penalties and temperature. With terms a, their h and shares q,
+
+    h     = sum q h - sum q log q
+    value'= sum q a' - T' sum q log q
+    q'    = q ((a' - value') - T' log q) / T
+    h'    = sum q' (h - log q) + q h'
+
+(the chain rule on q log q, whose shares' derivatives sum to 0). Nothing large is subtracted from
+anything large, as it is in (total - mean) / T. These are the expectation semirings of first and
+second order.
+
+References
+----------
+Dekker (1971), "A floating-point technique for extending the available precision"; Li and Eisner,
+"First- and second-order expectation semirings", EMNLP 2009.
+"""
+
+import math
+
+from fastsw._cpu._compile import helper
+from fastsw._recurrence import NEG_INF
+
+#: The value of what is impossible.
+NOTHING = (NEG_INF, 0.0)
+
+#: Below it exp is 0.
+_FAINT = -745.2
+
+
+@helper
+def add(value, x):
+    """The value plus a double."""
+    total = value[0] + x
+    if not -math.inf < total < math.inf:
+        return total, 0.0
+    back = total - value[0]
+    rest = (value[0] - (total - back)) + (x - back) + value[1]
+    high = total + rest
+    return high, rest - (high - total)
+
+
+@helper
+def add_value(value, other):
+    """The sum of two values."""
+    return add(add(value, other[1]), other[0])
+
+
+@helper
+def larger(a, b):
+    """The larger of two values."""
+    return a if a[0] > b[0] or (a[0] == b[0] and a[1] >= b[1]) else b
+
+
+@helper
+def log_share(a, whole, temperature):
+    """Log of exp(a / T) as a share of exp(whole / T)."""
+    if a[0] == NEG_INF:
+        return NEG_INF
+    return ((a[0] - whole[0]) + (a[1] - whole[1])) * temperature[1]
+
+
+@helper
+def exp(x):
+    """The exponential of x <= 0, quickly where it is 1 or 0."""
+    if x == 0.0:
+        return 1.0
+    return math.exp(x) if x > _FAINT else 0.0
+
+
+@helper
+def log(x):
+    """The logarithm of x >= 1."""
+    return math.log(x) if x > 1.0 else 0.0
+
+
+@helper
+def smax2(a, b, temperature):
+    """Smooth maximum of two values; its shares and their logs."""
+    top = larger(a, b)
+    if top[0] == NEG_INF:
+        return NOTHING, (0.0, 0.0), (NEG_INF, NEG_INF)
+    log_a, log_b = log_share(a, top, temperature), log_share(b, top, temperature)
+    share_a, share_b = exp(log_a), exp(log_b)
+    total = share_a + share_b
+    over = log(total)
+    return (
+        add(top, temperature[0] * over),
+        (share_a / total, share_b / total),
+        (log_a - over, log_b - over),
+    )
+
+
+@helper
+def smax3(a, b, c, temperature):
+    """Smooth maximum of three values; its shares and their logs."""
+    top = larger(larger(a, b), c)
+    if top[0] == NEG_INF:
+        return NOTHING, (0.0, 0.0, 0.0), (NEG_INF, NEG_INF, NEG_INF)
+    log_a, log_b = log_share(a, top, temperature), log_share(b, top, temperature)
+    log_c = log_share(c, top, temperature)
+    share_a, share_b, share_c = exp(log_a), exp(log_b), exp(log_c)
+    total = share_a + share_b + share_c
+    over = log(total)
+    return (
+        add(top, temperature[0] * over),
+        (share_a / total, share_b / total, share_c / total),
+        (log_a - over, log_b - over, log_c - over),
+    )
+
+
+@helper
+def smax4(a, b, c, d, temperature):
+    """Smooth maximum of four values; its shares and their logs."""
+    top = larger(larger(a, b), larger(c, d))
+    if top[0] == NEG_INF:
+        return NOTHING, (0.0, 0.0, 0.0, 0.0), (NEG_INF, NEG_INF, NEG_INF, NEG_INF)
+    log_a, log_b = log_share(a, top, temperature), log_share(b, top, temperature)
+    log_c, log_d = log_share(c, top, temperature), log_share(d, top, temperature)
+    share_a, share_b, share_c, share_d = exp(log_a), exp(log_b), exp(log_c), exp(log_d)
+    total = share_a + share_b + (share_c + share_d)
+    over = log(total)
+    return (
+        add(top, temperature[0] * over),
+        (share_a / total, share_b / total, share_c / total, share_d / total),
+        (log_a - over, log_b - over, log_c - over, log_d - over),
+    )
+
+
+@helper
+def entropy_of(shares, logs, entropies):
+    """Entropy of a smooth maximum whose terms have the given ones."""
+    total = 0.0
+    for k in range(len(shares)):
+        if shares[k] > 0.0:
+            total += shares[k] * (entropies[k] - logs[k])
+    return total
+
+
+@helper
+def derivatives_of(shares, logs, entropies, dots, entropy_dots, temperature, temperature_dot, out):
+    """Derivatives of a smooth maximum and of its entropy; those of the shares go to `out`."""
+    value_dot, entropy_dot = 0.0, 0.0
+    for k in range(len(shares)):
+        if shares[k] > 0.0:
+            value_dot += shares[k] * (dots[k] - temperature_dot * logs[k])
+    for k in range(len(shares)):
+        out[k] = 0.0
+        if shares[k] > 0.0:
+            share_dot = dots[k] - value_dot - temperature_dot * logs[k]
+            share_dot *= shares[k] * temperature[1]
+            entropy_dot += share_dot * (entropies[k] - logs[k]) + shares[k] * entropy_dots[k]
+            out[k] = share_dot
+    return value_dot, entropy_dot

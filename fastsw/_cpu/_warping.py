@@ -1,0 +1,226 @@
+"""Soft-DTW on the CPU: sort the pairs by the kernel that suits them, and run it; see `_dispatch`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastsw import _problem
+from fastsw._cpu import _dtw, _threads
+from fastsw._cpu._arithmetic import LOG2E
+from fastsw._cpu._dispatch import largest_first, output, ready, scale_of
+from fastsw._cpu._dtw import hard_dtw
+from fastsw._cpu._log import DERIVATIVES, ENTROPIES, VALUES
+from fastsw._cpu._log_dtw import warp
+from fastsw._cpu._plan import ROUNDING32, ROUNDING64, TOLERANCE32, TOLERANCE64
+from fastsw._cpu._simd import native_lanes
+
+VOID, POISONED, HARD, SINGLE, DOUBLE, LOG = range(6)
+
+#: Cost / T in bits up to which the exponents of a cell, and of a path, are exact.
+CELL32, PATH32, PATH64 = 2.0**22, 2.0**27, 2.0**50
+
+
+class Warping(NamedTuple):
+    """Soft-DTW values and gradients, pair by pair, or the derivatives of both."""
+
+    score: np.ndarray  # [B], float64
+    cost: np.ndarray  # [B, N, M], dtype of the input
+    temperature: np.ndarray  # [B], float64
+
+
+class _Job(NamedTuple):
+    """Checked input of a call, and what is known of its pairs."""
+
+    cost: np.ndarray  # [B, N, M], float32 or float64
+    temperature: float
+    lengths: np.ndarray  # [B, 2], int64
+    band: int  # -1 for none
+    routes: np.ndarray  # [B]
+    low: np.ndarray  # [B], the extreme finite costs, and 0
+    top: np.ndarray
+    out: Warping
+
+    def pairs(self, route):
+        """The pairs of a route."""
+        return largest_first(np.flatnonzero(self.routes == route), self.lengths)
+
+    def threads_for(self, order):
+        """How many threads some pairs are worth."""
+        return _threads.threads_for(len(order), self.lengths[order].prod(axis=1).sum())
+
+
+def soft_dtw(
+    cost, temperature, lengths, bandwidth: int | None, *, graded: bool, slope: bool = True
+) -> Warping:
+    """Soft-DTW of every pair; gradients (d value / d cost, d value / d T) where asked for.
+
+    Without `slope` the derivative in T may be inaccurate.
+    """
+    job = _prepare(cost, temperature, lengths, bandwidth, graded)
+    for route, run in ((HARD, _hard), (SINGLE, _linear), (DOUBLE, _linear), (LOG, _robust)):
+        order = job.pairs(route)
+        if order.size:
+            run(job, order, route, graded)
+    if graded and slope:
+        order = _doubtful(job)
+        if order.size:
+            job.out.temperature[order] = -_shares(job, order, ENTROPIES, False)[order, 1]
+    return job.out
+
+
+def soft_dtw_tangents(
+    cost, temperature, lengths, bandwidth: int | None, dot_cost, dot_temperature
+) -> Warping:
+    """Directional derivatives of the values and of their gradients (Hessian-vector products).
+
+    Each pair has its own direction (dot_cost [B, N, M], dot_temperature [B]).
+    """
+    job = _prepare(cost, temperature, lengths, bandwidth, True)
+    job.routes[(job.routes == SINGLE) | (job.routes == DOUBLE)] = LOG
+    order = job.pairs(LOG)
+    if order.size:
+        result = _shares(job, order, DERIVATIVES, True, dot_cost, dot_temperature)
+        job.out.score[order] = -result[order, 0]
+        job.out.temperature[order] = -result[order, 2]
+    others = job.routes != POISONED
+    others[order] = False
+    job.out.score[others] = 0.0
+    return job.out
+
+
+def _prepare(cost, temperature, lengths, bandwidth, graded) -> _Job:
+    """Check values, and choose a kernel for every pair."""
+    dtype = np.dtype(np.float64 if cost.dtype.itemsize == 8 else np.float32)
+    cost, lengths = ready(cost, dtype), ready(lengths, np.int64)
+    temperature = float(temperature)
+    _problem.check_temperature(temperature)
+    _problem.check_lengths(lengths, cost.shape, "cost")
+    _problem.check_bandwidth(bandwidth, lengths)
+    pairs = len(lengths)
+    out = Warping(
+        np.full(pairs, np.inf),
+        output(cost.shape if graded else (1, 1, 1), dtype, np.zeros),
+        np.zeros(pairs),
+    )
+    low, top = np.zeros(pairs), np.zeros(pairs)
+    routes = np.full(pairs, VOID)
+    for b in np.flatnonzero(lengths.all(axis=1)):
+        n, m = lengths[b]
+        valid = cost[b, :n, :m]
+        if not valid.min() > -np.inf:
+            routes[b] = POISONED
+            out.score[b] = out.temperature[b] = np.nan
+            if graded:
+                out.cost[b, :n, :m] = np.nan
+            continue
+        finite = valid[valid < np.inf]
+        low[b], top[b] = finite.min(initial=0.0), finite.max(initial=0.0)
+        routes[b] = _route(low[b], top[b], n + m, temperature, dtype)
+    band = -1 if bandwidth is None else bandwidth
+    return _Job(cost, temperature, lengths, band, routes, low, top, out)
+
+
+def _route(low, top, steps, temperature, dtype):
+    """The kernel for a sound pair."""
+    if temperature == 0.0:
+        return HARD
+    reach = max(-low, top) * LOG2E / temperature
+    if dtype == np.float32 and reach < CELL32 and reach * steps < PATH32:
+        return SINGLE
+    return DOUBLE if reach * steps < PATH64 else LOG
+
+
+def _hard(job, order, route, graded):
+    """Pairs at temperature 0."""
+    result = np.zeros((len(job.lengths), 2))
+    out = job.out.cost
+    _threads.spread(
+        hard_dtw,
+        job.threads_for(order),
+        order,
+        job.cost,
+        job.lengths,
+        job.band,
+        out,
+        result,
+        graded,
+    )
+    job.out.score[order] = result[order, 0]
+
+
+def _linear(job, order, route, graded):
+    """Pairs whose exponents integers can hold."""
+    bits, real = (32, np.float32) if route == SINGLE else (64, np.float64)
+    similarity, target, result = (
+        ready(-job.cost, real),
+        job.out.cost,
+        np.zeros((len(job.lengths), 2)),
+    )
+    if target.dtype != real:
+        target = output(target.shape, np.dtype(real), np.zeros)
+    rows, columns = (int(k) for k in job.lengths[order].max(axis=0))
+    threads, lanes = job.threads_for(order), native_lanes(bits)
+    _threads.spread(
+        _dtw.kernels(bits, lanes),
+        threads,
+        order,
+        similarity.reshape(-1),
+        similarity.shape,
+        job.temperature,
+        job.lengths,
+        -2.0 * job.top[order].max() - 1.0,
+        job.band,
+        _dtw.workspace(bits, lanes, threads, rows, columns, graded=graded),
+        target.reshape(-1),
+        result,
+        graded,
+    )
+    job.out.score[order] = -result[order, 0]
+    job.out.temperature[order] = -result[order, 1]
+    if target is not job.out.cost and graded:
+        for b in order:
+            n, m = job.lengths[b]
+            job.out.cost[b, :n, :m] = target[b, :n, :m]
+
+
+def _robust(job, order, route, graded):
+    """Pairs of any range."""
+    result = _shares(job, order, ENTROPIES if graded else VALUES, graded)
+    job.out.score[order] = -result[order, 0]
+    job.out.temperature[order] = -result[order, 1]
+
+
+def _shares(job, order, carried, graded, dot_cost=None, dot_temperature=None):
+    """Minus the values (or their derivatives), entropies and the derivatives of these, [B, 3]."""
+    result = np.zeros((len(job.lengths), 3))
+    magnitudes = np.maximum(-job.low, job.top)[order] * job.lengths[order].sum(axis=1)
+    _threads.spread(
+        warp,
+        job.threads_for(order),
+        order,
+        job.cost,
+        scale_of(magnitudes),
+        job.temperature,
+        job.lengths,
+        job.band,
+        ready(job.cost if dot_cost is None else dot_cost, job.cost.dtype),
+        ready(np.zeros(1) if dot_temperature is None else dot_temperature, np.float64),
+        job.out.cost,
+        result,
+        carried,
+        graded,
+    )
+    return result
+
+
+def _doubtful(job):
+    """Pairs whose entropy the linear kernel may miss by more than is admitted; see `_plan`."""
+    score, entropy = job.out.score, -job.out.temperature
+    gains = -2.0 * job.low * job.lengths.sum(axis=1)
+    slack = np.where(job.routes == SINGLE, ROUNDING32 / TOLERANCE32, ROUNDING64 / TOLERANCE64)
+    with np.errstate(invalid="ignore"):  # a pair without a path is infinitely bad
+        sizes = (gains + score) / job.temperature + entropy if job.temperature else score
+        within = (slack * sizes <= np.maximum(1.0, entropy)) | (score == np.inf)
+    return np.flatnonzero(((job.routes == SINGLE) | (job.routes == DOUBLE)) & ~within)
