@@ -10,6 +10,7 @@ pytest.importorskip("numba_cuda")
 if SIMULATED:
     pytest.skip("the simulator compiles nothing", allow_module_level=True)
 
+import cuda.bindings.nvvm
 import cuda.core
 from numba.cuda.core import config
 from numba.cuda.cudadrv import nvvm
@@ -58,9 +59,8 @@ class Compilers:
 
 def _builds_anew():
     """As a new process, which asks the compilers."""
-    cache.cache_folder.cache_clear()
-    if hasattr(_compile, "_builds"):
-        _compile._builds.cache_clear()
+    for answer in (cache.cache_folder, _compile.source_stamp, _compile._builds):
+        answer.cache_clear()
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ def compilers(monkeypatch, tmp_path):
     monkeypatch.setenv("FASTSW_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(nvvm, "NVVM", found.library)
     monkeypatch.setattr(nvvm, "CompilationUnit", found.unit)
+    monkeypatch.setattr(cuda.bindings.nvvm, "version", lambda: found.check() or (2, 0))
     monkeypatch.setattr(_compile.Kernel, "ptx", lambda *arguments: found.ptx(*arguments))
     monkeypatch.setattr(cuda.core, "Linker", found.link)
     monkeypatch.setattr(cuda.core, "LinkerOptions", lambda arch: arch)
