@@ -187,6 +187,25 @@ def test_machine_code_shipped_in_a_folder_that_cannot_be_written_to_is_used(
     assert compilers.count == 1
 
 
+@pytest.mark.parametrize("compiler", ["another one", "none"])
+def test_machine_code_from_another_machine_is_adopted(compilers, tmp_path, monkeypatch, compiler):
+    import cubins
+    import torch
+
+    monkeypatch.setenv("FASTSW_CACHE_DIR", str(tmp_path / "carried"))
+    wanted = load()
+    monkeypatch.setenv("FASTSW_CACHE_DIR", str(tmp_path / "cache"))
+    _builds_anew()
+    kinds = _compile.kinds_of(MEMORY, ARGUMENTS)
+    kernels = [_compile.Kernel(None, "tiny", 1), _compile.Kernel(None, "other", 1)]
+    monkeypatch.setattr(cubins.offline, "launches", lambda: {k.name: (k, kinds) for k in kernels})
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: MEMORY.capability)
+    compilers.compiler = "V13.1.0"
+    compilers.missing = MISSING[0] if compiler == "none" else None
+    assert cubins.adopt(tmp_path / "carried")  # of the other kernel there is none
+    assert load() == wanted and compilers.count == 1
+
+
 def test_the_compilers_that_are_here_tell_their_build():
     """The real one: its release, which `nvvm.version()` does not give, is in what it makes."""
     import offline
