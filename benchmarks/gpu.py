@@ -2,11 +2,14 @@
 
 Writes gpu.json and gpu.md: device-to-device copy bandwidth, speed of forward and forward+gradient
 beside two peers in the same run, the share of the memory floor, the latency of a small eager call,
-and where the time of a training step of lac goes. What could not be measured says so, and why.
+and where the time of a training step of lac goes. What could not be measured says so, and why; the
+files are written after each figure, ours before the peers', so that no failure hides another one.
 
 Times are medians of CUDA events around a number of calls that take turns over several inputs, so
-that caches do not hold them. The floor of forward+gradient is 8 bytes a cell (similarity read,
-gradient written), that of a kernel with a float32 table through memory 20.
+that caches do not hold them. Small shapes are timed twice, since the host takes longer than the
+device to launch them: call by call, and as replays of a CUDA graph of several calls, whose inputs
+caches may hold. The floor of forward+gradient is 8 bytes a cell (similarity read, gradient
+written), that of a kernel with a float32 table through memory 20.
 """
 
 import argparse
@@ -25,15 +28,19 @@ import fastsw
 
 SHAPES = [
     (2, 64, 64),
+    (64, 64, 64),
     (4096, 64, 64),
     (256, 256, 256),
     (64, 1024, 1024),
     (4, 4096, 4096),
     (1, 16384, 16384),
 ]
+GRAPH_CELLS = 2**24  # a shape that a graph is timed for
+GRAPH_CALLS = 10
 PEER_CELLS = 2**27  # a peer that holds several states of every cell, and their gradients
 OPTIONS = {"gap_open": 1.0, "gap_extend": 0.1, "temperature": 1.0}
 NOT_MEASURED = "not measured"
+OURS, PEERS = "ours", "peers"  # columns that say why a row lacks figures
 FLOOR = {"fused": 8, "with a table": 20}  # bytes a cell
 
 
@@ -78,6 +85,30 @@ def rotated(function, shape):
         return function(inputs[state["next"]])
 
     return call
+
+
+def graphed(function, shape):
+    """A call that replays so many calls, captured into one graph, each with an input of its own."""
+    inputs = [torch.randn(shape, device="cuda") for _ in range(GRAPH_CALLS)]
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for similarity in inputs[:3]:
+            function(similarity)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        answers = [function(similarity) for similarity in inputs]
+
+    def replay(held=(inputs, answers)):
+        graph.replay()
+
+    return replay
+
+
+def graph_milliseconds(function, shape):
+    """Median time of one of the calls of a graph, in ms."""
+    return milliseconds(graphed(function, shape), budget=0.5) / GRAPH_CALLS
 
 
 def forward(similarity):
@@ -175,33 +206,43 @@ def tried(measure, *arguments):
         return f"{NOT_MEASURED}: {type(error).__name__}: {str(error)[:120]}"
 
 
-def speed(shape, bandwidth):
-    """One row: our times, speeds and shares of the floor, and the peers' times."""
-    cells = shape[0] * shape[1] * shape[2]
-    row = {"shape": "x".join(map(str, shape))}
-    row["forward_ms"] = tried(milliseconds, rotated(forward, shape))
-    row["gradient_ms"] = tried(milliseconds, rotated(gradient, shape))
-    for name in ("forward", "gradient"):
+def cells_of(shape):
+    """Cells of a batch."""
+    return shape[0] * shape[1] * shape[2]
+
+
+def own_figures(shape, bandwidth):
+    """Our times, speeds and shares of the floor."""
+    row = {}
+    for name, function in (("forward", forward), ("gradient", gradient)):
+        row[f"{name}_ms"] = tried(lambda f=function: milliseconds(rotated(f, shape)))
         if isinstance(row[f"{name}_ms"], float):
-            row[f"{name}_gcells"] = cells / row[f"{name}_ms"] / 1e6
-    if "gradient_gcells" in row:
+            row[f"{name}_gcells"] = cells_of(shape) / row[f"{name}_ms"] / 1e6
+        if cells_of(shape) <= GRAPH_CELLS:
+            row[f"{name}_graph_ms"] = tried(graph_milliseconds, function, shape)
+    if "gradient_gcells" in row and bandwidth:
         for name, size in FLOOR.items():
             row[f"share of floor, {name}"] = row["gradient_gcells"] * 1e9 * size / bandwidth
-    large = f"{NOT_MEASURED}: more than {PEER_CELLS} cells"
-    fits = cells <= PEER_CELLS
-    row["jax_scan_gradient_ms"] = tried(jax_milliseconds, shape, True) if fits else large
-    row["torch_wavefront_gradient_ms"] = (
-        tried(lambda: milliseconds(rotated(wavefront_gradient, shape), budget=0.5, least=2))
+    torch.cuda.empty_cache()
+    return row
+
+
+def peer_figures(shape, own_ms):
+    """The peers' times, and how many times longer the best of them takes."""
+    cells = cells_of(shape)
+    row = {
+        "jax_scan_gradient_ms": tried(jax_milliseconds, shape, True)
+        if cells <= PEER_CELLS
+        else f"{NOT_MEASURED}: more than {PEER_CELLS} cells",
+        "torch_wavefront_gradient_ms": tried(
+            lambda: milliseconds(rotated(wavefront_gradient, shape), budget=0.5, least=2)
+        )
         if cells <= 2**25
-        else f"{NOT_MEASURED}: more than {2**25} cells"
-    )
-    peers = [
-        row[f"{peer}_gradient_ms"]
-        for peer in ("jax_scan", "torch_wavefront")
-        if isinstance(row[f"{peer}_gradient_ms"], float)
-    ]
-    if peers and isinstance(row["gradient_ms"], float):
-        row["times the best peer"] = min(peers) / row["gradient_ms"]
+        else f"{NOT_MEASURED}: more than {2**25} cells",
+    }
+    peers = [ms for ms in row.values() if isinstance(ms, float)]
+    if peers and isinstance(own_ms, float):
+        row["times the best peer"] = min(peers) / own_ms
     torch.cuda.empty_cache()
     return row
 
@@ -341,6 +382,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--tests", type=Path, help="log of the test run of the same code")
+    parser.add_argument("--seconds", type=float, default=120, help="begin nothing after so many")
     parser.add_argument("--sanitize", action="store_true", help="run each kernel once, and leave")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
@@ -348,10 +390,15 @@ def main():
     if arguments.sanitize:
         exercise()
         return
-    started = time.perf_counter()
-    fastsw.warmup("cuda", dtypes=("float32",))
-    compiled = time.perf_counter() - started
-    bandwidth = copy_bandwidth()
+    report = measured(arguments)
+    print(markdown(report))
+    failed = failures(report)
+    sys.exit("\n".join(["these failed:", *failed]) if failed else 0)
+
+
+def measured(arguments):
+    """All figures, written after each of them, as far as the time goes."""
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     tests = arguments.tests.read_text().strip().splitlines() if arguments.tests else []
     report = {
         "device": torch.cuda.get_device_name(),
@@ -360,17 +407,47 @@ def main():
         "command": " ".join(sys.argv),
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
         "tests": tests[-1] if tests else NOT_MEASURED,
-        "warmup_s": compiled,
-        "copy_bandwidth_gb": bandwidth / 1e9,
-        "rows": [speed(shape, bandwidth) for shape in SHAPES],
-        "eager_us": tried(eager_microseconds),
-        "training_step": tried(training_step),
+        "copy_bandwidth_gb": NOT_MEASURED,
+        "rows": [{"shape": "x".join(map(str, shape))} for shape in SHAPES],
+        "eager_us": NOT_MEASURED,
+        "training_step": NOT_MEASURED,
     }
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    (arguments.folder / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")
-    table = markdown(report)
-    (arguments.folder / "gpu.md").write_text(table)
-    print(table)
+    deadline = time.perf_counter() + arguments.seconds
+
+    def keep(place, name, measure):
+        """Measure one thing, or the figures of a row, unless time is up."""
+        late = time.perf_counter() > deadline
+        found = f"{NOT_MEASURED}: no time left" if late else tried(measure)
+        rows = name in (OURS, PEERS) and isinstance(found, dict)
+        place.update(found if rows else {name: found})
+        write(report, arguments.folder)
+
+    keep(report, "copy_bandwidth_gb", lambda: copy_bandwidth() / 1e9)
+    known = report["copy_bandwidth_gb"]
+    bandwidth = known * 1e9 if isinstance(known, float) else None
+    keep(report, "eager_us", eager_microseconds)
+    for shape, row in zip(SHAPES, report["rows"], strict=True):
+        keep(row, OURS, lambda shape=shape: own_figures(shape, bandwidth))
+    keep(report, "training_step", training_step)
+    for shape, row in zip(SHAPES, report["rows"], strict=True):
+        own_ms = row.get("gradient_ms")
+        keep(row, PEERS, lambda shape=shape, own_ms=own_ms: peer_figures(shape, own_ms))
+    return report
+
+
+def write(report, folder):
+    """Write the report, as far as it goes."""
+    (folder / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "gpu.md").write_text(markdown(report))
+
+
+def failures(report):
+    """Our own figures that are missing; those of peers and of lac may be."""
+    own = {name: report[name] for name in ("copy_bandwidth_gb", "eager_us")}
+    for row in report["rows"]:
+        for name in (OURS, "forward_ms", "forward_graph_ms", "gradient_ms", "gradient_graph_ms"):
+            own[f"{row['shape']} {name}"] = row.get(name)
+    return [f"{name}: {found}" for name, found in own.items() if NOT_MEASURED in str(found)]
 
 
 if __name__ == "__main__":

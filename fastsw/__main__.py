@@ -55,7 +55,7 @@ def _facts() -> Iterator[str]:
         ("threads", f"{_threads.thread_count()} (Numba's thread count)"),
         ("threading layer", f"{layer} (Numba's; fastsw has its own pool)"),
         ("vector width", " and ".join(f"{_simd.native_lanes(b)} x float{b}" for b in (32, 64))),
-        ("kernel cache", f"{_compile.cache_folder()}"),
+        ("kernel cache", f"{_compile.cache_folder() or 'none'}"),
         ("CPU", llvmlite.binding.get_host_cpu_name()),
         ("CUDA by torch", _cuda_of_torch(torch)),
         ("CUDA by numba", _cuda_of_numba()),

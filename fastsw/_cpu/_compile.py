@@ -1,24 +1,33 @@
 """Compilation of kernels on first use, and a disk cache that notices every edit.
 
 Numba's own cache looks only at the file that defines a function, so an edit of a helper in another
-file leaves stale machine code behind. Here a cached kernel is keyed by the contents of all sources
-that kernels are made of, by Numba's version, the processor and the argument types.
+file leaves stale machine code behind. Here a cached kernel is keyed by the contents of all modules
+that kernels are made of, the versions and options of the compilers, the processor and the argument
+types.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import importlib
 import logging
+import marshal
 import os
 import pickle
+import pkgutil
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import llvmlite
 import numba
+import numpy as np
 from numba import njit
 from numba.core import caching, compiler, serialize
 
@@ -29,7 +38,26 @@ logger = logging.getLogger("fastsw")
 #: Modules of this folder that only call kernels.
 _NO_KERNELS = {"__init__", "_dispatch", "_threads", "_warping"}
 
+#: Settings of `numba.config` that change the code of a kernel; the processor's name and features
+#: come with those of the code generator.
+CODE_SETTINGS = (
+    "BOUNDSCHECK",
+    "DEBUGINFO_DEFAULT",
+    "DEBUG_NRT",
+    "DEBUG_NRT_STACK_LIMIT",
+    "ENABLE_PROFILING",
+    "EXTEND_VARIABLE_LIFETIMES",
+    "FULL_TRACEBACKS",
+    "LLVM_REFPRUNE_FLAGS",
+    "LLVM_REFPRUNE_PASS",
+    "LOOP_VECTORIZE",
+    "OPT",
+    "SLP_VECTORIZE",
+    "USING_SVML",
+)
+
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
+_CHECKSUM = hashlib.sha256().digest_size
 _compiling = threading.Lock()
 _announced = False
 
@@ -96,6 +124,11 @@ class _Kernel:
         if self._dispatcher is None:
             with _compiling:
                 if self._dispatcher is None:
+                    if numba.config.DISABLE_JIT:
+                        raise RuntimeError(
+                            "`NUMBA_DISABLE_JIT` must be 0 or unset, because fastsw computes in "
+                            f"compiled kernels; got {numba.config.DISABLE_JIT}"
+                        )
                     dispatcher = njit(**self._options)(self._entry())
                     dispatcher._cache = _DiskCache(self.name)
                     self._dispatcher = dispatcher
@@ -132,45 +165,71 @@ class _DiskCache(caching._Cache):
         self._enabled = False
 
     def flush(self):
-        for path in cache_folder().glob(f"{self._name}-*.bin"):
-            path.unlink(missing_ok=True)
+        if folder := cache_folder():
+            for path in folder.glob(f"{self._name}-*.bin"):
+                path.unlink(missing_ok=True)
 
-    def _path(self, signature, codegen):
-        key = repr((source_stamp(), str(signature), codegen.magic_tuple()))
-        digest = hashlib.sha256(key.encode()).hexdigest()[:24]
-        return cache_folder() / f"{self._name}-{digest}.bin"
+    def _file(self, signature, codegen):
+        options = settings(numba.config, CODE_SETTINGS)
+        parts = source_stamp(), str(signature), codegen.magic_tuple(), options
+        return f"{self._name}-{digest_of(*parts)}.bin"
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
         if self._enabled:
+            payload = kept(self._file(sig, target_context.codegen()))
             try:
-                payload = self._path(sig, target_context.codegen()).read_bytes()
-                return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
-            except FileNotFoundError:
-                pass
-            except Exception as error:  # a torn or foreign file: compile anew, and say so
+                if payload is not None:
+                    return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+            except Exception as error:  # of a foreign file: compile anew, and say so
                 logger.warning("ignoring an unreadable kernel cache file (%s)", error)
         _announce()
         return None
 
     def save_overload(self, sig, data):
-        if not self._enabled:
-            return
-        keep(self._path(sig, data.codegen), serialize.dumps(data._reduce()))
+        if self._enabled:
+            keep(self._file(sig, data.codegen), serialize.dumps(data._reduce()))
 
 
-def keep(path: Path, payload: bytes) -> None:
-    """Write a file of the cache at once, or say why that is not possible."""
-    temporary = None
+def keep(name: str, payload: bytes) -> None:
+    """Add a file to the cache at once, or say why that is not possible."""
+    folder, temporary = cache_folder(), None
+    if folder is None:
+        return
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             temporary = file.name
-            file.write(payload)
-        os.replace(temporary, path)
+            file.write(hashlib.sha256(payload).digest() + payload)
+        os.replace(temporary, folder / name)
     except OSError as error:
-        logger.warning("compiled kernels cannot be cached in %s: %s", path.parent, error)
+        _regret(f"compiled kernels cannot be kept in {folder}: {error}")
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def kept(name: str) -> bytes | None:
+    """Content of a file of the cache; None where it is not there, or not as it was written."""
+    folder = cache_folder()
+    if folder is None:
+        return None
+    try:
+        content = (folder / name).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        logger.warning("ignoring an unreadable kernel cache file (%s)", error)
+        return None
+    checksum, payload = content[:_CHECKSUM], content[_CHECKSUM:]
+    if hashlib.sha256(payload).digest() != checksum:
+        logger.warning("ignoring a damaged kernel cache file (%s)", folder / name)
+        return None
+    return payload
+
+
+@functools.cache
+def _regret(message: str) -> None:
+    """Warn once of each thing."""
+    logger.warning("%s", message)
 
 
 def _announce():
@@ -178,53 +237,89 @@ def _announce():
     global _announced
     if not _announced:
         _announced = True
-        logger.warning(
-            "compiling kernels for this machine; this happens once, they are kept in %s",
-            cache_folder(),
-        )
+        folder = cache_folder()
+        fate = f"this happens once, they are kept in {folder}" if folder else "they are not kept"
+        logger.warning("compiling kernels for this machine; %s", fate)
+
+
+def settings(config, names: tuple[str, ...]) -> tuple:
+    """Settings of a Numba, by name; None for what this version does not know."""
+    return tuple((name, repr(getattr(config, name, None))) for name in names)
+
+
+def digest_of(*parts) -> str:
+    """Digest of things that have a representation."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 @functools.cache
 def source_stamp() -> str:
-    """Digest of the sources of all kernels and of the versions that compile them."""
-    return stamp_of("_cpu", _NO_KERNELS, (numba.__version__, llvmlite.__version__, sys.version))
+    """Digest of the modules of all kernels and of the versions that compile them."""
+    versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
+    return digest_of(modules_stamp("_cpu", _NO_KERNELS), versions)
 
 
-def stamp_of(backend: str, without: set[str], versions: tuple) -> str:
-    """Digest of a backend's sources, of those that all share, and of versions."""
-    digest = hashlib.sha256()
-    package = Path(__file__).parent.parent
-    sources = [path for path in package.glob(f"{backend}/*.py") if path.stem not in without]
-    for path in sorted([package / "_recurrence.py", package / "_reference.py", *sources]):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    digest.update(repr(versions).encode())
-    return digest.hexdigest()
+def modules_stamp(backend: str, without: set[str]) -> str:
+    """Digest of a backend's modules and of those that all share.
+
+    They may come from a folder, from an archive, or as bytecode alone.
+    """
+    package = importlib.import_module(f"fastsw.{backend}")
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    own = (f"fastsw.{backend}.{name}" for name in names if name not in without)
+    return digest_of(
+        *((name, _content(name)) for name in ("fastsw._recurrence", "fastsw._reference", *own))
+    )
+
+
+def _content(module: str):
+    """Source of a module, or its bytecode where there is no source."""
+    loader: Any = find_spec(module).loader  # type: ignore[union-attr]
+    source = loader.get_source(module)
+    # Version 2 of the format has no references, which depend on what else the process holds.
+    return marshal.dumps(loader.get_code(module), 2) if source is None else source
 
 
 @functools.cache
-def cache_folder() -> Path:
-    """Folder of compiled kernels: ``FASTSW_CACHE_DIR``, the user's cache, or a temporary folder."""
-    wanted = os.environ.get("FASTSW_CACHE_DIR")
-    if wanted:
-        candidates = [Path(wanted)]
-    else:
-        default = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
-        base = os.environ.get("XDG_CACHE_HOME") or default or Path.home() / ".cache"
-        candidates = [Path(base) / "fastsw"]
-    owner = os.getuid() if hasattr(os, "getuid") else "user"
-    candidates.append(Path(tempfile.gettempdir()) / f"fastsw-{owner}")
-    for folder in candidates:
+def cache_folder() -> Path | None:
+    """Folder of compiled kernels: ``FASTSW_CACHE_DIR``, the user's cache, or a temporary folder.
+
+    None where none of them can be used; every process then compiles its own.
+    """
+    for folder in _candidates():
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _refuse_strangers(folder)
             with tempfile.NamedTemporaryFile(dir=folder):
                 return folder
         except OSError as error:
-            if next(folder.glob("*.bin"), None) and not isinstance(error, _StrangerError):
-                return folder  # shipped ready-made: read from it, and fail to add to it
+            if _ready_made(folder) and not isinstance(error, _StrangerError):
+                return folder  # read from it, and fail to add to it
             logger.warning("cannot use %s for compiled kernels: %s", folder, error)
-    return Path(tempfile.mkdtemp(prefix="fastsw-"))
+    return None
+
+
+def _candidates() -> Iterator[Path]:
+    """Folders that may hold compiled kernels, the preferred one first."""
+    wanted = os.environ.get("FASTSW_CACHE_DIR")
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base and os.name == "nt":
+        base = os.environ.get("LOCALAPPDATA")
+    if wanted:
+        yield Path(wanted)
+    elif base:
+        yield Path(base) / "fastsw"
+    else:
+        with contextlib.suppress(RuntimeError):  # a user without a home, as in many containers
+            yield Path.home() / ".cache" / "fastsw"
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    with contextlib.suppress(OSError):  # no temporary folder can be written to
+        yield Path(tempfile.gettempdir()) / f"fastsw-{owner}"
+
+
+def _ready_made(folder: Path) -> bool:
+    """Whether kernels were shipped in a folder."""
+    return any(path.suffix in (".bin", ".cubin") for path in folder.glob("*"))
 
 
 class _StrangerError(OSError):

@@ -1,28 +1,38 @@
 """Compilation of GPU kernels on first use, a disk cache of machine code, and launches.
 
 Numba compiles a kernel to PTX, the CUDA linker makes it machine code of the device, and that is
-kept in the folder of the CPU kernels, named by everything that it depends on: the sources of all
-kernels, the versions of the compilers, the architecture and the argument types. So an edit of any
-file is noticed, and files are read as bytes: nothing in them is unpickled.
+kept in the folder of the CPU kernels. Its name says all that it depends on, in two parts: what was
+compiled (the modules of all kernels, the bounds of a launch, the architecture and the argument
+types), and by which builds of which compilers. So an edit of any file and any other compiler is
+noticed, while a machine without a compiler runs what another one compiled from the same modules.
+Files are read as bytes: nothing in them is unpickled.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import logging
 import sys
 import threading
 from importlib import metadata
-from pathlib import Path
 
+import llvmlite
 import numba
 import numpy as np
 from numba import cuda
+from numba.cuda.core import config
 from numba.cuda.types import CPointer, float32, float64, int32, int64, uint8
 
-from fastsw._cpu._compile import cache_folder, keep, stamp_of
+from fastsw._cpu._compile import (
+    CODE_SETTINGS,
+    cache_folder,
+    digest_of,
+    keep,
+    kept,
+    modules_stamp,
+    settings,
+)
 from fastsw._cuda._device import LANES, SIMULATED
 from fastsw._cuda._memory import Part
 
@@ -30,6 +40,14 @@ logger = logging.getLogger("fastsw")
 
 #: Modules of this folder that only launch kernels.
 _NO_KERNELS = {"__init__", "_compile", "_dispatch", "_memory", "_operators"}
+
+#: Settings of numba-cuda that change the code of a kernel, beside those that it took from Numba.
+GPU_CODE_SETTINGS = (
+    "CUDA_DEBUGINFO_DEFAULT",
+    "CUDA_DEBUG_POLY",
+    "CUDA_DEBUG_POLY_USE_TYPED_CONST",
+    "CUDA_ENABLE_NRT",
+)
 
 _POINTERS = {
     np.dtype(np.float32): CPointer(float32),
@@ -144,30 +162,57 @@ def _load(kernel, kinds, capability):
     """The kernel's machine code from the disk, or compiled; loaded into the current context."""
     from cuda.core import ObjectCode
 
-    path = _path(kernel.name, kinds, capability)
     try:
-        name, code = path.read_bytes().split(b"\n", 1)
-    except (FileNotFoundError, ValueError):
-        name, code = _compiled(kernel, kinds, capability)
-        keep(path, name + b"\n" + code)
-    try:
+        name, code = machine_code(kernel, kinds, capability).split(b"\n", 1)
         return ObjectCode.from_cubin(code).get_kernel(name.decode())
     except Exception as error:
         raise _explained(error) from error
 
 
-def _compiled(kernel, kinds, capability):
+def machine_code(kernel, kinds, capability) -> bytes:
+    """A kernel's entry name, a line break, and its machine code for a compute capability."""
+    stem = stem_of(kernel, kinds, capability)
+    try:
+        file = f"{stem}-{toolchain(capability)}.cubin"
+        found = kept(file)
+        if found is None:
+            found = _compiled(kernel, kinds, capability)
+            keep(file, found)
+        return found
+    except Exception as error:
+        if not _lacks_compiler(error) or not (found := _of_another_toolchain(stem)):
+            raise
+        return found
+
+
+def _of_another_toolchain(stem: str) -> bytes | None:
+    """Machine code that any compiler made of the same modules."""
+    folder = cache_folder()
+    files = sorted(folder.glob(f"{stem}-*.cubin")) if folder else []
+    return next(filter(None, (kept(path.name) for path in files)), None)
+
+
+def _compiled(kernel, kinds, capability) -> bytes:
     """Entry name and machine code of a kernel."""
+    folder = cache_folder()
+    fate = f"it is kept in {folder}" if folder else "it is not kept"
+    logger.warning("compiling the GPU kernel %s; %s", kernel.name, fate)
+    ptx = kernel.ptx(kinds, capability)
+    return entry_name(ptx).encode() + b"\n" + _linked(ptx, capability)
+
+
+def _linked(ptx: str, capability) -> bytes:
+    """Machine code of PTX."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    logger.warning("compiling the GPU kernel %s; it is kept in %s", kernel.name, cache_folder())
-    try:
-        ptx = kernel.ptx(kinds, capability)
-        options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}")
-        code = Linker(ObjectCode.from_ptx(ptx.encode()), options=options).link("cubin").code
-    except Exception as error:
-        raise _explained(error) from error
-    return entry_name(ptx).encode(), bytes(code)
+    options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}")
+    return bytes(Linker(ObjectCode.from_ptx(ptx.encode()), options=options).link("cubin").code)
+
+
+def _lacks_compiler(error: Exception) -> bool:
+    """Whether an error says that a library of the compiler is missing."""
+    text = str(error).lower()
+    return any(library in text for library in ("libnvvm", "nvrtc", "libdevice"))
 
 
 def _explained(error: Exception) -> Exception:
@@ -179,31 +224,54 @@ def _explained(error: Exception) -> Exception:
             "(pip install 'numba-cuda[cu12]' for drivers of CUDA 12), or a newer driver; "
             f"the driver said: {text}"
         )
-    if "libnvvm" in text.lower() or "nvrtc" in text.lower() or "libdevice" in text.lower():
+    if _lacks_compiler(error):
         return RuntimeError(
-            "the CUDA compiler is missing: pip install 'fastsw[cuda]' (numba-cuda with its "
-            f"compiler, for CUDA 13), or 'numba-cuda[cu12]' for drivers of CUDA 12; found: {text}"
+            "a GPU kernel has to be compiled, and the CUDA compiler is missing: pip install "
+            "'fastsw[cuda]' (numba-cuda with its compiler, for CUDA 13), or 'numba-cuda[cu12]' for "
+            f"drivers of CUDA 12; found: {text}"
         )
     return RuntimeError(f"a GPU kernel could not be compiled or loaded: {text}")
 
 
-def _path(name, kinds, capability) -> Path:
-    """File of a compiled kernel."""
-    key = repr((source_stamp(), capability, [str(k) for k in kinds]))
-    return cache_folder() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.cubin"
+def stem_of(kernel, kinds, capability) -> str:
+    """Name of what is compiled; a file's begins with it, whoever compiled."""
+    bounds = kernel.warps, kernel.resident
+    parts = source_stamp(), bounds, capability, [str(k) for k in kinds]
+    return f"{kernel.name}-{digest_of(*parts)}"
 
 
 @functools.cache
 def source_stamp() -> str:
-    """Digest of the sources of all GPU kernels and of the versions that compile them."""
-    versions = numba.__version__, metadata.version("numba-cuda"), _compiler_version(), sys.version
-    return stamp_of("_cuda", _NO_KERNELS, versions)
+    """Digest of the modules of all GPU kernels."""
+    return modules_stamp("_cuda", _NO_KERNELS)
 
 
-def _compiler_version() -> tuple:
-    """Version of NVIDIA's compiler library."""
-    if SIMULATED:
-        return ()
-    from cuda.bindings import nvvm
+def toolchain(capability) -> str:
+    """Digest of the versions and settings of all that compile a kernel."""
+    versions = (
+        numba.__version__,
+        metadata.version("numba-cuda"),
+        llvmlite.__version__,
+        sys.version,
+    )
+    options = settings(config, CODE_SETTINGS + GPU_CODE_SETTINGS)
+    return digest_of(versions, options, _builds(capability))
 
-    return tuple(nvvm.version())
+
+@functools.cache
+def _builds(capability) -> tuple:
+    """What NVIDIA's compiler and linker make of nothing, which tells their builds.
+
+    Their libraries answer with the version of their interface only.
+    """
+    from numba.cuda.cudadrv import nvvm
+
+    compiler = nvvm.NVVM()
+    version = ", ".join(f"i32 {number}" for number in compiler.get_ir_version())
+    nothing = nvvm.CompilationUnit({})
+    nothing.add_module(
+        f'target triple = "nvptx64-nvidia-cuda"\ntarget datalayout = "{compiler.data_layout}"\n'
+        f"!nvvmir.version = !{{!0}}\n!0 = !{{{version}}}\n".encode()
+    )
+    ptx = nothing.compile().decode().rstrip("\0")
+    return ptx, _linked(f"{ptx}\n.visible .entry nothing() {{ ret; }}\n", capability)

@@ -119,15 +119,34 @@ class TorchMemory:
             return
         from cuda.bindings import driver
 
-        (status,) = driver.cuMemsetD8Async(address, 0, size, int(self.stream().handle))
-        if status != driver.CUresult.CUDA_SUCCESS:
-            raise RuntimeError(f"the GPU driver could not clear {size} bytes: {status.name}")
+        _checked(driver.cuMemsetD8Async(address, 0, size, int(self.stream().handle)))
 
     def current(self):
-        """Context in which the device is the current one."""
-        if SIMULATED or self.index == self._torch.cuda.current_device():
+        """Context in which the device is the current one, for torch and for the driver."""
+        if SIMULATED:
             return contextlib.nullcontext()
-        return self._torch.cuda.device(self.device)
+        if self.index != self._torch.cuda.current_device():
+            return self._torch.cuda.device(self.device)
+        self._enter_driver_context()
+        return contextlib.nullcontext()
+
+    def _enter_driver_context(self) -> None:
+        """Make the device's primary context current in a thread that has none.
+
+        Torch sets it in a thread at the first call that needs it there, and memory that torch has
+        at hand needs no call. A backward pass, which runs in a thread of its own, may come first.
+        """
+        from cuda.bindings import driver
+
+        if not int(_checked(driver.cuCtxGetCurrent())):
+            _checked(driver.cuCtxSetCurrent(self._primary_context))
+
+    @functools.cached_property
+    def _primary_context(self):
+        """The context of the device that torch uses too; kept for good."""
+        from cuda.bindings import driver
+
+        return _checked(driver.cuDevicePrimaryCtxRetain(_checked(driver.cuDeviceGet(self.index))))
 
     def dtype(self, array) -> np.dtype:
         """NumPy dtype of a tensor or a part of a slab."""
@@ -136,6 +155,14 @@ class TorchMemory:
     def stream(self):
         """The current stream of the device, as launches take it."""
         return _stream(self._torch.cuda.current_stream(self.device).cuda_stream)
+
+
+def _checked(answer: tuple):
+    """What a call of the driver gives, if it gives anything, and succeeded."""
+    status, *values = answer
+    if status.value != 0:
+        raise RuntimeError(f"the GPU driver reports {status.name}")
+    return values[0] if values else None
 
 
 @functools.cache

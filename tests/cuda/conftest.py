@@ -14,7 +14,7 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "fastsw
 from simulated import SIMULATED
 
 #: Not for doctest: they need the simulator, and numba-cuda's compiler.
-collect_ignore = ["simulator.py", "offline.py"]
+collect_ignore = ["simulator.py", "offline.py", "cubins.py"]
 
 if SIMULATED:
     import simulator  # noqa: F401

@@ -10,11 +10,13 @@ import shutil
 import subprocess
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from numba.cuda import compiler, cuda_paths, dispatcher
 from numba.cuda.cudadrv import nvrtc, nvvm
 
+from fastsw._cuda import _compile, _dispatch
 from fastsw._cuda._compile import entry_name
 from fastsw._cuda._memory import TorchMemory
 
@@ -42,18 +44,41 @@ class Host(TorchMemory):
 CAPABILITIES = [(8, 0), (9, 0)]
 
 
+def launches():
+    """Every kernel that a call can launch, with the types of its arguments, by name and dtype."""
+    found = {}
+
+    def record(kernel, memory, blocks, arguments, slab):
+        kinds = _compile.kinds_of(memory, arguments)
+        found[kernel.name, memory.dtype(arguments[0]).name] = kernel, kinds
+
+    memory = Host()
+    with mock.patch.object(_compile.Kernel, "launch", record):
+        for dtype in (np.float32, np.float64):
+            similarity = memory.zeros((2, 3, 4), dtype)
+            for penalties in ((1.0,) * 4, (memory.empty((2, 3, 4), np.float64),) * 4):
+                warm = memory.empty((), np.float64)
+                for temperature in (1.0, warm):
+                    inputs = _dispatch.Inputs(similarity, penalties, temperature, "local", None)
+                    out = _dispatch.gradients(inputs, memory)
+                    _dispatch.tangents(inputs, out, memory)
+            _dispatch.soft_dtw(similarity, 1.0, None, None, memory, graded=True)
+    return found
+
+
 def need_compiler():
     """Skip where NVIDIA's compiler library is not installed."""
     try:
         nvvm.NVVM()
-        with _answers((9, 0)):
+        with answers((9, 0)):
             nvvm.LibDevice()
     except Exception as error:
         pytest.skip(f"NVIDIA's compiler library libnvvm is not here: {type(error).__name__}")
 
 
 @contextlib.contextmanager
-def _answers(capability):
+def answers(capability):
+    """What the driver and the runtime compiler would say."""
     device = mock.Mock(compute_capability=capability)
     with (
         mock.patch.object(dispatcher, "get_current_device", lambda: device),
@@ -67,11 +92,26 @@ def ptx(kernel, kinds):
     """PTX of a kernel by compute capability; Numba's part of the work, most of it, is done once."""
     bounds = 32 * kernel.warps, kernel.resident
     options = {"device": False, "abi": "numba", "launch_bounds": bounds}
-    with _answers(CAPABILITIES[-1]):
+    with answers(CAPABILITIES[-1]):
         library, _ = compiler._compile_pyfunc_with_fixup(
             kernel.function, kinds, cc=CAPABILITIES[-1], **options
         )
         return {capability: library.get_asm_strs(cc=capability)[0] for capability in CAPABILITIES}
+
+
+def assembled(text, capability, folder):
+    """Machine code of PTX by ptxas, and its report."""
+    source, target = folder / "kernel.ptx", folder / "kernel.cubin"
+    source.write_text(text)
+    arch = f"sm_{capability[0]}{capability[1]}"
+    run = subprocess.run(
+        ["ptxas", "-v", f"-arch={arch}", str(source), "-o", str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return target.read_bytes(), run.stderr
 
 
 def resources(text, capability, folder):
@@ -81,27 +121,18 @@ def resources(text, capability, folder):
     """
     if shutil.which("ptxas") is None:
         return None
-    source = folder / "kernel.ptx"
-    source.write_text(text)
-    arch = f"sm_{capability[0]}{capability[1]}"
-    run = subprocess.run(
-        ["ptxas", "-v", f"-arch={arch}", str(source), "-o", str(folder / "kernel.cubin")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+    _, report = assembled(text, capability, folder)
     functions = {
         name: (int(stored), int(loaded))
         for name, stored, loaded in re.findall(
             r"properties for (\S+)\s.*?(\d+) bytes spill stores, (\d+) bytes spill loads",
-            run.stderr,
+            report,
         )
     }
     own = functions.pop(entry_name(text))
     return {
-        "registers": int(re.search(r"Used (\d+) registers", run.stderr)[1]),
+        "registers": int(re.search(r"Used (\d+) registers", report)[1]),
         "spills": sum(own),
         "spills of functions": max(map(sum, functions.values()), default=0),
-        "shared": max(map(int, re.findall(r"(\d+) bytes smem", run.stderr)), default=0),
+        "shared": max(map(int, re.findall(r"(\d+) bytes smem", report)), default=0),
     }

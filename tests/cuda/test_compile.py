@@ -1,6 +1,5 @@
 """Every kernel variant compiles for the architectures in use; the hot ones stay in registers."""
 
-import numpy as np
 import pytest
 from simulated import SIMULATED
 
@@ -11,31 +10,13 @@ if SIMULATED:
 
 import offline  # noqa: E402
 
-from fastsw._cuda import _compile, _dispatch  # noqa: E402
+from fastsw._cuda import _compile  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def launches():
     """Every kernel that a call can launch, with the types of its arguments, by name."""
-    found = {}
-
-    def record(kernel, memory, blocks, arguments, slab):
-        kinds = _compile.kinds_of(memory, arguments)
-        found[kernel.name, memory.dtype(arguments[0]).name] = kernel, kinds
-
-    memory = offline.Host()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_compile.Kernel, "launch", record)
-        for dtype in (np.float32, np.float64):
-            similarity = memory.zeros((2, 3, 4), dtype)
-            for penalties in ((1.0,) * 4, (memory.empty((2, 3, 4), np.float64),) * 4):
-                warm = memory.empty((), np.float64)
-                for temperature in (1.0, warm):
-                    inputs = _dispatch.Inputs(similarity, penalties, temperature, "local", None)
-                    out = _dispatch.gradients(inputs, memory)
-                    _dispatch.tangents(inputs, out, memory)
-            _dispatch.soft_dtw(similarity, 1.0, None, None, memory, graded=True)
-    return found
+    return offline.launches()
 
 
 NAMES = [

@@ -1,6 +1,8 @@
 """Errors that tell what to install or change; none of these tests needs a GPU."""
 
 import importlib.util
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,8 +55,77 @@ def test_the_tensors_own_device_becomes_the_current_one(monkeypatch):
     monkeypatch.setattr(TorchMemory, "_machine", lambda memory: (memory.device.index, (9, 0), 132))
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     assert TorchMemory(torch.device("cuda:1")).current().idx == 1
+    monkeypatch.setattr(TorchMemory, "_enter_driver_context", lambda memory: None)
     with TorchMemory(torch.device("cuda:0")).current() as nothing:
         assert nothing is None
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    """The driver's contexts, kept by thread as the driver does, without a driver."""
+    pytest.importorskip("numba_cuda")
+    from cuda.bindings import driver
+
+    from fastsw._cuda._memory import TorchMemory
+
+    thread, retained = threading.local(), []
+    done = driver.CUresult.CUDA_SUCCESS
+
+    def retain(device):
+        retained.append(int(device))
+        return done, driver.CUcontext(77)
+
+    def enter(context):
+        thread.context = int(context)
+        return (done,)
+
+    answers = dict(
+        cuCtxGetCurrent=lambda: (done, driver.CUcontext(getattr(thread, "context", 0))),
+        cuDeviceGet=lambda index: (done, driver.CUdevice(index)),
+        cuDevicePrimaryCtxRetain=retain,
+        cuCtxSetCurrent=enter,
+    )
+    for name, answer in answers.items():
+        monkeypatch.setattr(driver, name, answer)
+    monkeypatch.setattr(TorchMemory, "_machine", lambda memory: (0, (9, 0), 132))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    return SimpleNamespace(api=driver, retained=retained, thread=thread)
+
+
+def test_a_thread_without_a_context_gets_the_one_that_torch_uses(driver):
+    """Worker threads; and those of backward passes, where torch had no need of the context yet."""
+    from fastsw._cuda._memory import TorchMemory
+
+    memory, found = TorchMemory(torch.device("cuda:0")), []
+
+    def work():
+        with memory.current():
+            found.append(int(driver.api.cuCtxGetCurrent()[1]))
+
+    for _ in range(2):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert found == [77, 77]
+    assert driver.retained == [0]  # the device's primary context, once
+
+
+def test_a_thread_keeps_the_context_it_has(driver):
+    from fastsw._cuda._memory import TorchMemory
+
+    driver.thread.context = 5
+    with TorchMemory(torch.device("cuda:0")).current():
+        assert driver.thread.context == 5
+    assert driver.retained == []
+
+
+def test_an_error_of_the_driver_is_named(driver, monkeypatch):
+    from fastsw._cuda._memory import TorchMemory
+
+    status = driver.api.CUresult.CUDA_ERROR_NOT_INITIALIZED
+    monkeypatch.setattr(driver.api, "cuCtxGetCurrent", lambda: (status, None))
+    with pytest.raises(RuntimeError, match="CUDA_ERROR_NOT_INITIALIZED"):
+        TorchMemory(torch.device("cuda:0")).current()
 
 
 def test_penalties_on_another_device_are_refused():

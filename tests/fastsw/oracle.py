@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from enumeration import gap_cells
 
-from fastsw._reference import soft_align
+from fastsw._recurrence import hard_forward
+from fastsw._reference import soft_align, trailing_rows
 
 MODES = ("local", "global", "fitting")
 FORMS = (
@@ -130,7 +131,7 @@ def expected(similarity, *, gap_open, gap_extend, temperature=1.0, mode="local",
         posterior[b, :n, :m] = found.posterior
         gradients[:, b, :n, :m] = found[2:6]
         paired = np.where(found.posterior > 0, np.abs(similarity[b, :n, :m]), 0.0)
-        size[b] = np.sum(found.posterior * paired) + np.sum(np.abs(gradients * tables)[:, b])
+        size[b] = np.sum(found.posterior * paired) + np.sum(np.abs(gradients[:, b] * tables[:, b]))
     return Expected(
         score,
         posterior,
@@ -139,6 +140,132 @@ def expected(similarity, *, gap_open, gap_extend, temperature=1.0, mode="local",
         entropy,
         size,
     )
+
+
+def best_path(similarity, tables, mode):
+    """Score and pairs of the best alignment of one pair, ties broken as `traceback` documents.
+
+    `similarity` is [N, M], `tables` [4, N, M] at least; float64, one cell at a time.
+    """
+    n, m = similarity.shape
+    if n == 0 or m == 0:
+        return void_pair(n, m, tables, mode)[0], []
+    value, origins = np.full((n + 1, m + 1, 3), -np.inf), {}
+    trailing = np.zeros(n + 1)
+    if mode == "fitting":
+        trailing = trailing_rows.py_func(tables[2][:n, m - 1], tables[3][:n, m - 1])
+    nothing = (-np.inf,) * 3
+    best, end = -np.inf, None
+    for i in range(n + 1):
+        for j in range(m + 1):
+            if i == 0 and (mode == "fitting" or (mode == "global" and j == 0)):
+                value[i, j, 0] = 0.0
+                continue
+            value[i, j], origins[i, j] = hard_forward.py_func(
+                float(similarity[i - 1, j - 1]) if i and j else -np.inf,
+                0.0 if mode == "local" else -np.inf,
+                value[i - 1, j - 1] if i and j else nothing,
+                value[i, j - 1] if j else nothing,
+                value[i - 1, j] if i else nothing,
+                tables[:, max(i, 1) - 1, max(j, 1) - 1],
+            )
+            if i and j and mode != "global" and value[i, j, 0] + trailing[i] > best:
+                best, end = value[i, j, 0] + trailing[i], (i, j, 0)
+    if mode == "global":
+        state = int(np.argmax(value[n, m]))
+        best, end = value[n, m, state], (n, m, state)
+    elif mode == "fitting" and trailing[0] > best:
+        best, end = trailing[0], None
+    pairs = []
+    while end and end[:2] in origins:
+        i, j, state = end
+        if state == 0:
+            pairs.append([i - 1, j - 1])
+        origin = origins[i, j][state]
+        end = (i - (state != 1), j - (state != 2), origin - 1) if origin else None
+    return best, pairs[::-1]
+
+
+def expected_at_zero(similarity, *, gap_open, gap_extend, mode="local", lengths=None):
+    """Answer of a call for a batch (B, N, M) at temperature 0: indicators of one best path."""
+    shape = pairs, rows, columns = similarity.shape
+    tables = cell_tables(gap_open, gap_extend, shape)
+    lengths = np.full((pairs, 2), (rows, columns)) if lengths is None else np.asarray(lengths)
+    score, indicator, gradients = np.zeros(pairs), np.zeros(shape), np.zeros(tables.shape)
+    for b, (n, m) in enumerate(lengths):
+        if n == 0 or m == 0:
+            score[b], gradients[:, b] = void_pair(n, m, tables[:, b], mode)
+            continue
+        score[b], path = best_path(similarity[b, :n, :m], tables[:, b], mode)
+        for i, j in path:
+            indicator[b, i, j] = 1.0
+        gradients[:, b, :n, :m] -= path_counts(path, (n, m), mode)
+    return Expected(
+        score,
+        indicator,
+        in_form(gradients[0], gradients[2], gap_open),
+        in_form(gradients[1], gradients[3], gap_extend),
+        np.zeros(pairs),
+        np.zeros(pairs),
+    )
+
+
+#: Weights of the central difference of order 6, by distance.
+_DIFFERENCE = {1: 45 / 60, 2: -9 / 60, 3: 1 / 60}
+
+
+def expected_tangents(similarity, penalties, temperature, lengths, mode, dots, *, step=1e-3):
+    """Derivatives of score, posterior, penalty gradients and entropy along a direction.
+
+    Differences of the float64 reference. `penalties` are four arrays [B|1, N|1, M|1]; `dots` the
+    direction: similarity, penalties each [B, N|1, M|1], temperature [B]. Penalty gradients are
+    those of each pair, [B, N|1, M|1].
+    """
+    shape = similarity.shape
+    dot_similarity, *dot_penalties, dot_temperature = dots
+    score, posterior = np.zeros(shape[0]), np.zeros(shape)
+    gradients, entropy = np.zeros((4, *shape)), np.zeros(shape[0])
+    for b, (n, m) in enumerate(lengths):
+        place = np.s_[:n, :m]
+        tables, dot_tables = (
+            [np.broadcast_to(p, shape)[b][place] for p in given]
+            for given in (penalties, dot_penalties)
+        )
+        for distance, weight in _DIFFERENCE.items():
+            for side in (-1, 1):
+                move, share = side * distance * step, side * weight / step
+                found = soft_align(
+                    similarity[b][place] + move * dot_similarity[b][place],
+                    [t + move * d for t, d in zip(tables, dot_tables, strict=True)],
+                    temperature=temperature + move * dot_temperature[b],
+                    mode=mode,
+                )
+                score[b] += share * found.score
+                posterior[b][place] += share * found.posterior
+                for total, gradient in zip(gradients, found[2:6], strict=True):
+                    total[b][place] += share * gradient
+                entropy[b] += share * found.entropy
+    own = [
+        g.sum(axis=tuple(k for k in (1, 2) if p.shape[k] == 1), keepdims=True)
+        for g, p in zip(gradients, penalties, strict=True)
+    ]
+    return score, posterior, *own, entropy
+
+
+def best_warping(cost, bandwidth=None):
+    """Value and indicator of the best warping path of one pair, soft-DTW at temperature 0."""
+    n, m = cost.shape
+    band = max(n, m) if bandwidth is None else bandwidth
+    total = np.full((n + 1, m + 1), np.inf)
+    total[0, 0] = 0.0
+    for i in range(n):
+        for j in range(max(0, i - band), min(m, i + band + 1)):
+            total[i + 1, j + 1] = cost[i, j] + min(total[i, j], total[i, j + 1], total[i + 1, j])
+    path, i, j = np.zeros((n, m)), n, m
+    while i and j:
+        path[i - 1, j - 1] = 1.0
+        i, j = min(((i - 1, j - 1), (i - 1, j), (i, j - 1)), key=lambda cell: total[cell])
+    return total[n, m], path
 
 
 def path_score(pairs, similarity, tables, mode):

@@ -1,0 +1,306 @@
+"""Where kernels of the CPU are kept, by what, and what happens where nothing can be kept."""
+
+import compileall
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numba
+import pytest
+from numba.core import registry
+from process import PACKAGE, finish, start
+
+from fastsw._cpu import _compile
+
+#: A process that compiles one small kernel, unless it is in the cache; prints how many functions
+#: were compiled. What `{before}` holds runs first.
+TINY = """
+import ctypes, errno, os, pathlib, pwd, sys, tempfile, time
+from numba.core import event
+recorder = event.RecordingListener()
+event.register("numba:compile", recorder)
+from fastsw._cpu._compile import serial_kernel
+{before}
+
+@serial_kernel
+def twice(number):
+    return number + number
+
+assert twice(21) == 42
+print(sum(e.is_start for _, e in recorder.buffer))
+"""
+UNAVAILABLE = 77
+
+
+def tiny(before="", package=PACKAGE, **environment):
+    """How many functions a new process compiles, and what it says."""
+    script = TINY.format(before=before)
+    code, output, errors = finish(start(script, package=package, **environment))
+    if code == UNAVAILABLE:
+        pytest.skip("this user may not mount file systems")
+    assert code == 0, errors[-3000:]
+    return int(output), errors
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """A cache that holds the small kernel."""
+    folder = tmp_path_factory.mktemp("warm")
+    assert tiny(FASTSW_CACHE_DIR=folder)[0] == 1
+    return folder
+
+
+@pytest.fixture
+def cache(warm, tmp_path):
+    """A copy of it."""
+    return Path(shutil.copytree(warm, tmp_path / "cache"))
+
+
+def test_a_warm_process_compiles_nothing(cache):
+    assert tiny(FASTSW_CACHE_DIR=cache) == (0, "")
+
+
+def test_slow_kernels_of_a_debugging_session_are_not_taken(tmp_path):
+    assert tiny(FASTSW_CACHE_DIR=tmp_path, NUMBA_OPT="0")[0] == 1
+    assert tiny(FASTSW_CACHE_DIR=tmp_path)[0] == 1
+    assert tiny(FASTSW_CACHE_DIR=tmp_path, NUMBA_OPT="0") == (0, "")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["NUMBA_OPT=max", "NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=+sse2", "NUMBA_DEBUGINFO=1"],
+)
+def test_other_settings_have_kernels_of_their_own(cache, setting):
+    name, value = setting.split("=")
+    assert tiny(FASTSW_CACHE_DIR=cache, **{name: value})[0] == 1
+
+
+@pytest.mark.parametrize("name", _compile.CODE_SETTINGS)
+def test_settings_that_change_code_are_part_of_the_key(monkeypatch, name):
+    if not hasattr(numba.config, name):
+        pytest.skip("not a setting of this Numba")
+    codegen = registry.cpu_target.target_context.codegen()
+    key = _compile._DiskCache("twice")._file
+    before = key("(int64,)", codegen)
+    assert key("(int64,)", codegen) == before
+    monkeypatch.setattr(numba.config, name, "another value")
+    assert key("(int64,)", codegen) != before
+
+
+#: Settings that are read where code is generated, and do not change it: the first are part of the
+#: code generator's own description, the others print, or concern the process.
+IN_THE_DESCRIPTION = {"CPU_NAME", "CPU_FEATURES", "ENABLE_AVX"}
+HARMLESS = {
+    "ANNOTATE", "CHROME_TRACE", "CUDA_LOW_OCCUPANCY_WARNINGS", "DEBUG", "DEBUG_ARRAY_OPT",
+    "DEBUG_CACHE", "DEBUG_JIT", "DEBUG_PRINT_AFTER", "DEBUG_PRINT_BEFORE", "DEBUG_PRINT_WRAP",
+    "DEBUG_TYPEINFER", "DIFF_IR", "DISABLE_PERFORMANCE_WARNINGS", "DUMP_ASSEMBLY", "DUMP_CFG",
+    "DUMP_FUNC_OPT", "DUMP_IR", "DUMP_LLVM", "DUMP_OPTIMIZED", "DUMP_SSA", "GDB_BINARY",
+    "HIGHLIGHT_DUMPS", "HTML", "IS_32BITS", "IS_WIN32", "IS_WIN", "IS_OSX", "JIT_COVERAGE",
+    "LLVM_PASS_TIMINGS", "MACHINE_BITS", "NRT_STATS", "PARALLEL_DIAGNOSTICS", "PYVERSION", "TRACE",
+    "USE_LLVMLITE_MEMORY_MANAGER",
+}  # fmt: skip
+GENERATORS = (
+    "base", "callconv", "cgutils", "codegen", "compiler", "compiler_machinery", "cpu", "debuginfo",
+    "generators", "lowering", "options", "runtime/context", "runtime/nrtdynmod", "typed_passes",
+)  # fmt: skip
+
+
+def test_no_setting_of_this_numba_was_overlooked():
+    core = Path(numba.__file__).parent / "core"
+    sources = [(core / f"{name}.py").read_text() for name in GENERATORS]
+    read = set(re.findall(r"\bconfig\.([A-Z][A-Z_0-9]*)", "".join(sources)))
+    assert {"OPT", "LOOP_VECTORIZE", "BOUNDSCHECK", "CPU_NAME"} <= read
+    assert read - set(_compile.CODE_SETTINGS) - IN_THE_DESCRIPTION - HARMLESS == set()
+
+
+def test_versions_are_part_of_the_key(monkeypatch):
+    stamps = {_compile.source_stamp()}
+    for module, count in zip((numba, _compile.llvmlite, _compile.np), (2, 3, 4), strict=True):
+        monkeypatch.setattr(module, "__version__", "0.0")
+        stamps.add(_compile.source_stamp.__wrapped__())
+        assert len(stamps) == count
+
+
+def without_sources(folder):
+    """The package as bytecode alone."""
+    shutil.copytree(PACKAGE, folder / "fastsw", ignore=shutil.ignore_patterns("__pycache__"))
+    assert compileall.compile_dir(folder, legacy=True, quiet=1)
+    for source in folder.rglob("*.py"):
+        source.unlink()
+    return folder / "fastsw"
+
+
+def zipped(package):
+    """An archive of a package; its path, and the package's in it."""
+    archive = shutil.make_archive(
+        str(package.parent.parent / "archive"), "zip", package.parent, package.name
+    )
+    return Path(archive) / package.name
+
+
+def test_an_archive_has_the_kernels_of_its_sources(cache, tmp_path):
+    package = tmp_path / "code" / "fastsw"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    inside = "import fastsw; assert '.zip' in fastsw.__file__"
+    assert tiny(inside, package=zipped(package), FASTSW_CACHE_DIR=cache) == (0, "")
+
+
+@pytest.mark.parametrize("form", ["folder", "archive"])
+def test_bytecode_alone_has_kernels_of_its_own(cache, tmp_path, form):
+    package = without_sources(tmp_path / "code")
+    package = zipped(package) if form == "archive" else package
+    inside = "import fastsw; assert fastsw.__file__.endswith('.pyc')"
+    assert tiny(inside, package=package, FASTSW_CACHE_DIR=cache)[0] == 1
+    assert tiny(inside, package=package, FASTSW_CACHE_DIR=cache) == (0, "")
+
+
+def test_without_a_compiler_the_variable_is_named():
+    code, _, errors = finish(
+        start(
+            "import numpy as np, fastsw\n"
+            "try: fastsw.score(np.eye(3), gap_open=1.0, gap_extend=0.5)\n"
+            "except RuntimeError as error: assert 'NUMBA_DISABLE_JIT' in str(error), error\n"
+            "else: raise AssertionError('no error')\n",
+            NUMBA_DISABLE_JIT="1",
+        )
+    )
+    assert code == 0, errors
+
+
+#: A user that the machine does not know, as containers run by a number: no entry, no home.
+NOBODY = """
+for name in ("HOME", "XDG_CACHE_HOME", "FASTSW_CACHE_DIR"):
+    os.environ.pop(name, None)
+
+def unknown(user):
+    raise KeyError(f"getpwuid(): uid not found: {user}")
+
+pwd.getpwuid = unknown
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="users of Windows have a home")
+def test_a_user_without_a_home_has_kernels_in_the_temporary_folder(tmp_path):
+    assert tiny(NOBODY, TMPDIR=tmp_path)[0] == 1
+    assert tiny(NOBODY, TMPDIR=tmp_path) == (0, "")
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == f"fastsw-{os.getuid()}"
+
+
+def test_processes_fill_one_cold_cache_at_once(tmp_path):
+    """Each waits until all have come; none sees what another has written half."""
+    wait = f"""
+here = pathlib.Path({str(tmp_path)!r})
+(here / f"ready-{{os.getpid()}}").touch()
+while len(list(here.glob("ready-*"))) < 4:
+    time.sleep(0.005)
+"""
+    cold = tmp_path / "cold"
+    processes = [start(TINY.format(before=wait), FASTSW_CACHE_DIR=cold) for _ in range(4)]
+    for process in processes:
+        code, output, errors = finish(process)
+        assert code == 0, errors
+        assert int(output) in (0, 1) and "ignoring" not in errors
+    assert [path.suffix for path in cold.iterdir()] == [".bin"]  # one file, no remains
+    assert tiny(FASTSW_CACHE_DIR=cold) == (0, "")
+
+
+#: A file system of its own at `folder`, for this process alone.
+MOUNTED = """
+libc = ctypes.CDLL(None, use_errno=True)
+
+def mount(source, target, kind, flags, data):
+    if libc.mount(source, target.encode(), kind, flags, data):
+        sys.exit(77)
+
+if not hasattr(libc, "unshare") or libc.unshare(0x20000):  # CLONE_NEWNS
+    sys.exit(77)
+folder = os.environ["FASTSW_CACHE_DIR"]
+mount(None, "/", None, 0x44000, None)  # MS_REC | MS_PRIVATE
+"""
+TINY_DISK = MOUNTED + 'mount(b"tmpfs", folder, b"tmpfs", 0, b"size=4k,mode=700")\n'
+#: MS_BIND, and then MS_BIND | MS_REMOUNT | MS_RDONLY.
+READ_ONLY = MOUNTED + (
+    "mount(folder.encode(), folder, None, 0x1000, None)\nmount(None, folder, None, 0x1021, None)\n"
+)
+
+
+def test_a_full_disk_is_done_without(tmp_path):
+    """4 KiB hold an empty file, and then no kernel."""
+    (tmp_path / "disk").mkdir()
+    after = "\nimport atexit\natexit.register(lambda: print(os.listdir(folder), file=sys.stderr))\n"
+    count, errors = tiny(TINY_DISK + after, FASTSW_CACHE_DIR=tmp_path / "disk")
+    assert count == 1
+    assert errors.count("cannot be kept") == 1 and "No space left" in errors
+    assert errors.endswith("[]\n")  # nothing half-written stays
+
+
+def test_a_read_only_folder_is_done_without(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o700)
+    (tmp_path / "temporary").mkdir()
+    count, errors = tiny(
+        READ_ONLY, FASTSW_CACHE_DIR=tmp_path / "locked", TMPDIR=tmp_path / "temporary"
+    )
+    assert count == 1 and f"cannot use {tmp_path / 'locked'}" in errors
+    assert list((tmp_path / "temporary").rglob("twice-*.bin"))
+
+
+def test_kernels_in_a_read_only_folder_are_used(cache):
+    assert tiny(READ_ONLY, FASTSW_CACHE_DIR=cache) == (0, "")
+
+
+#: A disk that fills up while a kernel is written.
+FILLS_UP = """
+class Full:
+    def __init__(self, file): self.file, self.name = file, file.name
+    def __enter__(self): return self
+    def __exit__(self, *error): self.file.close()
+    def write(self, data):
+        self.file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+opened = tempfile.NamedTemporaryFile
+tempfile.NamedTemporaryFile = lambda **options: Full(opened(**options))
+"""
+
+
+def test_a_disk_that_fills_up_keeps_nothing(tmp_path):
+    (tmp_path / "disk").mkdir()
+    count, errors = tiny(FILLS_UP, FASTSW_CACHE_DIR=tmp_path / "disk")
+    assert count == 1 and errors.count("No space left") == 1
+    assert [p.stat().st_size for p in (tmp_path / "disk").iterdir() if p.suffix == ".bin"] == []
+
+
+#: No folder can be written to, the temporary ones included.
+NOWHERE = """
+def refuse(*arguments, **options):
+    raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+tempfile.gettempdir = tempfile.NamedTemporaryFile = tempfile.mkdtemp = refuse
+"""
+
+
+def test_without_any_folder_kernels_are_compiled_and_not_kept(tmp_path):
+    count, errors = tiny(NOWHERE, FASTSW_CACHE_DIR=tmp_path / "refused")
+    assert count == 1
+    assert "they are not kept" in errors
+
+
+def test_a_kernel_that_was_altered_on_the_disk_is_not_run(cache):
+    """One bit, which need not make the file unreadable."""
+    (path,) = cache.iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    count, errors = tiny(FASTSW_CACHE_DIR=cache)
+    assert count == 1 and "damaged" in errors
+
+
+def test_a_stamp_names_every_module_of_kernels():
+    """An edit of one of them changes it; modules that only call kernels are left out."""
+    names = {path.stem for path in (PACKAGE / "_cpu").glob("*.py")} - _compile._NO_KERNELS
+    assert {"_compile", "_linear", "_simd", "_team"} <= names
+    stamps = {_compile.modules_stamp("_cpu", _compile._NO_KERNELS)}
+    stamps |= {_compile.modules_stamp("_cpu", _compile._NO_KERNELS | {name}) for name in names}
+    assert len(stamps) == len(names) + 1
