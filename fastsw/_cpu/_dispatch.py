@@ -16,7 +16,6 @@ import numpy as np
 
 from fastsw import _problem
 from fastsw._cpu import _paired, _threads
-from fastsw._cpu._arithmetic import LOG2E
 from fastsw._cpu._hard import align_hard
 from fastsw._cpu._linear import (
     ALL,
@@ -53,8 +52,8 @@ from fastsw._reference import MODES
 
 SCORE, GRADIENT, TANGENT = 0, 1, 2
 
-#: Sums of magnitudes up to which the linear kernels' second derivatives in T are right to 1e-8: they
-#: are differences of products of two such sums, rounded to 1e-15.
+#: Sums of magnitudes, over T, up to which the linear kernels' second derivatives in T are right to
+#: 1e-8: they are differences of products of two such sums, rounded to 1e-15.
 LARGEST_SQUARED = 3e3
 
 #: Sums of magnitudes above this one could leave the range of doubles.
@@ -250,8 +249,14 @@ def _run(inputs, want, dots, *, slope=False) -> Derivatives:
         if count:
             order = np.arange(pairs) if count == pairs else np.flatnonzero(routes == route)
             _KERNELS[route](job, order if sizes.alike else largest_first(order, lengths))
-    if slope and want == GRADIENT and any(counts[GROUPED32:LOG]):
-        _refine(job)
+    if slope and any(counts[GROUPED32:LOG]):
+        if want == GRADIENT:
+            _refine(job)
+        elif want == TANGENT and dots.temperature.any():  # what `_traded` traded in
+            order = np.flatnonzero((routes >= GROUPED32) & (routes != LOG))
+            scores = _run(inputs, SCORE, None).score[order]
+            growth = dots.temperature[order] / temperature * scores
+            out.score[order] += np.where(scores == -np.inf, 0.0, growth)
     return out
 
 
@@ -287,11 +292,11 @@ def _refine(job):
 
 def _part(inputs, order):
     """Some of the pairs."""
-    lengths = inputs.lengths[order]
+    lengths = ready(inputs.lengths[order], np.int64)
     _, *sizes = survey(lengths, *inputs.similarity.shape[1:])
     return inputs._replace(
-        similarity=inputs.similarity[order],
-        penalties=tuple(p if len(p) == 1 else p[order] for p in inputs.penalties),
+        similarity=ready(inputs.similarity[order], inputs.similarity.dtype),
+        penalties=tuple(p if len(p) == 1 else ready(p[order], p.dtype) for p in inputs.penalties),
         lengths=lengths,
         sizes=Sizes(*sizes),
     )
@@ -345,7 +350,7 @@ def _hard(job, order):
 
 
 def scale_of(magnitudes):
-    """A power of two that keeps sums of so many terms of such a size within the range of doubles."""
+    """A power of two that keeps sums of such magnitudes within the range of doubles."""
     return 1.0 if (magnitudes < LARGEST).all() else 2.0**-64
 
 

@@ -92,7 +92,7 @@ HEAD = {32: 24, 64: 200}
 
 
 def fixed_steps(width):
-    """Steps after which a walk makes up for the rounding of the factor of an extended column gap."""
+    """Steps after which a walk makes up for what rounding a column gap's factor costs."""
     return min(GROUP, width)
 
 

@@ -117,7 +117,7 @@ def backward_strip(b, columns, rows, shares, adjoints, out, second):
 
 @helper
 def walk_pair(problem, b, n, columns, out, carried, graded):
-    """The fields of the last cell of one pair; its gradient, or the derivative of that, to `out`."""
+    """Walk one pair: fields of its last cell; its gradient, or the derivative of that, to `out`."""
     strip = max(16, int(math.sqrt(n))) if graded else 8
     strips = (n + strip - 1) // strip
     table = np.empty((strip + 1, columns + 1, FIELDS[carried]))

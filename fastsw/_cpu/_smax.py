@@ -6,17 +6,18 @@ The robust kernels keep the value of a state as the unevaluated sum of two doubl
 between values are divided by the temperature and exponentiated, so that their absolute error
 counts: one double would err by 1e-4 T already where a value is 1e12 T, two are exact to 1e-19 T.
 
-A smooth maximum T log sum exp(a / T) has as derivatives the shares q = exp((a - maximum) / T) of its
-terms, which sum to 1 whatever the size of the values. Gradients that are products and sums of shares
-are probabilities at any temperature; the difference of a prefix, a suffix and a total is not.
+A smooth maximum T log sum exp(a / T) has as derivatives the shares q = exp((a - maximum) / T) of
+its terms, which sum to 1 whatever the size of the values. Gradients that are products and sums of
+shares are probabilities at any temperature; the difference of a prefix, a suffix and a total is
+not.
 
 Let h be the entropy of the distribution that a value sums up, and a dot the derivative along a
 direction of similarities, penalties and temperature. With terms a, their h and shares q,
 
-    h     = sum q h - sum q log q
-    value'= sum q a' - T' sum q log q
-    q'    = q ((a' - value') - T' log q) / T
-    h'    = sum q' (h - log q) + q h'
+    h = sum q h - sum q log q
+    value' = sum q a' - T' sum q log q
+    q' = q ((a' - value') - T' log q) / T
+    h' = sum q' (h - log q) + q h'
 
 (the chain rule on q log q, whose shares' derivatives sum to 0). Nothing large is subtracted from
 anything large, as it is in (total - mean) / T. These are the expectation semirings of first and

@@ -1,4 +1,4 @@
-"""Soft-DTW on the CPU: sort the pairs by the kernel that suits them, and run it; see `_dispatch`."""
+"""Soft-DTW on the CPU: sort the pairs by kernels that suit them, and run these; see `_dispatch`."""
 
 from __future__ import annotations
 
