@@ -118,7 +118,7 @@ def decoding() -> str:
 def open_file(path: str | PathLike) -> InputContainer:
     """Open a file whose name FFmpeg shall read as a name: not as `protocol:`, nor as a pattern."""
     return av.open(
-        Path(path).absolute(), options={"pattern_type": "none"}, metadata_errors="ignore"
+        Path(path).absolute(), container_options={"pattern_type": "none"}, metadata_errors="ignore"
     )
 
 

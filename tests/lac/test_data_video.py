@@ -59,22 +59,6 @@ def test_size_cuts_the_centre_out(tmp_path, bands):
     assert (red[:3] > 120).all() and (red[5:] < 60).all()
 
 
-def test_rotation_is_applied(tmp_path, bands):
-    write_video(tmp_path / "plain.mp4", bands)
-    with av.open(tmp_path / "turned.mp4", "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "18"})
-        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
-        stream.set_display_rotation(90)
-        for image in bands:
-            picture = np.ascontiguousarray(image.transpose(1, 2, 0))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    plain, turned = (read_video(tmp_path / f"{name}.mp4").frames for name in ("plain", "turned"))
-    assert turned.shape == (12, 3, 48, 32)
-    upright = np.rot90(plain.astype(int), 1, axes=(2, 3))  # 90 degrees counter-clockwise
-    assert np.abs(turned - upright).mean() < 6
-
-
 # Display matrices by EXIF's number of the same orientation, which tells the sides at which the
 # first row and the first column are to be seen: 1 top, left; 2 top, right; 3 bottom, right;
 # 4 bottom, left; 5 left, top; 6 right, top; 7 right, bottom; 8 left, bottom.
