@@ -17,10 +17,10 @@ from jsonargparse.typing import PositiveInt
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 import fastsw
+from lac._console import plain_console
 from lac._embedder import load
 from lac._matching import Matching, match
 from lac.data import read_video
@@ -77,7 +77,7 @@ def _report(
     matching: Matching, files: Sequence[Path], videos: Sequence[Embedded], *, unit: str
 ) -> None:
     """Print which parts match, and what is left over."""
-    console = Console()
+    console = plain_console()
     pairs = matching.alignment.pairs
     if not len(pairs):
         console.print("No part of one matches any part of the other.")
@@ -100,7 +100,6 @@ def _report(
         console.print(
             f"{file.name}: {before} frames before and {after} after it match nothing,"
             f" of {len(video.times)}.",
-            markup=False,
             soft_wrap=True,
         )
 
@@ -115,7 +114,8 @@ def _plot(
     )
     for axis, times in ((axes.yaxis, videos[0].times), (axes.xaxis, videos[1].times)):
         axis.set_major_formatter(partial(_tick, times))
-    axes.set(ylabel=f"time in {files[0].name}", xlabel=f"time in {files[1].name}")
+    axes.set_ylabel(f"time in {files[0].name}", parse_math=False)
+    axes.set_xlabel(f"time in {files[1].name}", parse_math=False)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=130)
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lac._configuration import flat_settings
+from lac._console import plain_console
 from lac._run import RunDirectory
 from lac.evaluation import short_name
 from lac.evaluation._comparison import (
@@ -72,7 +73,7 @@ def main(args: Sequence[str] | None = None) -> None:
         help="what training ended with, or what lac.evaluate measured last",
     )
     options = parser.parse_args(args)
-    console = Console()
+    console = plain_console()
     try:
         comparisons = compare_runs([read_run(path, report=options.report) for path in options.runs])
         options.output.mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,7 @@ def _print(comparison: Comparison, console: Console) -> None:
         table.add_row(name, count, *cells, end_section=name == list(comparison.rows)[-1])
     console.print(table)
     if comparison.remark:
-        console.print(comparison.remark, markup=False)
+        console.print(comparison.remark)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,10 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveInt
 from rich.console import Console
 
+from lac._console import plain_console
 from lac._embedder import Embedder, load
 from lac.data import read_features, read_video
+from lac.data._names import normal
 
 
 class Embedded(NamedTuple):
@@ -81,7 +83,7 @@ def main(args: Sequence[str] | None = None) -> None:
         help="stop at a file that cannot be read, or go on and list it at the end",
     )
     options = parser.parse_args(args)
-    console = Console()
+    console = plain_console()
     try:
         _refuse_same_names(options.videos)
         embedder = load(options.run, checkpoint=options.checkpoint)
@@ -89,7 +91,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         sys.exit(f"error: {error}")
     for reason in skipped:
-        console.print(f"Left out: {reason}", markup=False, soft_wrap=True)
+        console.print(f"Left out: {reason}", soft_wrap=True)
 
 
 def _embed_all(embedder: Embedder, options, console: Console) -> list[str]:
@@ -110,15 +112,13 @@ def _embed_all(embedder: Embedder, options, console: Console) -> list[str]:
             np.savez(stream, **embedded._asdict())
         os.replace(part, file)
         frames, dimension = embedded.embeddings.shape
-        console.print(
-            f"{file}: {frames} frames, {dimension} features", markup=False, soft_wrap=True
-        )
+        console.print(f"{file}: {frames} frames, {dimension} features", soft_wrap=True)
     return skipped
 
 
 def _refuse_same_names(paths: Iterable[Path]) -> None:
     """Refuse files whose embeddings would be written to one place."""
-    for stem, count in Counter(path.stem for path in paths).items():
+    for stem, count in Counter(normal(path.stem) for path in paths).items():
         if count > 1:
             raise ValueError(f"`videos` must differ in name, got {count} called {stem!r}")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from lac._configuration import RunCLI, quiet_lightning
+from lac._console import plain_console
 from lac._run import RunDirectory
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule
@@ -98,7 +98,7 @@ def main(args: Sequence[str] | None = None) -> None:
     chosen = asdict(PROTOCOLS[known.protocol])
     parser.set_defaults({f"protocol.{name}": value for name, value in chosen.items()})
     options = parser.parse_args(rest)
-    console = Console()
+    console = plain_console()
     quiet_lightning()
     try:
         run = RunDirectory(options.run)

@@ -13,6 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from lac._configuration import RunCLI, quiet_lightning
+from lac._console import plain_console
 from lac._fit import print_summary, train
 from lac._run import RunDirectory
 from lac.evaluate import evaluate
@@ -21,7 +22,7 @@ from lac.evaluation import PROTOCOLS, evaluated_split, print_report
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, train, evaluate, print the table."""
-    console = Console()
+    console = plain_console()
     quiet_lightning()
     try:
         cli = RunCLI(sys.argv[1:] if args is None else args)
@@ -52,7 +53,7 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
     if first:
         run.write_text(run.config, cli.settings)
     for reason in cli.datamodule.left_out.values():
-        console.print(f"Leaving out {reason}", markup=False)
+        console.print(f"Leaving out {reason}")
     resumed = run.last.exists()
     console.print(f"{'Resuming' if resumed else 'Starting'} {run.path}")
     # Sums are added in the order of the threads, so their number belongs to the configuration.
@@ -93,7 +94,7 @@ def _show(report: dict[str, Any], console: Console) -> None:
     if "training" in report:
         print_summary(report["training"], console)
     for reason in report.get("left_out", {}).values():
-        console.print(f"Left out: {reason}", markup=False)
+        console.print(f"Left out: {reason}")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
+from rich.text import Text
 
+from lac._console import plain_console
 from lac.data.check import Inspection, inspect
 from lac.data.convert import Importable, convert
 from lac.data.sources import Layout
@@ -43,26 +44,24 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _show(inspection: Inspection) -> None:
     """Print what was found."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console(soft_wrap=True, highlight=False)
     if inspection.layout is not None:
-        console.print(f"{inspection.root}: layout {inspection.layout}", markup=False)
+        console.print(f"{inspection.root}: layout {inspection.layout}")
     for fact in inspection.facts:
-        console.print(f"  {fact}", markup=False)
+        console.print(f"  {fact}")
     for finding in inspection.findings:
-        kind = "[red]wrong[/red]" if finding.fatal else "[yellow]note[/yellow]"
-        console.print(f"{kind}  ", end="")
-        console.print(f"{finding.problem}\n       {finding.remedy}", markup=False)
+        kind = Text("wrong", "red") if finding.fatal else Text("note", "yellow")
+        console.print(kind, end="  ")
+        console.print(f"{finding.problem}\n       {finding.remedy}")
     if inspection.usable:
         layout = str(inspection.layout)
         how = "--config features" if layout == "features" else f"--data.source {layout}"
-        console.print(
-            f"Ready: python -m lac.train {how} --data.root {inspection.root}", markup=False
-        )
+        console.print(f"Ready: python -m lac.train {how} --data.root {inspection.root}")
 
 
 def _import(options) -> None:
     """Convert, and say what to do next."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console(soft_wrap=True, highlight=False)
     try:
         left_out = convert(
             options.format,
@@ -74,10 +73,8 @@ def _import(options) -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     for reason in left_out.values():
-        console.print(f"Left out: {reason}", markup=False)
-    console.print(
-        f"Done: python -m lac.train --data.source folder --data.root {options.target}", markup=False
-    )
+        console.print(f"Left out: {reason}")
+    console.print(f"Done: python -m lac.train --data.source folder --data.root {options.target}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
      "clips": {"a": {"phase": [0, 0, 1]}, "b": {"phase": ["reach", "lift", "lift"],
                                                 "action": "tidy"}}}
 
-Clips go by their file name without suffix. A phase is an index into `phase_names` or a name. Where
-clips show several actions, `action` tells which; each action is then evaluated alone.
+Clips go by their file name without suffix, whose accented letters may be composed or decomposed
+here as there. A phase is an index into `phase_names` or a name. Where clips show several actions,
+`action` tells which; each action is then evaluated alone.
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from lac.data._clips import SPLITS, Clip, Collection, Content, hold_out
+from lac.data._names import normal
 
 
 def read_labelled(file: Path, paths: dict[str, Path], *, content: Content) -> Collection:
@@ -65,7 +67,7 @@ class _Labels:
     def __init__(self, content: object):
         self._content = _typed(content, dict, "the whole file")
         names = _typed(self._content.get("phase_names", []), list, "`phase_names`")
-        self.phase_names = tuple(_typed(name, str, "`phase_names`: a name") for name in names)
+        self.phase_names = tuple(_name(name, "`phase_names`: a name") for name in names)
         if repeated := _repeated(self.phase_names):
             raise _LabelsError(f"`phase_names` must differ from each other, got {repeated!r} twice")
 
@@ -77,8 +79,8 @@ class _Labels:
         for key, names in _typed(self._content["split"], dict, "`split`").items():
             if key not in SPLITS:
                 raise _LabelsError(f"`split` may have the keys {', '.join(SPLITS)}, got {key!r}")
-            for name in _typed(names, list, f"`split.{key}`"):
-                _typed(name, str, f"`split.{key}`: a clip")
+            for given in _typed(names, list, f"`split.{key}`"):
+                name = _name(given, f"`split.{key}`: a clip")
                 self._known(name, files, f"`split.{key}`")
                 if name in split:
                     raise _LabelsError(
@@ -89,10 +91,13 @@ class _Labels:
 
     def entries(self, files: dict[str, Path]) -> dict[str, dict[str, Any]]:
         """Map the names of clips to what the file tells of them."""
-        entries = _typed(self._content.get("clips", {}), dict, "`clips`")
-        for name, entry in entries.items():
+        entries: dict[str, dict[str, Any]] = {}
+        for given, entry in _typed(self._content.get("clips", {}), dict, "`clips`").items():
+            name = normal(given)
             self._known(name, files, "`clips`")
-            _typed(entry, dict, f"`clips.{name}`")
+            if name in entries:
+                raise _LabelsError(f"`clips` must name a clip once, got {name!r} twice")
+            entries[name] = _typed(entry, dict, f"`clips.{name}`")
         return entries
 
     def phases(self, entries: dict[str, dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -111,15 +116,15 @@ class _Labels:
     def actions(self, entries: dict[str, dict[str, Any]]) -> dict[str, str]:
         """Map the names of clips to their actions, where the file tells them."""
         return {
-            name: _typed(entry["action"], str, f"`clips.{name}.action`")
+            name: _name(entry["action"], f"`clips.{name}.action`")
             for name, entry in entries.items()
             if "action" in entry
         }
 
     def _phase(self, value: object, where: str) -> int:
         """Return the index of a phase that may be given by name."""
-        if isinstance(value, str) and value in self.phase_names:
-            return self.phase_names.index(value)
+        if isinstance(value, str) and normal(value) in self.phase_names:
+            return self.phase_names.index(normal(value))
         if type(value) is int and 0 <= value < len(self.phase_names):
             return value
         if not self.phase_names:
@@ -134,6 +139,11 @@ class _Labels:
         if name not in files:
             beside = next(iter(files.values())).parent.name
             raise _LabelsError(f"{where} names clip {name!r}, which is not in {beside}/")
+
+
+def _name(value: object, where: str) -> str:
+    """Return a name, composed as those of files are."""
+    return normal(_typed(value, str, where))
 
 
 def _typed(value: Any, kind: type, where: str) -> Any:

@@ -1,11 +1,13 @@
-"""Clips that are folders of pictures, one a frame, in the order of their names."""
+"""Clips that are folders of pictures, one a frame, in the order of the numbers in their names."""
 
 from pathlib import Path
 
 import av
 import numpy as np
 
-from lac.data._video import VideoError, upright_rgb
+from lac.data._names import by_number, visible
+from lac.data._orientation import OrientationError
+from lac.data._video import VideoError, open_file, upright_rgb
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
@@ -14,7 +16,8 @@ def picture_files(folder: Path) -> list[Path]:
     """Return the pictures of a folder in order; none if it is not there."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    files = (path for path in visible(folder.iterdir()) if path.suffix.lower() in _SUFFIXES)
+    return sorted(files, key=by_number)
 
 
 def read_pictures(folder: Path, *, size: int | None = None) -> np.ndarray:
@@ -28,12 +31,14 @@ def read_pictures(folder: Path, *, size: int | None = None) -> np.ndarray:
     frames: list[np.ndarray] = []
     for path in picture_files(folder):
         try:
-            with av.open(path) as container:
+            with open_file(path) as container:
                 frame = next(container.decode(video=0))
+            first = frames[0] if frames else None
+            frames.append(upright_rgb(frame, aspect=1, size=size, first=first))
         except (av.FFmpegError, StopIteration) as error:
             raise VideoError(f"{path}: not a picture that can be decoded: {error}") from error
-        first = frames[0] if frames else None
-        frames.append(upright_rgb(frame, aspect=1, size=size, first=first))
+        except OrientationError as error:
+            raise VideoError(f"{path}: {error}") from None
     if not frames:
         raise VideoError(f"{folder}: no picture ({', '.join(_SUFFIXES)}) in this folder")
     return np.stack(frames)

@@ -1,13 +1,19 @@
 """Reading and writing video files with PyAV; what a header claims is never believed."""
 
+import warnings
+from bisect import bisect_left
 from dataclasses import dataclass
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 
-DECODING = 1  # raise with any change of the frames returned: cached frames are made again
+from lac.data._orientation import OrientationError, orientation_of
+
+PREPROCESSING = 2  # raise with any change of the frames that are made of what FFmpeg decodes
 SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
@@ -40,14 +46,14 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     """Decode every frame of the best video stream of a file.
 
     Frames are counted by decoding, so a file that was cut short gives the frames it has. A file
-    with pictures that the decoder says it could only patch is refused. Rotation written in the
-    file and pixels that are not square are applied. Metadata in another encoding than UTF-8 is
-    tolerated.
+    with pictures that the decoder says it could only patch is refused. Frames are turned and
+    mirrored as the file says, in all eight orientations, and pixels that are not square are
+    stretched. Metadata in another encoding than UTF-8 is tolerated.
 
     Parameters
     ----------
     path : str or path
-        A file in any container that FFmpeg reads.
+        A file in any container that FFmpeg reads; never a URL or a pattern.
     size : int, optional
         Side in pixels (>= 2) of the square frames returned: the short side is resized to `size`
         and the centre is cut out. Frames keep the size of the first frame if absent.
@@ -55,20 +61,27 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     Returns
     -------
     Video
-        Frames and their times. Where the file's time stamps are missing or do not increase, as in
-        some AVI files, time is frame number over frame rate.
+        Frames and their times. A frame whose time stamp is missing or out of order is placed
+        between its neighbours. Where more than one stamp in four is out of order or none is there,
+        and in AVI files that count in the order of decoding, time is frame number over frame rate.
 
     Raises
     ------
     VideoError
-        If the file is missing, is no video, holds no frame, or has a damaged one.
+        If the file is missing, is no video, holds no frame, has a damaged one, or has one to be
+        shown at an angle that is no multiple of 90 degrees.
+
+    Warns
+    -----
+    UserWarning
+        If there are time stamps that cannot be right.
     """
     if size is not None and size < 2:
         raise ValueError(f"`size` must be >= 2 pixels, got {size}")
     frames: list[np.ndarray] = []
     seconds: list[float | None] = []
     try:
-        with av.open(Path(path), metadata_errors="ignore") as container:
+        with open_file(path) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, av.VideoStream):
                 raise VideoError(f"{path}: no video stream in this file")
@@ -82,25 +95,62 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
                 frames.append(upright_rgb(frame, aspect=aspect, size=size, first=first))
                 seconds.append(frame.time)
             rate = stream.guessed_rate or stream.average_rate
+            displayed = container.format.name != "avi"
     except av.FFmpegError as error:
         reason = error.strerror or str(error)
         raise VideoError(f"{path}: decoding failed at frame {len(frames)}: {reason}") from error
+    except OrientationError as error:
+        raise VideoError(f"{path}: frame {len(frames)}: {error}") from None
     if not frames:
         raise VideoError(f"{path}: no frame could be decoded (empty video)")
-    return Video(np.stack(frames), _increasing_times(path, seconds, rate))
+    return Video(np.stack(frames), _increasing_times(path, seconds, rate, displayed))
 
 
-def claimed_frames(path: Path) -> int | None:
-    """Return how many frames a header claims, None if it claims none; only good for a warning."""
-    with av.open(path, metadata_errors="ignore") as container:
+def decoding() -> str:
+    """Name all that decoded frames depend on beside their file: part of the key of caches."""
+    libraries = (
+        f"{name} {'.'.join(map(str, version))}"
+        for name, version in sorted(av.library_versions.items())
+    )
+    return f"{PREPROCESSING}, PyAV {av.__version__}, {', '.join(libraries)}"
+
+
+def open_file(path: str | PathLike) -> InputContainer:
+    """Open a file whose name FFmpeg shall read as a name: not as `protocol:`, nor as a pattern."""
+    return av.open(
+        Path(path).absolute(), container_options={"pattern_type": "none"}, metadata_errors="ignore"
+    )
+
+
+def shortfall(path: Path, decoded: int) -> str | None:
+    """Say what a header claims beyond the frames decoded; None where that is next to nothing.
+
+    Only good for a note: headers lie.
+    """
+    with open_file(path) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, av.VideoStream):
             return None
-        if stream.frames:
-            return stream.frames
-        rate = stream.guessed_rate or stream.average_rate
-        seconds = container.duration / av.time_base if container.duration else None
-        return round(seconds * float(rate)) if seconds and rate else None
+        claimed = stream.frames
+        if "mp4" in container.format.name:  # an edit list may show less than there is
+            claimed = sum(not entry.is_discard for entry in stream.index_entries)
+        if claimed - decoded > max(2, 0.05 * claimed):
+            return f"its header says {claimed} frames, {decoded} can be decoded"
+        # Many containers claim a duration alone, and a rate would have to be guessed from that.
+        if container.duration is None:
+            return None
+        duration = container.duration / av.time_base
+        ends, shown = [0.0], []
+        for packet in container.demux():
+            if packet.pts is not None:
+                begin = float(packet.pts * packet.time_base)
+                ends.append(begin + float((packet.duration or 0) * packet.time_base))
+                if packet.stream is stream:
+                    shown.append(begin)
+    longest_step = np.diff(np.sort(shown)).max(initial=0)  # the last one may have been as long
+    if duration - max(ends) > max(2 * longest_step, 0.05 * duration):
+        return f"its header says {duration:.2f} s, {max(ends):.2f} s of it are there"
+    return None
 
 
 def resize(frames: np.ndarray, *, size: int) -> np.ndarray:
@@ -168,7 +218,7 @@ def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> N
         or any(side % 2 for side in frames.shape[2:])
     ):
         raise ValueError(f"`frames` must be (T, 3, H, W), H and W even, got {frames.shape}")
-    with av.open(Path(path), "w") as container:
+    with av.open(Path(path).absolute(), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options=ENCODING)
         stream.height, stream.width = frames.shape[2:]
         stream.pix_fmt = "yuv420p"
@@ -183,30 +233,78 @@ def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> N
 def upright_rgb(
     frame: av.VideoFrame, *, aspect: float, size: int | None, first: np.ndarray | None
 ) -> np.ndarray:
-    """Return one frame as (3, H, W), its pixels made square, turned upright, resized, cropped."""
-    quarter_turns = round(frame.rotation / 90) % 4
+    """Return one frame as (3, H, W), its pixels made square, resized, the right way up, cropped."""
+    orientation = orientation_of(frame)
     height, width = frame.height, max(1, round(frame.width * aspect))
     if size is not None:
         scale = size / min(height, width)
         height, width = max(size, round(height * scale)), max(size, round(width * scale))
     elif first is not None:
-        height, width = first.shape[1:] if quarter_turns % 2 == 0 else first.shape[:0:-1]
-    picture = frame.reformat(
-        width=width, height=height, format="rgb24", interpolation="AREA"
-    ).to_ndarray()
+        height, width = first.shape[:0:-1] if orientation.transpose else first.shape[1:]
+    picture = orientation.apply(
+        frame.reformat(
+            width=width, height=height, format="rgb24", interpolation="AREA"
+        ).to_ndarray()
+    )
     if size is not None:
-        top, left = (height - size) // 2, (width - size) // 2
+        top, left = ((side - size) // 2 for side in picture.shape[:2])
         picture = picture[top : top + size, left : left + size]
-    return np.ascontiguousarray(np.rot90(picture, quarter_turns).transpose(2, 0, 1))
+    return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
 def _increasing_times(
-    path: str | PathLike, seconds: list[float | None], rate: object
+    path: str | PathLike, seconds: list[float | None], rate: Fraction | None, displayed: bool
 ) -> np.ndarray:
-    """Return times from 0: the file's own where they increase, else by the frame rate."""
+    """Return times from 0: the file's own where they increase, mended where few do not.
+
+    Stamps that are not `displayed` may tell the order of decoding; then none of them is right.
+    """
     times = np.array([np.nan if time is None else time for time in seconds])
-    if np.isfinite(times).all() and (np.diff(times) > 0).all():
+    there = np.flatnonzero(np.isfinite(times))
+    good = there[_increasing(times[there])]
+    if len(good) == len(times):
         return times - times[0]
+    wrong = len(there) - len(good)
+    if displayed and len(good) > 1 and wrong <= len(there) / 4:
+        if wrong:
+            warnings.warn(
+                f"{path}: {wrong} of {len(times)} time stamps do not increase; their frames are"
+                " placed between their neighbours",
+                stacklevel=3,
+            )
+        return _fill(times[good], good, len(times))
     if not rate:
         raise VideoError(f"{path}: frames have neither increasing times nor a frame rate")
-    return np.arange(len(times)) / float(rate)  # type: ignore[arg-type]
+    if displayed and wrong:
+        warnings.warn(
+            f"{path}: {wrong} of {len(times)} time stamps do not increase; time is frame number"
+            f" over frame rate, {float(rate):g}",
+            stacklevel=3,
+        )
+    return np.arange(len(times)) / float(rate)
+
+
+def _increasing(values: np.ndarray) -> list[int]:
+    """Return the places of a longest strictly increasing choice of values, of ties the first."""
+    first: list[float] = []  # minus the largest first value of a choice of each length
+    after = []
+    for value in (-values[::-1]).tolist():
+        length = bisect_left(first, value)
+        first[length : length + 1] = [value]
+        after.append(length)
+    after.reverse()  # how many can follow each value
+    chosen: list[int] = []
+    for place, length in enumerate(after):
+        greater = not chosen or values[place] > values[chosen[-1]]
+        if greater and length == len(first) - len(chosen) - 1:
+            chosen.append(place)
+    return chosen
+
+
+def _fill(times: np.ndarray, frames: np.ndarray, count: int) -> np.ndarray:
+    """Return times from 0 of all frames, from those of some: even steps between and beyond them."""
+    step = np.median(np.diff(times) / np.diff(frames))
+    number = np.arange(count)
+    beyond = np.minimum(number - frames[0], 0) + np.maximum(number - frames[-1], 0)
+    filled = np.interp(number, frames, times) + step * beyond
+    return filled - filled[0]

@@ -10,8 +10,9 @@ import numpy as np
 
 from lac.data._clips import SPLITS, Clip, Collection
 from lac.data._content import count_frames
+from lac.data._names import visible
 from lac.data._progress import progress
-from lac.data._video import SUFFIXES, claimed_frames
+from lac.data._video import SUFFIXES, shortfall
 from lac.data.features import SUFFIXES as ARRAY_SUFFIXES
 from lac.data.sources import LAYOUTS, Layout, read_source, recognise
 
@@ -102,7 +103,8 @@ def inspect(root: Path, *, layout: Layout | None = None) -> Inspection:
 
 def _unknown(root: Path) -> Finding:
     """Say what to do with a folder of no known layout."""
-    suffixes = {path.suffix.lower() for path in root.rglob("*") if path.is_file()}
+    files = (path for path in visible(root.rglob("*"), root) if path.is_file())
+    suffixes = {path.suffix.lower() for path in files}
     if not suffixes.isdisjoint(SUFFIXES):
         return Finding(
             "There are videos, but not in a layout that is known.",
@@ -124,7 +126,9 @@ def _decode(collection: Collection, report: Inspection) -> dict[str, int]:
     again = "encode it again (ffmpeg -i BAD GOOD.mp4), " if collection.content == "frames" else ""
     for clip in progress(collection.clips, "Decoding"):
         try:
-            lengths[clip.name] = count_frames(clip)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                lengths[clip.name] = count_frames(clip)
         except (ValueError, OSError) as error:
             report.findings.append(
                 Finding(
@@ -134,12 +138,15 @@ def _decode(collection: Collection, report: Inspection) -> dict[str, int]:
                 )
             )
             continue
-        claimed = claimed_frames(clip.path) if clip.path.suffix.lower() in SUFFIXES else None
-        if claimed is not None and claimed - lengths[clip.name] > max(2, 0.05 * claimed):
+        for warning in caught:
+            remedy = "Training goes by frame numbers; only lac.embed and lac.align tell the times."
+            report.findings.append(Finding(f"{warning.message}.", remedy, fatal=False))
+        is_video = clip.path.suffix.lower() in SUFFIXES
+        missing = shortfall(clip.path, lengths[clip.name]) if is_video else None
+        if missing is not None:
             report.findings.append(
                 Finding(
-                    f"{clip.path}: its header says {claimed} frames,"
-                    f" {lengths[clip.name]} can be decoded.",
+                    f"{clip.path}: {missing}.",
                     "It may have been cut short; the frames that are there are used.",
                     fatal=False,
                 )

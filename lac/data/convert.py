@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lac.data._clips import SPLITS, Clip, Collection, hold_out
 from lac.data._content import count_frames
+from lac.data._names import normal, visible
 from lac.data._pictures import read_pictures
 from lac.data._progress import progress
 from lac.data._video import SUFFIXES, write_video
@@ -87,12 +88,14 @@ def convert(
 
 def _loose_videos(source: Path) -> Collection:
     """Return the videos anywhere in a folder, named after their place in it."""
-    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(
+        path for path in visible(source.rglob("*"), source) if path.suffix.lower() in SUFFIXES
+    )
     if not files:
         raise FileNotFoundError(f"`source` must hold videos ({', '.join(SUFFIXES)}), got {source}")
     named: dict[str, Path] = {}
     for path in files:
-        name = "-".join(path.relative_to(source).with_suffix("").parts)
+        name = normal("-".join(path.relative_to(source).with_suffix("").parts))
         if name in named:
             raise ValueError(f"two clips of one name: {named[name]} and {path}")
         named[name] = path

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lac.data._clips import Collection
 from lac.data._labels import read_labelled
+from lac.data._names import normal, visible
 from lac.data._video import SUFFIXES
 
 
@@ -43,7 +44,7 @@ def read_folder(root: str | PathLike) -> Collection:
 def files_by_name(
     root: Path, folder: str, suffixes: tuple[str, ...], *, kind: str
 ) -> dict[str, Path]:
-    """Map names without suffix to the files of a folder in `root`, in the order of names.
+    """Map names without suffix, composed, to the files of a folder in `root`, in their order.
 
     Raises
     ------
@@ -55,12 +56,13 @@ def files_by_name(
     if not (root / folder).is_dir():
         raise FileNotFoundError(f"`root` must be a folder that holds {folder}/, got {root}")
     files: dict[str, Path] = {}
-    for path in sorted((root / folder).iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
+    for path in sorted(visible((root / folder).iterdir())):
+        if path.suffix.lower() not in suffixes:
             continue
-        if path.stem in files:
-            raise ValueError(f"two clips of one name: {files[path.stem]} and {path.name}")
-        files[path.stem] = path
+        name = normal(path.stem)
+        if name in files:
+            raise ValueError(f"two clips of one name: {files[name]} and {path.name}")
+        files[name] = path
     if not files:
         raise ValueError(
             f"`root` must hold {kind} in {folder}/ ({', '.join(suffixes)}), got {root / folder}"

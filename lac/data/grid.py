@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lac.data._clips import Clip, Collection, hold_out
+from lac.data._names import normal, visible
 
 PHASES = (
     *("pre_silence", "command", "color", "preposition", "letter", "digit", "adverb"),
@@ -57,12 +58,12 @@ def read_grid(root: str | PathLike) -> Collection:
 
 def _by_name(root: Path, suffix: str) -> dict[str, Path]:
     """Map names of sentences, with their speakers' if there are several, to files."""
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() == suffix)
+    files = sorted(path for path in visible(root.rglob("*"), root) if path.suffix.lower() == suffix)
     speakers = [_speaker(path.relative_to(root)) for path in files]
     several = len(set(speakers)) > 1
     named: dict[str, Path] = {}
     for path, speaker in zip(files, speakers, strict=True):
-        name = f"{speaker}-{path.stem}" if several else path.stem
+        name = normal(f"{speaker}-{path.stem}" if several else path.stem)
         if name in named:
             raise ValueError(f"two clips of one name: {named[name]} and {path}")
         named[name] = path

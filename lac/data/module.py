@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from lac.data._clips import Clip, Collection, Content
 from lac.data._content import check_length, read_frames
 from lac.data._progress import progress
-from lac.data._video import DECODING, VideoError
+from lac.data._video import VideoError, decoding
 from lac.data.augment import AUGMENTING, Augmentation
 from lac.data.cache import ArrayCache, default_directory
 from lac.data.features import read_features
@@ -257,7 +257,7 @@ class ClipDataModule(lightning.LightningDataModule):
         if not clip.path.exists():  # before its content is asked for as a key
             raise VideoError(f"{clip.path}: no such file")
         return self.cache.get(
-            clip.path, f"frames {DECODING} {size}", lambda: read_frames(clip.path, size=size)
+            clip.path, f"frames {decoding()} {size}", lambda: read_frames(clip.path, size=size)
         )
 
     def _given(self, clip: Clip) -> np.ndarray:
@@ -289,7 +289,7 @@ class ClipDataModule(lightning.LightningDataModule):
             views = augmentation(torch.tensor(frames) / 255, size=size, seed=seed)
             return extractor((views * 255).round().to(torch.uint8).numpy())
 
-        recipe = f"features {extractor.name} {DECODING} {size} {AUGMENTING} {augmentation} {seed}"
+        recipe = f"features {extractor.name} {decoding()} {size} {AUGMENTING} {augmentation} {seed}"
         return self.cache.get(clip.path, recipe, compute)
 
     def _loader(self, split: str, *, shuffle: bool) -> DataLoader:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from lac.data._clips import Clip, Collection
+from lac.data._names import visible
 from lac.data._pictures import picture_files
 from lac.data.pickled import check_action
 
@@ -43,7 +44,7 @@ def read_penn_action_raw(root: str | PathLike, *, action: str | None = None) -> 
     for folder in ("frames", "labels"):
         if not (root / folder).is_dir():
             raise FileNotFoundError(f"`root` must hold frames/ and labels/, got {root}")
-    clips = [_clip(root, file) for file in sorted((root / "labels").glob("*.mat"))]
+    clips = [_clip(root, file) for file in sorted(visible((root / "labels").glob("*.mat")))]
     if not clips:
         raise ValueError(f"`root` must hold .mat files in labels/, got none in {root}")
     check_action(action, sorted({str(clip.action) for clip in clips}))

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from lac.data._clips import Collection
+from lac.data._names import visible
 from lac.data.features import read_features_folder
 from lac.data.folder import read_folder
 from lac.data.grid import read_grid
@@ -100,6 +101,6 @@ def recognise(root: Path) -> Layout | None:
         return "features"
     if (root / "frames").is_dir() and (root / "labels").is_dir():
         return "penn_action_raw"
-    if any(path.suffix.lower() == ".align" for path in root.rglob("*")):
+    if any(path.suffix.lower() == ".align" for path in visible(root.rglob("*"), root)):
         return "grid"
     return None

@@ -1,5 +1,6 @@
 """Runs grouped by what they were trained on and how: means and spreads over seeds."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -182,7 +183,7 @@ def as_markdown(comparison: Comparison) -> str:
     metrics = comparison.metrics
     best = {m: max(np.mean(row[m]) for row in comparison.rows.values()) for m in metrics}
     lines = [
-        f"## {comparison.title}",
+        f"## {_as_text(comparison.title)}",
         "",
         "| | runs | " + " | ".join(short_name(m) for m in metrics) + " |",
         "|---|---" + "|---" * len(metrics) + "|",
@@ -195,10 +196,15 @@ def as_markdown(comparison: Comparison) -> str:
             else mean_and_spread(row[m])
             for m in metrics
         ]
-        lines.append(f"| {name} | {count} | " + " | ".join(cells) + " |")
+        lines.append(f"| {_as_text(name)} | {count} | " + " | ".join(cells) + " |")
     if comparison.remark:
-        lines += ["", comparison.remark]
+        lines += ["", _as_text(comparison.remark)]
     return "\n".join(lines) + "\n"
+
+
+def _as_text(words: str) -> str:
+    """Return words as Markdown that shows them as they are."""
+    return re.sub(r"[\\`*<|\[\]]", r"\\\g<0>", words)
 
 
 def draw_comparison(comparison: Comparison, file: Path) -> None:
@@ -217,9 +223,9 @@ def draw_comparison(comparison: Comparison, file: Path) -> None:
             axes.axvline(np.mean(row[metric]), color=f"C{number}", linewidth=1, label=name)
         axes.set_title(short_name(metric), fontsize="medium")
         axes.grid(axis="x", alpha=0.3)
-    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_yticks(range(len(names)), names, parse_math=False)
     panels[0].invert_yaxis()
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=len(comparison.baselines))
-    figure.suptitle(comparison.title)
+    figure.suptitle(comparison.title, parse_math=False)
     figure.savefig(file, dpi=120)

@@ -153,7 +153,8 @@ def _matrix_figure(
     axes.plot(columns, rows, color="white", linewidth=2.5)
     axes.plot(columns, rows, color="tab:red", linewidth=1, label="alignment")
     _mark_phases(axes, clips)
-    axes.set(xlabel=f"frame of {clips[1].name}", ylabel=f"frame of {clips[0].name}")
+    axes.set_xlabel(f"frame of {clips[1].name}", parse_math=False)
+    axes.set_ylabel(f"frame of {clips[0].name}", parse_math=False)
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # each label once
     axes.legend(handles.values(), handles, loc="upper right", fontsize="small", facecolor="0.5")
     figure.colorbar(image, label=meaning)

@@ -6,6 +6,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _TITLES = {
     "phase_accuracy": "acc",
@@ -69,9 +70,7 @@ def _table(title: str, rows: Mapping[str, Mapping[str, float]], metrics: Sequenc
         cells = [
             ""
             if name not in row
-            else f"[bold]{row[name]:.3f}[/bold]"
-            if row[name] == best[name]
-            else f"{row[name]:.3f}"
+            else Text(f"{row[name]:.3f}", "bold" if row[name] == best[name] else "")
             for name in metrics
         ]
         table.add_row(label, *cells, end_section=label == "learned")

@@ -8,13 +8,15 @@ import yaml
 from lac import compare
 
 
-def write_run(path, *, seed=0, loss="LacLoss", settings=None, accuracy=0.5, **report):
+def write_run(
+    path, *, seed=0, loss="LacLoss", settings=None, accuracy=0.5, root="/clips/grid", **report
+):
     """A finished run, as far as a comparison reads it."""
     path.mkdir(parents=True)
     config = {
         "seed_everything": seed,
         "model": {"loss": {"class_path": f"lac.losses.{loss}", "init_args": settings or {}}},
-        "data": {"source": "folder", "root": "/clips/grid", "cache": str(path)},
+        "data": {"source": "folder", "root": root, "cache": str(path)},
     }
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     metrics = {
@@ -66,6 +68,22 @@ def test_other_clips_have_a_table_of_their_own(tmp_path):
     ]
     assert [head.split(":")[0] for head in heads] == ["## folder grid", "## folder other"]
     assert "protocol ours" in heads[0]
+
+
+def test_names_with_markup_are_shown_as_they_are(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    name = r"[b]a:dog:$\no$|*c*"
+    runs = [
+        write_run(tmp_path / weight, root=f"/clips/{name}", settings={"weight": weight})
+        for weight in ("[b]:cat:", "[red]")
+    ]
+    compare.main([*runs, "-o", str(tmp_path / "[b]out")])
+    output = capsys.readouterr().out
+    assert f"folder {name}: val clips" in output and "weight=[b]:cat: " in output
+    assert "weight=[red] " in output and f"are in {tmp_path}/[b]out" in output
+    text = (tmp_path / "[b]out" / "comparison.md").read_text()
+    assert text.startswith(r"## folder \[b\]a:dog:$\\no$\|\*c\*: val clips")
+    assert r"| Lac weight=\[red\] | 1 |" in text
 
 
 def test_raw_features_of_different_backbones_are_told_apart(tmp_path):

@@ -62,6 +62,30 @@ def test_only_videos_are_taken(tmp_path):
     assert [clip.name for clip in read_folder(tmp_path).clips] == ["a", "b", "c"]
 
 
+COMPOSED, DECOMPOSED = "é", "e\u0301"  # Linux keeps what it is given, macOS gave the second
+
+
+@pytest.mark.parametrize(("on_disk", "in_labels"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_composed_and_decomposed_names_are_the_same(tmp_path, on_disk, in_labels):
+    labels = {
+        "phase_names": [on_disk, "y"],
+        "split": {"train": [in_labels], "val": ["a"]},
+        "clips": {in_labels: {"phase": [in_labels, "y"], "action": in_labels}},
+    }
+    folder(tmp_path, ["a", on_disk], labels)
+    clip = read_folder(tmp_path).clips[1]
+    assert (clip.name, clip.split, clip.action) == (COMPOSED, "train", COMPOSED)
+    assert clip.phase.tolist() == [0, 1] and clip.path.exists()
+    labels["clips"] = {COMPOSED: {}, DECOMPOSED: {}}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    with pytest.raises(ValueError, match="`clips` must name a clip once, got 'é' twice"):
+        read_folder(tmp_path)
+    for name in (COMPOSED, DECOMPOSED):
+        (tmp_path / "clips" / f"{name}.mp4").touch()
+    with pytest.raises(ValueError, match="two clips of one name"):
+        read_folder(tmp_path)
+
+
 PHASES = {"phase_names": ["x", "y"]}
 
 

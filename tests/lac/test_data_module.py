@@ -145,6 +145,23 @@ def test_no_clip_is_decoded_twice(cache, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    "changed", ["av.__version__", "av.library_versions", "lac.data._video.PREPROCESSING"]
+)
+def test_frames_of_another_decoder_are_decoded_again(cache, tmp_path, monkeypatch, changed):
+    options = {"source": "folder", "root": open_data(cache).root}
+    decoded = []
+    monkeypatch.setattr(
+        "lac.data.module.read_frames",
+        lambda path, size: decoded.append(path) or read_video(path, size=size).frames,
+    )
+    open_data(tmp_path, **options)
+    monkeypatch.setattr(changed, {"libavcodec": (99, 0, 0)} if "library" in changed else "99.0")
+    open_data(tmp_path, **options)
+    open_data(tmp_path, **options)
+    assert len(decoded) == 2 * 7
+
+
 def test_features_are_extracted_once_and_views_draw_their_copies(cache, tmp_path):
     root = open_data(cache).root
     options = {"source": "folder", "root": root, "feature_copies": 2, "pairs_per_clip": 20}

@@ -2,6 +2,7 @@
 
 import json
 
+import av
 import numpy as np
 import pytest
 from layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
@@ -10,6 +11,7 @@ from lac.data import read_folder, read_video, write_video
 from lac.data.__main__ import main
 from lac.data.check import inspect
 from lac.data.convert import convert
+from lac.data.sources import read_source
 
 
 def clips(root, lengths, labels=None):
@@ -65,7 +67,54 @@ def test_a_file_cut_short_is_noted(tmp_path):
     (root / "clips" / "c.mkv").write_bytes(whole[: len(whole) // 2])
     inspection = inspect(root)
     assert inspection.usable
-    assert any("its header says 20 frames" in f.problem for f in inspection.findings)
+    (note,) = (f.problem for f in inspection.findings if "c.mkv" in f.problem)
+    assert "its header says 0.80 s, " in note and "s of it are there" in note
+
+
+def notes_on(root):
+    """Return what is wrong with the clips of a folder, not with its split."""
+    return [f.problem for f in inspect(root).findings if "clips/" in f.problem]
+
+
+def copy_packets(source, target, packets, **options):
+    """Copy packets, times in units of the source, into another file."""
+    with av.open(source) as before, av.open(target, "w", **options) as after:
+        stream = after.add_stream_from_template(before.streams.video[0])
+        for packet, pts, dts in packets(list(before.demux(video=0))[:-1]):
+            packet.pts, packet.dts, packet.stream = pts, dts, stream
+            after.mux(packet)
+
+
+def test_a_video_trimmed_without_loss_is_whole(tmp_path):
+    root = clips(tmp_path, {"a": 30, "b": 40})
+    whole, trimmed = (root / "clips" / name for name in ("a.mp4", "c.mp4"))
+
+    def later(packets):  # those before time 0 are there to be decoded, not to be shown
+        begin = sorted(packet.pts for packet in packets)[20]
+        return [(packet, packet.pts - begin, packet.dts - begin) for packet in packets]
+
+    copy_packets(whole, trimmed, later)
+    with av.open(trimmed) as container:
+        assert container.streams.video[0].frames == 30
+    np.testing.assert_array_equal(read_video(trimmed).frames, read_video(whole).frames[20:])
+    assert notes_on(root) == []
+
+
+@pytest.mark.parametrize("header", [{}, {"options": {"live": "1"}}], ids=["duration", "none"])
+def test_a_recording_of_a_browser_is_whole(tmp_path, header):
+    """Frames come when the picture changes, so their number is not duration times rate."""
+    root = clips(tmp_path, {"a": 30, "b": 40})
+    gaps = np.where(np.arange(30) % 10, 33, 900)
+
+    def uneven(packets):
+        return [
+            (packet, round(t / 1000 / packet.time_base), round(t / 1000 / packet.time_base))
+            for packet, t in zip(packets, np.cumsum(gaps).tolist(), strict=True)
+        ]
+
+    copy_packets(root / "clips" / "a.mp4", root / "clips" / "c.mkv", uneven, **header)
+    assert len(read_video(root / "clips" / "c.mkv").frames) == 30
+    assert notes_on(root) == []
 
 
 @pytest.mark.parametrize(
@@ -155,3 +204,48 @@ def test_a_clip_that_the_pickle_names_but_is_not_there_is_named(tmp_path):
     dump(tmp_path, train=[one, {**one, "name": "z", "video_file": "videos/z.mp4"}], val=[])
     (finding, *_) = inspect(tmp_path).findings
     assert finding.problem.endswith("z.mp4: no such file.")
+
+
+def hidden_twins(root):
+    """Write what macOS leaves beside every file on disks of other systems, and in archives."""
+    for file in [path for path in root.rglob("*") if path.is_file()]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\x16\7")
+    (root / ".trash").mkdir()
+    (root / ".trash" / "z.mp4").write_bytes(b"no video")
+
+
+@pytest.mark.parametrize("layout", ["videos", "penn_action_raw", "grid"])
+def test_hidden_files_are_no_clips(tmp_path, layout):
+    source = tmp_path / "source"
+    if layout == "penn_action_raw":
+        names = [clip.name for clip in read_source(layout, penn_action_raw(source)).clips]
+    else:
+        names = ["a", "b"]
+        source.mkdir()
+        for name in names:
+            write_video(source / f"{name}.mp4", noise(75))
+        if layout == "grid":
+            for name in names:
+                (source / f"{name}.mp4").rename(source / f"{name}.mpg")
+                words = "".join(f"{1000 * i} {1000 * i + 1000} w\n" for i in range(6))
+                (source / f"{name}.align").write_text(f"{words}6000 75000 sil\n")
+    hidden_twins(source)
+    assert convert(layout, source, tmp_path / "new") == {}
+    assert [clip.name for clip in read_folder(tmp_path / "new").clips] == names
+
+
+def test_hidden_files_are_no_sign_of_a_layout(tmp_path):
+    (tmp_path / "._a.align").touch()
+    (tmp_path / "._a.mp4").touch()
+    (finding,) = inspect(tmp_path).findings
+    assert finding.problem == "No layout that is known."
+
+
+def test_names_with_markup_are_printed_as_they_are(tmp_path, capsys):
+    root = clips(tmp_path / "[red]a:dog:", dict.fromkeys("abcdefghij", 3))
+    (root / "clips" / "[b]k.mp4").write_bytes(b"no video")
+    with pytest.raises(SystemExit):
+        main(["check", str(root)])
+    output = capsys.readouterr().out
+    assert f"{root}: layout folder" in output and f"{root}/clips/[b]k.mp4: " in output
+    assert "\nwrong  " in output

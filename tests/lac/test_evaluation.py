@@ -8,6 +8,7 @@ import pytest
 from layouts import penn_action
 from rich.console import Console
 
+from lac._console import plain_console
 from lac.data import Clip, ClipDataModule, Rendered, read_folder
 from lac.data.convert import convert
 from lac.encoder import Encoder
@@ -196,6 +197,16 @@ def test_actions_are_evaluated_alone_and_averaged(actions, tmp_path):
     output = console.export_text()
     assert "mean of 2 actions" in output and "situp skipped" in output
     assert f"{alone['bowl']['learned']['kendall_tau']:.3f}" in output
+
+
+def test_actions_with_markup_are_printed_as_they_are(capsys):
+    row = {"learned": {"kendall_tau": 0.5}}
+    protocol = {"name": "tcc", "min_crop": 1, "classifier": "svm", "tau_stride": 1}
+    report = {"split": "val", "protocol": protocol, "metrics": row}
+    report |= {"actions": {"[b]pour:tea:": row}, "skipped": {"[i]": "fewer than two clips in val"}}
+    print_report(report, plain_console(width=120))
+    output = capsys.readouterr().out
+    assert "[b]pour:tea: " in output and "[i] skipped" in output and "[bold]" not in output
 
 
 def test_actions_survive_the_import_into_a_folder(actions, tmp_path):

@@ -202,6 +202,20 @@ def test_two_cuts_of_one_clip_align_with_times_plot_and_video(run, tmp_path, cap
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+def test_names_with_markup_are_shown_as_they_are(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    frames = open_clips(run).load(open_clips(run).collection.clips[0])
+    files = [tmp_path / name for name in (r"[b]a$\no$.mp4", "c:dog:[0].mp4")]
+    for file in files:
+        write_video(file, frames, fps=10)
+    align.main([str(run), *map(str, files), "--plot", str(tmp_path / "align.png")])
+    heading, *lines = capsys.readouterr().out.strip().splitlines()
+    assert [word for word in heading.split() if ".mp4" in word] == [file.name for file in files]
+    assert [line.split(": ")[0] for line in lines[-2:]] == [file.name for file in files]
+    embed.main([str(run), str(files[1]), "-o", str(tmp_path / "[out]")])
+    assert "[out]/c:dog:[0].npz: " in capsys.readouterr().out
+
+
 def test_features_are_embedded_and_aligned_by_frame(feature_run, tmp_path, capsys):
     files = sorted((feature_run.parent / "data" / "features").iterdir())[:2]
     embed.main([str(feature_run), *map(str, files), "-o", str(tmp_path)])

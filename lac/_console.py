@@ -1,0 +1,13 @@
+"""Printing on the terminal."""
+
+from typing import Any
+
+from rich.console import Console
+
+
+def plain_console(**settings: Any) -> Console:
+    """Return a console that prints text as it is: `[a]` and `:b:` in names of files are no markup.
+
+    What is to be bold or coloured is given a style.
+    """
+    return Console(markup=False, emoji=False, **settings)
