@@ -6,7 +6,7 @@ import tracemalloc
 import numba
 import numpy as np
 import pytest
-from oracle import FORMS, MODES, draw_penalty, expected, within
+from oracle import MODES, expected, within
 from process import finish, start
 
 import fastsw
@@ -14,56 +14,9 @@ import fastsw
 torch = pytest.importorskip("torch")
 from recorder import Recorder  # noqa: E402
 from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
+from torch_calls import EVERY_FORM, Call, directions  # noqa: E402
 
 FUNCTIONS = {"score": fastsw.score, "posterior": fastsw.posterior, "entropy": fastsw.entropy}
-
-
-class Call:
-    """A random call whose floating arguments are the leaves of a graph."""
-
-    def __init__(
-        self, shape=(2, 3, 4), forms=("scalar", "scalar"), dtype=torch.float64, seed=0, **options
-    ):
-        rng = np.random.default_rng([seed, *shape])
-        self.forms = []
-        temperature = options.pop("temperature", 0.8)
-        values = [
-            rng.standard_normal(shape),
-            draw_penalty(rng, forms[0], shape),
-            draw_penalty(rng, forms[1], shape),
-            temperature,
-        ]
-        self.leaves = []
-        for value in values:
-            sides = value if isinstance(value, tuple) else (value,)
-            self.forms.append(isinstance(value, tuple))
-            for side in sides:
-                leaf = torch.tensor(np.asarray(side), dtype=dtype).requires_grad_()
-                self.leaves.append(leaf)
-        self.options = options
-
-    def arguments(self, leaves=None):
-        """Similarity, and the keyword arguments."""
-        left = list(self.leaves if leaves is None else leaves)
-        grouped = [(left.pop(0), left.pop(0)) if paired else left.pop(0) for paired in self.forms]
-        similarity, gap_open, gap_extend, temperature = grouped
-        named = dict(gap_open=gap_open, gap_extend=gap_extend, temperature=temperature)
-        return similarity, named | self.options
-
-    def __call__(self, function, *leaves):
-        similarity, options = self.arguments(leaves or None)
-        return function(similarity, **options)
-
-    def numpy(self):
-        """The same arguments as NumPy arrays."""
-        similarity, options = self.arguments([leaf.detach().numpy() for leaf in self.leaves])
-        return similarity, options
-
-
-EVERY_FORM = [(form, form) for form in FORMS] + [
-    ("cell", "sides-vector"),
-    ("scalar", "sides-mixed"),
-]
 
 
 @pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
@@ -145,13 +98,6 @@ def hessian_product(call, direction, function=fastsw.score):
     return torch.autograd.grad(along, call.leaves)
 
 
-def directions(call, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        torch.randn(leaf.shape, generator=generator, dtype=torch.float64) for leaf in call.leaves
-    ]
-
-
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 20.0])
 @pytest.mark.parametrize("shape", [(1, 50, 45), (10, 20, 33)], ids=str)
@@ -170,7 +116,7 @@ def test_second_derivatives_of_larger_pairs_are_differences_of_first(
     if masked:
         with torch.no_grad():
             call.leaves[0][torch.from_numpy(rng.random(shape) < 0.2)] = -torch.inf
-    direction = directions(call)
+    direction = directions(call.leaves)
     products = hessian_product(call, direction)
     step = 1e-5 * min(temperature, 1.0)
 
@@ -213,7 +159,7 @@ def test_second_derivatives_are_the_same_for_penalties_spelt_out_by_cell(
         for leaf in call.leaves[1:-1]:
             leaf.abs_()
         call.leaves[0][:, :4, -4:] = 6.0 * temperature  # a block that little can follow
-    direction = directions(call)[0]
+    direction = directions(call.leaves)[0]
     products = []
     for by_cell, kind in ((False, dtype), (True, torch.float64)):
         similarity, options = call.arguments([leaf.detach().to(kind) for leaf in call.leaves])
@@ -250,7 +196,7 @@ def test_temperature_zero_has_a_path_as_gradient_and_no_curvature():
 def test_operators_pass_opcheck(mode, forms):
     call = Call(forms=forms, mode=mode)
     with Recorder() as recorder:
-        hessian_product(call, directions(call))
+        hessian_product(call, directions(call.leaves))
         with torch.no_grad():
             call(fastsw.score)
     operators = recorder.operators()
@@ -457,7 +403,7 @@ def test_no_graph_is_kept_where_none_is_wanted():
 @pytest.mark.parametrize("shape", [(1, 300, 280), (33, 40, 41)], ids=str)
 def test_answers_are_the_same_bit_for_bit(shape, dtype):
     call = Call(shape, ("scalar", "sides-vector"), dtype)
-    direction = [d.to(dtype) for d in directions(call)]
+    direction = [d.to(dtype) for d in directions(call.leaves)]
 
     def everything():
         gradients = torch.autograd.grad(call(fastsw.score).sum(), call.leaves)
