@@ -97,9 +97,10 @@ def gradient(kind: Differentiable, slope: bool, *tensors: Tensor) -> tuple[Tenso
 def _operators_suffice(tensors) -> bool:
     """Whether no derivative is asked for but by plain reverse mode."""
     transformed = torch._C._are_functorch_transforms_active()
+    forward_mode = forward_ad._current_level >= 0
     if torch.compiler.is_compiling():
         # Dynamo traces no Function that has a `jvp`, and an operator would drop the tangent.
-        if forward_ad._current_level >= 0:
+        if forward_mode:
             raise NotImplementedError(
                 "forward-mode derivatives cannot be compiled: call torch.func.jvp, jacfwd or dual "
                 "tensors outside of torch.compile"
@@ -112,7 +113,7 @@ def _operators_suffice(tensors) -> bool:
         return True
     if transformed:
         return False
-    return all(forward_ad.unpack_dual(t).tangent is None for t in tensors)
+    return not forward_mode or all(forward_ad.unpack_dual(t).tangent is None for t in tensors)
 
 
 class Value(Function):

@@ -23,8 +23,8 @@ FUNCTIONS = {"score": fastsw.score, "posterior": fastsw.posterior, "entropy": fa
 @pytest.mark.parametrize("mode", MODES)
 def test_derivatives_of_score_are_exact(mode, forms):
     call = Call(forms=forms, mode=mode, lengths=torch.tensor([[3, 4], [2, 3]]))
-    assert gradcheck(lambda *leaves: call(fastsw.score, *leaves), call.leaves)
-    assert gradgradcheck(lambda *leaves: call(fastsw.score, *leaves), call.leaves)
+    assert gradcheck(call.of_leaves(fastsw.score), call.leaves, check_forward_ad=True)
+    assert gradgradcheck(call.of_leaves(fastsw.score), call.leaves)
 
 
 @pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
@@ -32,7 +32,7 @@ def test_derivatives_of_score_are_exact(mode, forms):
 @pytest.mark.parametrize("function", ["posterior", "entropy"])
 def test_derivatives_of_posterior_and_entropy_are_exact(function, mode, forms):
     call = Call(forms=forms, mode=mode, lengths=torch.tensor([[3, 4], [2, 3]]))
-    assert gradcheck(lambda *leaves: call(FUNCTIONS[function], *leaves), call.leaves)
+    assert gradcheck(call.of_leaves(FUNCTIONS[function]), call.leaves, check_forward_ad=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -268,6 +268,86 @@ def test_half_precision_computes_in_float32(low):
     assert call(fastsw.entropy).dtype == torch.float32
     value, gradients = call(fastsw.value_and_grad)
     assert value.dtype == torch.float32 and gradients.similarity.dtype == low
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_upstream_gradients_of_half_precision_are_applied_in_float32(low):
+    """65536, the first scale of torch.amp.GradScaler, is beyond float16."""
+    call = Call((3, 12, 11), ("sides-scalar", "scalar"), low, lengths=torch.tensor([[9, 8]] * 3))
+    with torch.no_grad():
+        call.leaves[0][:, 2:5, 3:6] = -torch.inf
+    full = [leaf.detach().float().requires_grad_() for leaf in call.leaves]
+    # Each pair's gradient of the shared penalties overflows float16; their sum need not.
+    weights = torch.tensor([65536.0, -65536.0, 0.25])
+    for upstream in (torch.full((3,), 65536.0), weights):
+        (call(fastsw.score) * upstream).sum().backward()
+        (call(fastsw.score, *full) * upstream).sum().backward()
+        for leaf, other in zip(call.leaves, full, strict=True):
+            # One rounding to the dtype of the leaf; sums of 3 in float32 lose little.
+            torch.testing.assert_close(
+                leaf.grad, other.grad.to(low), rtol=torch.finfo(low).eps, atol=1e-4
+            )
+        of_similarity = call.leaves[0].grad
+        assert not of_similarity[:, 2:5, 3:6].any() and not of_similarity[:, 9:].any()
+        assert torch.isfinite(of_similarity).any()
+        for leaf in (*call.leaves, *full):
+            leaf.grad = None
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_first_and_second_derivatives_of_half_precision_are_added_in_float32(low):
+    call = Call((3, 12, 11), ("sides-scalar", "scalar"), low)
+    full = [leaf.detach().float().requires_grad_() for leaf in call.leaves]
+
+    def slopes(leaves):
+        value, gradients = call(fastsw.value_and_grad, *leaves)
+        loss = 65536.0 * value.sum() + 1000.0 * gradients.similarity.float().sum()
+        return torch.autograd.grad(loss, leaves)
+
+    for found, wanted in zip(slopes(call.leaves), slopes(full), strict=True):
+        # One rounding to the dtype of the leaf.
+        torch.testing.assert_close(found, wanted.to(low), rtol=torch.finfo(low).eps, atol=1e-3)
+
+
+ANSWERS = {
+    "score": lambda s, o: fastsw.score(s, **o),
+    "posterior": lambda s, o: fastsw.posterior(s, **o),
+    "entropy": lambda s, o: fastsw.entropy(s, **o),
+    "value_and_grad": lambda s, o: fastsw.value_and_grad(s, **o),
+    "soft_dtw": lambda s, o: fastsw.soft_dtw(s, lengths=o.get("lengths")),
+    "traceback": lambda s, o: [a.pairs.tolist() for a in fastsw.traceback(s, **o)],
+    "sample": lambda s, o: [a.pairs.tolist() for a in fastsw.sample(s, size=2, seed=0, **o)[0]],
+    "gradient": lambda s, o: torch.func.grad(lambda t: fastsw.score(t, **o).sum())(s),
+    "tangent": lambda s, o: torch.func.jvp(lambda t: fastsw.posterior(t, **o), (s,), (s,))[1],
+    "second": lambda s, o: torch.autograd.functional.hvp(
+        lambda t: fastsw.score(t, **o).sum(), s, s
+    )[1],
+    "vmap": lambda s, o: torch.func.vmap(lambda t: fastsw.soft_dtw(t))(s),
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(gap_open=1.0, gap_extend=0.5),
+        dict(gap_open=[1.0, 2.0], gap_extend=(0.5, np.full((2, 4), 0.4)), lengths=[[4, 3], [2, 2]]),
+        dict(gap_open=1.0, gap_extend=0.5, lengths=(np.array([4, 3]), torch.tensor([2, 3]))),
+    ],
+    ids=["numbers", "arrays", "mixed"],
+)
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_default_device_changes_nothing(name, options):
+    similarity = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    wanted = ANSWERS[name](similarity, options)
+    with torch.device("meta"):
+        found = ANSWERS[name](similarity, options)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    torch.set_default_device("meta")
+    try:
+        found = ANSWERS[name](similarity, options)
+    finally:
+        torch.set_default_device(None)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
 def test_penalties_of_another_precision_keep_their_own():
