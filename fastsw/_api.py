@@ -78,7 +78,11 @@ def score(
 
     Notes
     -----
-    Torch tensors: differentiable twice in similarity, gap_open, gap_extend and temperature.
+    Torch tensors: differentiable twice in similarity, gap_open, gap_extend and temperature, in
+    reverse mode, forward mode (dual tensors, `torch.func.jvp`, `jacfwd`) and any mixture of both,
+    and mapped by `torch.vmap` over any of them and over lengths. A third derivative raises
+    NotImplementedError. `torch.compile` takes calls and their backward pass; within it, forward
+    mode and `torch.func.grad` raise.
 
     References
     ----------
@@ -131,7 +135,8 @@ def posterior(
 
     Notes
     -----
-    Torch tensors: differentiable once in all floating arguments.
+    Torch tensors: differentiable once in all floating arguments, in reverse and in forward mode;
+    a second derivative, the third of the score, raises NotImplementedError.
 
     Examples
     --------
@@ -185,6 +190,9 @@ def value_and_grad(
     With posterior P and expected numbers of paid penalties C, d score / d T is the entropy of the
     alignment distribution, (score - <P, S> + <C, penalties>) / T; at T = 0 it is reported as 0.
 
+    Torch tensors: the score is differentiable twice and the gradients once, as those of
+    `fastsw.score` and `fastsw.posterior`, in reverse and in forward mode.
+
     Examples
     --------
     >>> import numpy as np, fastsw
@@ -229,6 +237,10 @@ def entropy(
     ------
     TypeError, ValueError
         As `fastsw.score`.
+
+    Notes
+    -----
+    Torch tensors: differentiable once in all floating arguments, in reverse and in forward mode.
 
     Examples
     --------
@@ -319,8 +331,9 @@ def soft_dtw(
 
     Notes
     -----
-    Torch tensors: differentiable once in cost and temperature; the gradient in cost is the
-    probability that a path visits the cell. At T = 0 it is the indicator of one best path, a
+    Torch tensors: differentiable in cost and temperature, in reverse and in forward mode, twice on
+    the CPU and once on CUDA; a further derivative raises NotImplementedError. The gradient in cost
+    is the probability that a path visits the cell. At T = 0 it is the indicator of one best path, a
     diagonal step preferred to a step down, and that to a step right.
 
     References

@@ -85,6 +85,9 @@ class SmithWaterman(nn.Module):
 
     Notes
     -----
+    Answers are differentiable in what they are given and in what the module learns, in reverse and
+    in forward mode, as often as those of `fastsw.score`, `fastsw.posterior` and `fastsw.entropy`.
+
     Both the fixed and the learned values are part of the state dictionary. Penalties that a network
     predicts, one a frame or cell, go to `fastsw.score` directly.
 

@@ -154,10 +154,11 @@ def gradients_in_all(inputs: Inputs) -> tuple[Derivatives, list[np.ndarray], flo
 
 
 def tangents(inputs: Inputs, dots: Derivatives, *, slope: bool = True) -> Derivatives:
-    """Directional derivatives of the scores and of their gradients (Hessian-vector products).
+    """Directional derivatives of the gradients of the scores (Hessian-vector products).
 
     ``dots`` holds the direction in its fields similarity, penalties and temperature; each pair has
-    its own. Without `slope` the derivative of the gradient in T may be inaccurate.
+    its own. Without `slope` the derivative of the gradient in T may be inaccurate. The field score
+    is of no use: a score's derivative is the direction times the gradient.
     """
     if slope or dots.temperature.any():
         dots = dots._replace(similarity=ready(dots.similarity, np.float64))
@@ -249,14 +250,8 @@ def _run(inputs, want, dots, *, slope=False) -> Derivatives:
         if count:
             order = np.arange(pairs) if count == pairs else np.flatnonzero(routes == route)
             _KERNELS[route](job, order if sizes.alike else largest_first(order, lengths))
-    if slope and any(counts[GROUPED32:LOG]):
-        if want == GRADIENT:
-            _refine(job)
-        elif want == TANGENT and dots.temperature.any():  # what `_traded` traded in
-            order = np.flatnonzero((routes >= GROUPED32) & (routes != LOG))
-            scores = _run(inputs, SCORE, None).score[order]
-            growth = dots.temperature[order] / temperature * scores
-            out.score[order] += np.where(scores == -np.inf, 0.0, growth)
+    if slope and want == GRADIENT and any(counts[GROUPED32:LOG]):
+        _refine(job)
     return out
 
 

@@ -81,13 +81,12 @@ def _inputs(similarity, penalties, temperature, lengths, mode) -> _dispatch.Inpu
     return _dispatch.Inputs(_matrices(similarity), known, value, mode, sides)
 
 
-def _outputs(found, similarity, penalties, temperature):
-    """Backend arrays, each in the dtype of what it differentiates."""
+def _derivatives(found, similarity, penalties, temperature):
+    """Backend arrays, in the dtypes that derivatives in these arguments have."""
     return (
-        found.score,
-        found.similarity.to(similarity.dtype),
-        *(g.to(p.dtype) for g, p in zip(found.penalties, penalties, strict=True)),
-        found.temperature.to(temperature.dtype),
+        found.similarity.to(_compute_dtype(similarity.dtype)),
+        *(g.to(_compute_dtype(p.dtype)) for g, p in zip(found.penalties, penalties, strict=True)),
+        found.temperature.to(_compute_dtype(temperature.dtype)),
     )
 
 
@@ -100,18 +99,18 @@ def score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, 
         return _dispatch.score(inputs, memory)
 
 
-def align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
-    """``fastsw::align``."""
+def align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope):
+    """``fastsw::align``; the slope in T costs nothing here, so it is always refined."""
     penalties = open_x, extend_x, open_y, extend_y
     memory = memory_of(similarity.device)
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
         found = _dispatch.gradients(inputs, memory)
-        return _outputs(found, similarity, penalties, temperature)
+        return found.score, *_derivatives(found, similarity, penalties, temperature)
 
 
 def align_tangent(
-    similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, *dots
+    similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope, *dots
 ):
     """``fastsw::align_tangent``; a direction in T is traded for one in S and the penalties.
 
@@ -139,7 +138,7 @@ def align_tangent(
             None,
         )
         found = _dispatch.tangents(inputs, direction, memory)
-        return _outputs(found, similarity, penalties, temperature)
+        return _derivatives(found, similarity, penalties, temperature)
 
 
 def traceback(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
@@ -175,7 +174,11 @@ def soft_dtw(cost, temperature, lengths, bandwidth):
     return found.score.to(_compute_dtype(cost.dtype))
 
 
-def soft_dtw_gradient(cost, temperature, lengths, bandwidth):
+def soft_dtw_gradient(cost, temperature, lengths, bandwidth, slope):
     """``fastsw::soft_dtw_gradient``."""
     found = _warp(cost, temperature, lengths, bandwidth, graded=True)
-    return found.cost.to(cost.dtype), found.temperature.to(temperature.dtype)
+    return (
+        found.score.to(_compute_dtype(cost.dtype)),
+        found.cost.to(_compute_dtype(cost.dtype)),
+        found.temperature.to(_compute_dtype(temperature.dtype)),
+    )

@@ -16,7 +16,7 @@ def test_missing_numba_cuda_names_the_extra(monkeypatch):
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'fastsw\[cuda\]'"):
-        _torch._gpu.__wrapped__()
+        _torch.gpu.__wrapped__()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import tracemalloc
 import numba
 import numpy as np
 import pytest
-from oracle import FORMS, MODES, draw_penalty, expected, within
+from oracle import MODES, expected, within
 from process import finish, start
 
 import fastsw
@@ -14,64 +14,17 @@ import fastsw
 torch = pytest.importorskip("torch")
 from recorder import Recorder  # noqa: E402
 from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
+from torch_calls import EVERY_FORM, Call, directions  # noqa: E402
 
 FUNCTIONS = {"score": fastsw.score, "posterior": fastsw.posterior, "entropy": fastsw.entropy}
-
-
-class Call:
-    """A random call whose floating arguments are the leaves of a graph."""
-
-    def __init__(
-        self, shape=(2, 3, 4), forms=("scalar", "scalar"), dtype=torch.float64, seed=0, **options
-    ):
-        rng = np.random.default_rng([seed, *shape])
-        self.forms = []
-        temperature = options.pop("temperature", 0.8)
-        values = [
-            rng.standard_normal(shape),
-            draw_penalty(rng, forms[0], shape),
-            draw_penalty(rng, forms[1], shape),
-            temperature,
-        ]
-        self.leaves = []
-        for value in values:
-            sides = value if isinstance(value, tuple) else (value,)
-            self.forms.append(isinstance(value, tuple))
-            for side in sides:
-                leaf = torch.tensor(np.asarray(side), dtype=dtype).requires_grad_()
-                self.leaves.append(leaf)
-        self.options = options
-
-    def arguments(self, leaves=None):
-        """Similarity, and the keyword arguments."""
-        left = list(self.leaves if leaves is None else leaves)
-        grouped = [(left.pop(0), left.pop(0)) if paired else left.pop(0) for paired in self.forms]
-        similarity, gap_open, gap_extend, temperature = grouped
-        named = dict(gap_open=gap_open, gap_extend=gap_extend, temperature=temperature)
-        return similarity, named | self.options
-
-    def __call__(self, function, *leaves):
-        similarity, options = self.arguments(leaves or None)
-        return function(similarity, **options)
-
-    def numpy(self):
-        """The same arguments as NumPy arrays."""
-        similarity, options = self.arguments([leaf.detach().numpy() for leaf in self.leaves])
-        return similarity, options
-
-
-EVERY_FORM = [(form, form) for form in FORMS] + [
-    ("cell", "sides-vector"),
-    ("scalar", "sides-mixed"),
-]
 
 
 @pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
 @pytest.mark.parametrize("mode", MODES)
 def test_derivatives_of_score_are_exact(mode, forms):
     call = Call(forms=forms, mode=mode, lengths=torch.tensor([[3, 4], [2, 3]]))
-    assert gradcheck(lambda *leaves: call(fastsw.score, *leaves), call.leaves)
-    assert gradgradcheck(lambda *leaves: call(fastsw.score, *leaves), call.leaves)
+    assert gradcheck(call.of_leaves(fastsw.score), call.leaves, check_forward_ad=True)
+    assert gradgradcheck(call.of_leaves(fastsw.score), call.leaves)
 
 
 @pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
@@ -79,7 +32,7 @@ def test_derivatives_of_score_are_exact(mode, forms):
 @pytest.mark.parametrize("function", ["posterior", "entropy"])
 def test_derivatives_of_posterior_and_entropy_are_exact(function, mode, forms):
     call = Call(forms=forms, mode=mode, lengths=torch.tensor([[3, 4], [2, 3]]))
-    assert gradcheck(lambda *leaves: call(FUNCTIONS[function], *leaves), call.leaves)
+    assert gradcheck(call.of_leaves(FUNCTIONS[function]), call.leaves, check_forward_ad=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -145,13 +98,6 @@ def hessian_product(call, direction, function=fastsw.score):
     return torch.autograd.grad(along, call.leaves)
 
 
-def directions(call, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        torch.randn(leaf.shape, generator=generator, dtype=torch.float64) for leaf in call.leaves
-    ]
-
-
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 20.0])
 @pytest.mark.parametrize("shape", [(1, 50, 45), (10, 20, 33)], ids=str)
@@ -170,7 +116,7 @@ def test_second_derivatives_of_larger_pairs_are_differences_of_first(
     if masked:
         with torch.no_grad():
             call.leaves[0][torch.from_numpy(rng.random(shape) < 0.2)] = -torch.inf
-    direction = directions(call)
+    direction = directions(call.leaves)
     products = hessian_product(call, direction)
     step = 1e-5 * min(temperature, 1.0)
 
@@ -213,7 +159,7 @@ def test_second_derivatives_are_the_same_for_penalties_spelt_out_by_cell(
         for leaf in call.leaves[1:-1]:
             leaf.abs_()
         call.leaves[0][:, :4, -4:] = 6.0 * temperature  # a block that little can follow
-    direction = directions(call)[0]
+    direction = directions(call.leaves)[0]
     products = []
     for by_cell, kind in ((False, dtype), (True, torch.float64)):
         similarity, options = call.arguments([leaf.detach().to(kind) for leaf in call.leaves])
@@ -250,7 +196,7 @@ def test_temperature_zero_has_a_path_as_gradient_and_no_curvature():
 def test_operators_pass_opcheck(mode, forms):
     call = Call(forms=forms, mode=mode)
     with Recorder() as recorder:
-        hessian_product(call, directions(call))
+        hessian_product(call, directions(call.leaves))
         with torch.no_grad():
             call(fastsw.score)
     operators = recorder.operators()
@@ -322,6 +268,86 @@ def test_half_precision_computes_in_float32(low):
     assert call(fastsw.entropy).dtype == torch.float32
     value, gradients = call(fastsw.value_and_grad)
     assert value.dtype == torch.float32 and gradients.similarity.dtype == low
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_upstream_gradients_of_half_precision_are_applied_in_float32(low):
+    """65536, the first scale of torch.amp.GradScaler, is beyond float16."""
+    call = Call((3, 12, 11), ("sides-scalar", "scalar"), low, lengths=torch.tensor([[9, 8]] * 3))
+    with torch.no_grad():
+        call.leaves[0][:, 2:5, 3:6] = -torch.inf
+    full = [leaf.detach().float().requires_grad_() for leaf in call.leaves]
+    # Each pair's gradient of the shared penalties overflows float16; their sum need not.
+    weights = torch.tensor([65536.0, -65536.0, 0.25])
+    for upstream in (torch.full((3,), 65536.0), weights):
+        (call(fastsw.score) * upstream).sum().backward()
+        (call(fastsw.score, *full) * upstream).sum().backward()
+        for leaf, other in zip(call.leaves, full, strict=True):
+            # One rounding to the dtype of the leaf; sums of 3 in float32 lose little.
+            torch.testing.assert_close(
+                leaf.grad, other.grad.to(low), rtol=torch.finfo(low).eps, atol=1e-4
+            )
+        of_similarity = call.leaves[0].grad
+        assert not of_similarity[:, 2:5, 3:6].any() and not of_similarity[:, 9:].any()
+        assert torch.isfinite(of_similarity).any()
+        for leaf in (*call.leaves, *full):
+            leaf.grad = None
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_first_and_second_derivatives_of_half_precision_are_added_in_float32(low):
+    call = Call((3, 12, 11), ("sides-scalar", "scalar"), low)
+    full = [leaf.detach().float().requires_grad_() for leaf in call.leaves]
+
+    def slopes(leaves):
+        value, gradients = call(fastsw.value_and_grad, *leaves)
+        loss = 65536.0 * value.sum() + 1000.0 * gradients.similarity.float().sum()
+        return torch.autograd.grad(loss, leaves)
+
+    for found, wanted in zip(slopes(call.leaves), slopes(full), strict=True):
+        # One rounding to the dtype of the leaf.
+        torch.testing.assert_close(found, wanted.to(low), rtol=torch.finfo(low).eps, atol=1e-3)
+
+
+ANSWERS = {
+    "score": lambda s, o: fastsw.score(s, **o),
+    "posterior": lambda s, o: fastsw.posterior(s, **o),
+    "entropy": lambda s, o: fastsw.entropy(s, **o),
+    "value_and_grad": lambda s, o: fastsw.value_and_grad(s, **o),
+    "soft_dtw": lambda s, o: fastsw.soft_dtw(s, lengths=o.get("lengths")),
+    "traceback": lambda s, o: [a.pairs.tolist() for a in fastsw.traceback(s, **o)],
+    "sample": lambda s, o: [a.pairs.tolist() for a in fastsw.sample(s, size=2, seed=0, **o)[0]],
+    "gradient": lambda s, o: torch.func.grad(lambda t: fastsw.score(t, **o).sum())(s),
+    "tangent": lambda s, o: torch.func.jvp(lambda t: fastsw.posterior(t, **o), (s,), (s,))[1],
+    "second": lambda s, o: torch.autograd.functional.hvp(
+        lambda t: fastsw.score(t, **o).sum(), s, s
+    )[1],
+    "vmap": lambda s, o: torch.func.vmap(lambda t: fastsw.soft_dtw(t))(s),
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(gap_open=1.0, gap_extend=0.5),
+        dict(gap_open=[1.0, 2.0], gap_extend=(0.5, np.full((2, 4), 0.4)), lengths=[[4, 3], [2, 2]]),
+        dict(gap_open=1.0, gap_extend=0.5, lengths=(np.array([4, 3]), torch.tensor([2, 3]))),
+    ],
+    ids=["numbers", "arrays", "mixed"],
+)
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_default_device_changes_nothing(name, options):
+    similarity = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    wanted = ANSWERS[name](similarity, options)
+    with torch.device("meta"):
+        found = ANSWERS[name](similarity, options)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    torch.set_default_device("meta")
+    try:
+        found = ANSWERS[name](similarity, options)
+    finally:
+        torch.set_default_device(None)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
 def test_penalties_of_another_precision_keep_their_own():
@@ -457,7 +483,7 @@ def test_no_graph_is_kept_where_none_is_wanted():
 @pytest.mark.parametrize("shape", [(1, 300, 280), (33, 40, 41)], ids=str)
 def test_answers_are_the_same_bit_for_bit(shape, dtype):
     call = Call(shape, ("scalar", "sides-vector"), dtype)
-    direction = [d.to(dtype) for d in directions(call)]
+    direction = [d.to(dtype) for d in directions(call.leaves)]
 
     def everything():
         gradients = torch.autograd.grad(call(fastsw.score).sum(), call.leaves)

@@ -111,6 +111,42 @@ def test_gradients_of_all_that_is_learned_are_exact(similarity, options):
     assert torch.autograd.gradcheck(call, leaves)
 
 
+@pytest.mark.parametrize("options", OPTIONS, ids=["local", "global", "fitting"])
+def test_forward_derivatives_are_those_of_reverse_mode(similarity, options):
+    align = fastsw.nn.SmithWaterman(
+        penalties="learned", temperature_mode="learned", dtype=torch.float64, **options
+    )
+    learned = {name: p.detach() for name, p in align.named_parameters()}
+
+    def call(learned, similarity):
+        return torch.func.functional_call(align, learned, similarity, {"lengths": LENGTHS})
+
+    found = torch.func.jacfwd(call, (0, 1))(learned, similarity)
+    wanted = torch.func.jacrev(call, (0, 1))(learned, similarity)
+    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
+    posteriors = align.posterior(similarity, lengths=LENGTHS).detach()
+    for b in range(2):
+        torch.testing.assert_close(found[1][b, b], posteriors[b], rtol=1e-10, atol=1e-12)
+        assert not found[1][b, 1 - b].any()
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_a_scaled_loss_of_half_precision_has_finite_gradients(similarity, low):
+    gradients = []
+    for dtype in (low, torch.float32):
+        align = fastsw.nn.SmithWaterman(gap_open=0.5, gap_extend=0.25, penalties="learned")
+        align.to(dtype)
+        leaf = similarity.to(low).to(dtype)
+        leaf[:, 1, 1] = -torch.inf
+        leaf.requires_grad_()
+        (align(leaf, lengths=LENGTHS) * 65536).sum().backward()
+        gradients.append([leaf.grad, *(p.grad for p in align.parameters())])
+    for found, wanted in zip(*gradients, strict=True):
+        # Penalties by softplus are chained in the parameters' dtype: a few roundings.
+        torch.testing.assert_close(found, wanted.to(low), rtol=4 * torch.finfo(low).eps, atol=1e-3)
+    assert gradients[0][0].isfinite().all() and not gradients[0][0][:, 1, 1].any()
+
+
 def test_cells_beyond_the_lengths_do_not_matter(similarity):
     align = fastsw.nn.SmithWaterman(gap_open=1.0, gap_extend=0.5)
     padded = similarity.clone()
