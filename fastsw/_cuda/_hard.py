@@ -176,7 +176,7 @@ def hard_kernel():
                 for s in range(strips):
                     fill(gradient, 0.0, b, s, (n, m, rows, columns), 0, lane, True)
                 zero = 0.0 if fit or not empty else math.nan
-                fill_penalties(outputs, forms, b, zero, lane, lanes, rows, columns)
+                fill_penalties(outputs, forms, b, zero, lane, lanes, (rows, columns, rows, columns))
                 sync()
             ends, ends_at = trailing, b * (rows + 1)
             sound = fit
@@ -275,7 +275,8 @@ def hard_kernel():
                 if want != SCORE:
                     for s in range(strips):
                         fill(gradient, math.nan, b, s, (n, m, rows, columns), 0, lane, True)
-                    fill_penalties(outputs, forms, b, math.nan, lane, lanes, rows, columns)
+                    shape = n, m, rows, columns
+                    fill_penalties(outputs, forms, b, math.nan, lane, lanes, shape)
             elif not empty and lane == 0:
                 if mode == FITTING and ends[ends_at] > best:
                     best, best_i, best_j, best_state = ends[ends_at], 0, m, START

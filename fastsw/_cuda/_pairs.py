@@ -148,11 +148,14 @@ def fill(gradient, value, b, s, shape, first, lane, inside):
 
 
 @apart
-def fill_penalties(outputs, forms, b, value, share, shares, rows, columns):
-    """Write one value all over the gradients of a pair's penalties, a share of it."""
+def fill_penalties(outputs, forms, b, value, share, shares, shape):
+    """Write a share of the gradients of a pair's penalties: a value, 0 beyond the lengths."""
+    n, m, rows, columns = shape
     for which in range(4):
         form = forms >> (FORM_BITS * which)
-        size = (rows if form & BY_ROW else 1) * (columns if form & BY_COLUMN else 1)
+        width = columns if form & BY_COLUMN else 1
+        size = (rows if form & BY_ROW else 1) * width
+        last_row, last_column = n if form & BY_ROW else 1, m if form & BY_COLUMN else 1
         out = outputs[0]
         if which == 1:
             out = outputs[1]
@@ -161,4 +164,5 @@ def fill_penalties(outputs, forms, b, value, share, shares, rows, columns):
         elif which == 3:
             out = outputs[3]
         for p in range(share, size, shares):
-            out[b * size + p] = value
+            inside = p // width < last_row and p % width < last_column
+            out[b * size + p] = value if inside else 0.0

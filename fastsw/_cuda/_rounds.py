@@ -181,8 +181,8 @@ def round_of(name: str, *, general: bool, second: bool):
         elif s == 0:
             if call.want != SCORE:
                 zero, forms = 0.0 if fit else math.nan, call.penalties.forms
-                rows, columns = call.rows, call.columns
-                fill_penalties(answers.penalties, forms, b, zero, lane, lanes, rows, columns)
+                shape = call.rows, call.columns, call.rows, call.columns
+                fill_penalties(answers.penalties, forms, b, zero, lane, lanes, shape)
             sync()
             if lane == 0:
                 score, slope = answers.score, answers.slope
@@ -207,8 +207,8 @@ def round_of(name: str, *, general: bool, second: bool):
     def fill_share(call, strip, value, answers):
         """Write a strip's share of the gradients of a pair's penalties."""
         share, shares = strip.s * lanes + strip.lane, strip.count * lanes
-        forms, rows, columns = call.penalties.forms, call.rows, call.columns
-        fill_penalties(answers.penalties, forms, strip.b, value, share, shares, rows, columns)
+        shape, forms = (strip.n, strip.m, call.rows, call.columns), call.penalties.forms
+        fill_penalties(answers.penalties, forms, strip.b, value, share, shares, shape)
 
     @device
     def clear_share(call, strip, answers):

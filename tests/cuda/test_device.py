@@ -348,6 +348,30 @@ def test_nan_and_plus_infinity_poison_their_own_pair_alone(bad, temperature, dty
     assert fastsw.score(put(hurt, device), **options).isnan().tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_poisoned_pair_has_zero_gradients_beyond_its_lengths(temperature, device):
+    similarity = np.zeros((2, 5, 6))
+    similarity[1, 0, 0] = np.nan
+    lengths = np.array([[5, 6], [3, 2]])
+    gaps = (np.ones((2, 6)), np.ones((2, 5))), np.ones((2, 5, 6))
+    for gap in gaps:
+        _, gradients = fastsw.value_and_grad(
+            put(similarity, device),
+            gap_open=put(gap, device),
+            gap_extend=put(gap, device),
+            lengths=lengths,
+            temperature=temperature,
+        )
+        for gradient in (gradients.gap_open, gradients.gap_extend):
+            if isinstance(gradient, tuple):
+                columns, rows = (g[1] for g in gradient)
+                assert columns[:2].isnan().all() and (columns[2:] == 0).all()
+                assert rows[:3].isnan().all() and (rows[3:] == 0).all()
+            else:
+                assert gradient[1, :3, :2].isnan().all()
+                assert (gradient[1, 3:] == 0).all() and (gradient[1, :, 2:] == 0).all()
+
+
 @pytest.mark.parametrize("form", ["scalar", "sides-vector"])
 def test_values_out_of_range_that_only_the_device_knows_give_nan(form, device):
     if SIMULATED:
