@@ -30,6 +30,7 @@ from fastsw._cpu._smax import (
     smax2,
     smax3,
     smax4,
+    with_inverse,
 )
 from fastsw._cpu._team import claim
 from fastsw._recurrence import NEG_INF
@@ -49,8 +50,8 @@ FIELDS = (6, 9, 15)
 # and x, of Y from m, x and y; then the derivatives of all these.
 INTO_M, INTO_X, INTO_Y, SHARES = 0, 3, 5, 8
 
-# The sum over ends: two doubles, entropy, and derivatives.
-TOTAL_ENTROPY, TOTAL_DOT, TOTAL_ENTROPY_DOT, TOTAL_FIELDS = 2, 3, 4, 5
+# The sum over ends: two doubles, entropy, and derivatives; whether it is over all; scratch.
+TOTAL_ENTROPY, TOTAL_DOT, TOTAL_ENTROPY_DOT, COMPLETE, SCRATCH, TOTAL_FIELDS = 2, 3, 4, 5, 6, 10
 
 
 @helper
@@ -118,7 +119,8 @@ def set_shares(shares, i, j, into_m, into_x, into_y):
 def forward_strip(problem, b, columns, rows, table, shares, total, carried):
     """States of grid rows rows[0]..rows[1]-1 into table[1:], given row rows[0]-1 as table[0].
 
-    Shares go to the same rows of their table, less one. `total` receives the sum over ends so far.
+    Shares go to the same rows of their table, less one. `total` receives the sum over ends so far,
+    unless it holds that over all.
     """
     similarity, penalties, scale, temperature, mode, trailing, direction = problem
     dot_similarity, dot_penalties, temperature_dot, trailing_dot = direction
@@ -189,9 +191,9 @@ def forward_strip(problem, b, columns, rows, table, shares, total, carried):
                         (e_diagonal[0], e_diagonal[1], e_diagonal[2], 0.0),
                         temperature,
                         temperature_dot,
-                        total[TOTAL_FIELDS:],
+                        total[SCRATCH:],
                     )
-                    here[:3] = total[TOTAL_FIELDS : TOTAL_FIELDS + 3]
+                    here[:3] = total[SCRATCH : SCRATCH + 3]
                     if cell > NEG_INF:
                         dot += dot_similarity[b, i - 1, j - 1] * scale
                     table[r, j, DOT], table[r, j, ENTROPY_DOT] = dot, entropy_dot
@@ -215,7 +217,7 @@ def forward_strip(problem, b, columns, rows, table, shares, total, carried):
                         temperature_dot,
                         here[INTO_Y:],
                     )
-            if inner and mode != GLOBAL:
+            if inner and mode != GLOBAL and not total[COMPLETE]:
                 end = add_value(m, (trailing[i, 0], trailing[i, 1]))
                 add_end(total, end, table, r, j, trailing_dot[i], problem, unused, carried)
 
@@ -401,12 +403,13 @@ def walk_pair(problem, b, n, columns, out, carried, graded, total):
     if total[0] == NEG_INF:
         out[0][b, :n, :columns] = 0.0
         return
-    ended, whole = np.zeros((n + 1, 2)), total.copy()
+    total[COMPLETE] = 1.0
+    ended = np.zeros((n + 1, 2))
     for k in range(strips - 1, -1, -1):
         rows = k * strip, min(n + 1, (k + 1) * strip)
         if k < strips - 1:
             table[0] = carries[k]
-            forward_strip(problem, b, columns, rows, table, shares, whole, carried)
+            forward_strip(problem, b, columns, rows, table, shares, total, carried)
         backward_strip(
             problem, b, columns, rows, table, shares, total, adjoints, ended, out, carried
         )
@@ -449,10 +452,9 @@ def align(
         if carried == DERIVATIVES:
             trailing_dot = row_ends(dots[1], b, n, m, scale, mode)[:, 0].copy()
         direction = dots[0], dots[1], dot, trailing_dot
-        cold = max(temperature * scale, 1e-300)
-        both = cold, 1.0 / cold
-        problem = similarity, penalties, scale, both, mode, trailing, direction
-        total = np.empty(TOTAL_FIELDS + 4)
+        scaled = with_inverse(temperature * scale)
+        problem = similarity, penalties, scale, scaled, mode, trailing, direction
+        total = np.empty(TOTAL_FIELDS)
         walk_pair(problem, b, n, m, out, carried, graded, total)
         result[b, 0] = (total[TOTAL_DOT] if carried == DERIVATIVES else total[0]) / scale
         result[b, 1], result[b, 2] = total[TOTAL_ENTROPY], total[TOTAL_ENTROPY_DOT]

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastsw._cpu._compile import helper, kernel
 from fastsw._cpu._log import DERIVATIVES, VALUES
-from fastsw._cpu._smax import add, derivatives_of, entropy_of, smax3
+from fastsw._cpu._smax import add, derivatives_of, entropy_of, smax3, with_inverse
 from fastsw._cpu._team import claim
 from fastsw._recurrence import NEG_INF
 
@@ -172,9 +172,9 @@ def warp(
         b = claim(queue)
         if b < 0:
             break
-        heat = max(temperature * scale, 1e-300)
+        scaled = with_inverse(temperature * scale)
         dot = dot_temperature[b] * scale if carried == DERIVATIVES else 0.0
-        problem = cost, scale, (heat, 1.0 / heat), bandwidth, dot_cost, dot
+        problem = cost, scale, scaled, bandwidth, dot_cost, dot
         last = walk_pair(problem, b, lengths[b, 0], lengths[b, 1], out, carried, graded)
         if carried == DERIVATIVES:
             possible = last[0] > NEG_INF

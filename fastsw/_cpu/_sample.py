@@ -21,7 +21,7 @@ from fastsw._cpu._log import (
     three,
     value_at,
 )
-from fastsw._cpu._smax import NOTHING, add_value
+from fastsw._cpu._smax import NOTHING, add_value, with_inverse
 from fastsw._recurrence import NEG_INF
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
@@ -121,14 +121,14 @@ def draw_alignments(
         similarity,
         penalties,
         1.0,
-        (temperature, 1.0 / temperature),
+        with_inverse(temperature),
         mode,
         trailing,
         direction,
     )
     table = np.empty((n + 2, m + 1, FIELDS[ENTROPIES]))
     shares, corner = np.empty((n + 1, m + 1, SHARES)), np.zeros((1, m + 1, 6))
-    total = np.zeros(TOTAL_FIELDS + 4)
+    total = np.zeros(TOTAL_FIELDS)
     total[0] = NEG_INF
     table[0] = 0.0
     for j in range(m + 1):

@@ -42,6 +42,13 @@ _FAINT = -745.2
 
 
 @helper
+def with_inverse(temperature):
+    """T and 1 / T; the latter finite."""
+    least = max(temperature, 1e-300)
+    return least, 1.0 / least
+
+
+@helper
 def add(value, x):
     """The value plus a double."""
     total = value[0] + x

@@ -10,8 +10,15 @@ import numpy as np
 
 
 def default_directory() -> Path:
-    """Return where arrays are kept unless told otherwise: `lac` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lac"
+    """Return where arrays are kept unless told otherwise: `lac` in the user's cache folder.
+
+    A user without a home has a folder of their own among the temporary files.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lac"
+    except RuntimeError:
+        owner = os.getuid() if hasattr(os, "getuid") else "user"
+        return Path(tempfile.gettempdir()) / f"lac-{owner}"
 
 
 class ArrayCache:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lac.data import Augmentation, ClipDataModule, Rendered, VideoError, read_video, write_video
-from lac.data.cache import ArrayCache
+from lac.data.cache import ArrayCache, default_directory
 
 TINY = Rendered(train=5, val=2, size=32)
 
@@ -203,6 +203,16 @@ def test_a_changed_file_or_recipe_is_computed_anew_and_a_moved_file_is_not(tmp_p
     assert cache.get(source, "r", lambda: np.array([4])) == 1
     source.write_bytes(b"other")
     assert cache.get(source, "r", lambda: np.array([5])) == 5
+
+
+def test_a_user_without_a_home_caches_among_temporary_files(tmp_path, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert default_directory().parent == tmp_path
 
 
 def test_a_computation_that_fails_leaves_nothing_in_the_cache(tmp_path):
