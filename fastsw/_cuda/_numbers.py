@@ -113,7 +113,8 @@ def _wide():
         lost = t < void
         q = nothing if lost else round_double(t)
         fraction = fma_double(value, rest, fma_double(value, high, -q))
-        return exp2_float(real(zero if lost else fraction)), q
+        # Beyond 2**52 bits what is left of t after rounding may be anything.
+        return exp2_float(real(zero if lost else min(max(fraction, -1.0), 1.0))), q
 
     @device
     def split(t):
@@ -144,7 +145,7 @@ def _double():
         lost = t < void
         q = nothing if lost else round_double(t)
         fraction = fma_double(value, rest, fma_double(value, high, -q))
-        return exp2_double(0.0 if lost else fraction), q
+        return exp2_double(0.0 if lost else min(max(fraction, -1.0), 1.0)), q  # see `_wide`
 
     @device
     def split(t):

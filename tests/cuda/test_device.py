@@ -525,6 +525,13 @@ def test_soft_dtw_equals_the_reference(dtype, temperature, bandwidth, device):
     assert (host(gradient)[1, 5:] == 0).all() and (host(gradient)[1, :, 4:] == 0).all()
 
 
+def test_soft_dtw_of_costs_that_are_huge_beside_the_temperature(device):
+    cost = put(np.array([[[1.0, 1e30], [1.0, 1.0]]]), device)
+    assert host(fastsw.soft_dtw(cost, temperature=1e-3)) == 2.0
+    cost = put(np.full((3, 3), 1e4), device)
+    within(host(fastsw.soft_dtw(cost, temperature=1e-15)), 3e4, 1e-10)
+
+
 @pytest.mark.parametrize("bad", [np.nan, -np.inf])
 def test_soft_dtw_of_a_poisoned_pair_is_nan(bad, device):
     cost = np.ones((2, 5, 4))
