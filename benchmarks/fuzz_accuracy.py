@@ -24,21 +24,27 @@ from fastsw._numpy import call
 
 MODES = "local", "global", "fitting"
 SHAPES = [(1, 1), (1, 9), (9, 1), (3, 4), (8, 8), (12, 10), (7, 17), (19, 6), (17, 33), (70, 2)]
+#: Stands for the robust route where double-double does not tell all alignments apart: its numbers
+#: are exact to 1e-32 of themselves, and differences count in units of T.
+HUGE = 100
 ROUTES = {
     _dispatch.GROUPED32: "linear, float32, exponents by groups",
     _dispatch.CELLWISE32: "linear, float32, exponents by cells",
     _dispatch.GROUPED64: "linear, float64, exponents by groups",
     _dispatch.CELLWISE64: "linear, float64, exponents by cells",
     _dispatch.LOG: "shares, double-double",
+    HUGE: "shares, size above 1e20 T",
 }
 DTW_ROUTES = {
     _warping.SINGLE: "soft-DTW, linear, float32",
     _warping.DOUBLE: "soft-DTW, linear, float64",
     _warping.LOG: "soft-DTW, shares, double-double",
+    HUGE: "soft-DTW, shares, size above 1e20 T",
 }
 #: What is measured: heading, and the bounds for float32 and float64.
 ERRORS = {
     "score": ("score / max(T, size)", 2e-6, 1e-13),
+    "excess": ("row or column of the posterior above 1", 2e-5, 1e-12),
     "posterior": ("posterior", 2e-5, 1e-11),
     "paid": ("expected gaps / max(1, gaps)", 2e-5, 1e-11),
     "entropy": ("entropy / max(1, entropy)", 2e-4, 1e-8),
@@ -109,6 +115,18 @@ def relative(found, wanted, scale=None):
     return np.asarray(error, np.float64).reshape(len(error), -1).max(1, initial=0.0)
 
 
+def routes_of(routes, robust, sizes, temperature):
+    """Routes, with the robust one's pairs of huge magnitude apart."""
+    return np.where((routes == robust) & (sizes > 1e20 * temperature), HUGE, routes)
+
+
+def excess(posterior):
+    """How far the sums of rows and columns of posteriors exceed 1, and how negative one is."""
+    wide = posterior.astype(np.float64)
+    sums = np.maximum(wide.sum(1).max(1, initial=0), wide.sum(2).max(1, initial=0)) - 1
+    return np.maximum(np.maximum(sums, -wide.min((1, 2), initial=0)), 0)
+
+
 class Worst:
     """The largest errors by dtype and route."""
 
@@ -133,6 +151,7 @@ class Worst:
             f"{key[0]}, {key[1]}: {kind} {error:.2g} > {bound:.2g}"
             for key, errors in self.errors.items()
             for kind, error in errors.items()
+            if "size above" not in key[1] or kind in ("score", "excess")
             for bound in [ERRORS[kind][1 if key[0] == "float32" else 2]]
             if not error <= bound
         ]
@@ -211,7 +230,8 @@ def align_once(rng, worst, pairs):
         worst.add(
             dtype,
             ROUTES,
-            plan.routes,
+            routes_of(plan.routes, _dispatch.LOG, wanted.size[part], temperature),
+            excess=excess(found.similarity),
             score=relative(
                 found.score, wanted.score[part], np.maximum(temperature, wanted.size[part])
             ),
@@ -266,7 +286,7 @@ def warp_once(rng, worst, pairs):
     worst.add(
         dtype,
         DTW_ROUTES,
-        routes,
+        routes_of(routes, _warping.LOG, wanted.size, temperature),
         score=relative(found.score, wanted.score, np.maximum(temperature, wanted.size)),
         posterior=relative(found.cost, wanted.posterior),
         entropy=relative(-found.temperature, entropy, np.maximum(1, entropy)),
@@ -297,7 +317,10 @@ costs: what a score is rounded to, where gains and costs cancel.
 
 {table}
 
-The route is chosen pair by pair, by a proof that its range suffices. Entropies that the linear
+The route is chosen pair by pair, by a proof that its range suffices. Where the size is above 1e20 T,
+alignments whose scores differ by T differ in the last of some 32 digits: posteriors are
+probabilities still, and those of the best alignment, but how near ties are divided is lost. No
+bound is set there but for scores and sums of posteriors. Entropies that the linear
 routes cannot give to 1e-4 (float32) or 1e-9 (float64) of max(1, entropy) are computed on the next
 more exact route, and so are derivatives in T of posteriors and entropies.
 """

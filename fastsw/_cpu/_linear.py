@@ -288,9 +288,8 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         total, total_k = total_of_rows(pair, rows, ends, ends_k)
         growth = 0.0
         if second and total > 0.0:
-            log2_total = total_k + math.log2(total)
             for i in range(0 if pair.mode == FITTING else 1, pair.extent.n + 1):
-                part = 2.0 ** (ends_k[i] + rows[4, i] - log2_total)
+                part = 2.0 ** (ends_k[i] - total_k + rows[4, i]) / total
                 growth += part * (ends[1, i] + ends[0, i] * rows[5, i])
         return total, total_k, growth
 
@@ -356,12 +355,14 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         return mean
 
     @variant.helper
-    def pay_trailing_rows(pair, b, shared, penalties, log2_total, growth, unit, out):
+    def pay_trailing_rows(pair, b, shared, penalties, total, unit, out):
         """Fitting mode: gradients of the rows skipped after the last pair; their mean score."""
         rows, ends, ends_k = shared.rows, shared.ends, shared.ends_k
+        whole, total_k, growth = total
         mean, earlier = 0.0, 0.0
         for i in range(pair.extent.n):
-            gone = ends[0, i] * 2.0 ** (ends_k[i] + rows[4, i] - log2_total)
+            # Exponents are subtracted first: the log of the total may be too large for a fraction.
+            gone = ends[0, i] / whole * 2.0 ** (ends_k[i] - total_k + rows[4, i])
             if second and gone > 0.0:
                 gone *= ends[1, i] / ends[0, i] + rows[5, i] - growth
             pay(out[3], b, i, pair.extent.m - 1, gone)
@@ -445,9 +446,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                 continue
             mean = spread_sums(pair, b, shared, penalties, strips, length, unit, out)
             if mode == FITTING:
-                mean += pay_trailing_rows(
-                    pair, b, shared, penalties, log2_total, total[2], unit, out
-                )
+                mean += pay_trailing_rows(pair, b, shared, penalties, total, unit, out)
             slopes[b] = (-mean if second else log2_total - mean) / LOG2E
 
     return linear
