@@ -317,12 +317,12 @@ costs: what a score is rounded to, where gains and costs cancel.
 
 {table}
 
-The route is chosen pair by pair, by a proof that its range suffices. Where the size is above 1e20 T,
-alignments whose scores differ by T differ in the last of some 32 digits: posteriors are
-probabilities still, and those of the best alignment, but how near ties are divided is lost. No
-bound is set there but for scores and sums of posteriors. Entropies that the linear
-routes cannot give to 1e-4 (float32) or 1e-9 (float64) of max(1, entropy) are computed on the next
-more exact route, and so are derivatives in T of posteriors and entropies.
+The route is chosen pair by pair, by a proof that its range suffices. Where the size is above
+1e20 T, scores that differ by T differ in the last of some 32 digits: posteriors are probabilities
+still, and those of the best alignments, but how near ties divide is lost, and no bound is set but
+for scores and sums. Entropies that the linear routes cannot give to 1e-4 (float32) or 1e-9
+(float64) of max(1, entropy) are computed on the next more exact route, and so are derivatives in T
+of posteriors and entropies.
 """
 
 
