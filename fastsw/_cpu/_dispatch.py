@@ -53,11 +53,14 @@ from fastsw._reference import MODES
 SCORE, GRADIENT, TANGENT = 0, 1, 2
 
 #: Sums of magnitudes, over T, up to which the linear kernels' second derivatives in T are right to
-#: 1e-8: they are differences of products of two such sums, rounded to 1e-15.
-LARGEST_SQUARED = 3e3
+#: 1e-8: they are differences of products of two such sums, right to some 1e-13.
+LARGEST_SQUARED = 100.0
 
 #: Sums of magnitudes above this one could leave the range of doubles.
 LARGEST = 1e300
+
+#: Temperatures below this one leave the range of what divides by them.
+COLDEST = 1e-290
 
 
 class Sizes(NamedTuple):
@@ -339,14 +342,17 @@ def _poisoned(job, order):
 def _hard(job, order):
     """Pairs at temperature 0."""
     if job.want != TANGENT:
-        scale = scale_of(job.plan.magnitudes[order])
+        scale = scale_of(job.plan.magnitudes[order], 0.0)
         scores, _, _ = _best_paths(job.inputs, order, job.gradients(), scale, job.want)
         job.out.score[order] = scores[order]
 
 
-def scale_of(magnitudes):
-    """A power of two that keeps sums of such magnitudes within the range of doubles."""
-    return 1.0 if (magnitudes < LARGEST).all() else 2.0**-64
+def scale_of(magnitudes, temperature):
+    """A power of two that keeps sums of such magnitudes, and 1 / T, within the range of doubles."""
+    if not (magnitudes < LARGEST).all():
+        return 2.0**-64
+    small = 0.0 < temperature < COLDEST and (magnitudes < 1e100).all()
+    return 2.0**256 if small else 1.0
 
 
 def _best_paths(inputs, order, out, scale, want) -> Paths:
@@ -517,7 +523,7 @@ def _shares(job, order, carried, *, graded):
         order,
         similarity,
         penalties,
-        scale_of(job.plan.magnitudes[order]),
+        scale_of(job.plan.magnitudes[order], temperature),
         temperature,
         MODES[mode],
         lengths,
@@ -577,7 +583,7 @@ def paths(inputs: Inputs) -> Paths:
     unused = tuple(np.zeros((len(lengths), 1, 1)) for _ in range(4))
     indicator = np.zeros(inputs.similarity.shape, inputs.similarity.dtype)
     order = np.flatnonzero((cells > 0) & ~np.isnan(scores))
-    scale = scale_of(_planned(cold).magnitudes)
+    scale = scale_of(_planned(cold).magnitudes, 0.0)
     found = _best_paths(cold, order, (indicator, *unused), scale, GRADIENT)
     return Paths(scores, found.pairs, found.counts)
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from fastsw._cpu._compile import helper, kernel
 from fastsw._cpu._log import DERIVATIVES, VALUES
-from fastsw._cpu._smax import add, derivatives_of, entropy_of, smax3, with_inverse
+from fastsw._cpu._smax import EMPTY, add, derivatives_of, entropy_of, number, smax3, with_inverse
 from fastsw._cpu._team import claim
 from fastsw._recurrence import NEG_INF
 
-# A cell of the table of states: two doubles, entropy, derivatives of the value and of the entropy.
-ENTROPY, DOT, ENTROPY_DOT = 2, 3, 4
-FIELDS = (2, 3, 5)
+# A cell of the table of states: three doubles of its value, entropy, derivatives of both.
+ENTROPY, DOT, ENTROPY_DOT = 3, 4, 5
+FIELDS = (3, 4, 6)
 
 #: Shares of the diagonal, the upper and the left neighbour; then their derivatives.
 SHARES = 3
@@ -28,7 +28,13 @@ SHARES = 3
 @helper
 def value_at(table, i, j):
     """Value of a cell."""
-    return table[i, j, 0], table[i, j, 1]
+    return table[i, j, 0], table[i, j, 1], table[i, j, 2]
+
+
+@helper
+def set_value(table, i, j, value):
+    """Write the value of a cell."""
+    table[i, j, 0], table[i, j, 1], table[i, j, 2] = value
 
 
 @helper
@@ -52,7 +58,7 @@ def forward_strip(problem, b, columns, rows, table, shares, carried):
             if cost[b, i, j] == np.inf:
                 continue
             if i == 0 and j == 0:
-                table[r, c, 0], table[r, c, 1] = add((0.0, 0.0), -cost[b, 0, 0] * scale)
+                set_value(table, r, c, add(EMPTY, -cost[b, 0, 0] * scale))
                 if carried == DERIVATIVES:
                     table[r, c, DOT] = -dot_cost[b, 0, 0] * scale
                 continue
@@ -62,7 +68,7 @@ def forward_strip(problem, b, columns, rows, table, shares, carried):
                 value_at(table, r, c - 1),
                 temperature,
             )
-            table[r, c, 0], table[r, c, 1] = add(before, -cost[b, i, j] * scale)
+            set_value(table, r, c, add(before, -cost[b, i, j] * scale))
             if carried == VALUES:
                 continue
             shares[r - 1, c, 0], shares[r - 1, c, 1], shares[r - 1, c, 2] = share
@@ -181,6 +187,6 @@ def warp(
             result[b, 0] = last[DOT] / scale if possible else 0.0
             result[b, 2] = last[ENTROPY_DOT] if possible else 0.0
         else:
-            result[b, 0] = last[0] / scale
+            result[b, 0] = number((last[0], last[1], last[2]), scaled) / scale
         if carried > VALUES:
             result[b, 1] = last[ENTROPY]

@@ -11,6 +11,11 @@ least as well at the pair before the gap, unless gaps pay: negative penalties ca
 of the total, the difference summed over both directions, and the limits below leave 2**-46
 (2**-122).
 
+Backwards a cell's largest forward state meets the largest backward state of its neighbours before
+the gap between them is paid for. The two can exceed the total by that gap and by what a state pays
+for following another's alignments, as above: by 2**(u * (largest penalty + 2 * |open - extend|)),
+which must stay below the largest factor of `_arithmetic`.
+
 Cells so low that an alignment through them cannot reach 2**-144 (2**-1009) of the total count as
 forbidden; the floor is found from the best that an alignment through such a cell can still get
 and the worst that is always available.
@@ -47,16 +52,45 @@ class Precision(NamedTuple):
     room: float  # what a state may grow to within a group
     behind: float  # what a lost state may be behind, at most `_arithmetic`'s largest factor
     spread: float
+    joined: float  # what a forward and a backward state may exceed the total by
+    unit: float
     nats: float  # how far below the total a forbidden cell is
     reach: float
     total: float
 
 
+#: Bits a unit of score may be worth, by precision: more leaves its range.
+UNIT32, UNIT64 = 2.0**120, 2.0**1000
+
 SINGLE = Precision(
-    32, GROUPED32, CELLWISE32, HEAD[32], 100.0, 80.0, 100.0, 80.0, 100.0, 2.0**22, 2.0**27
+    bits=32,
+    grouped=GROUPED32,
+    cellwise=CELLWISE32,
+    head=HEAD[32],
+    range=100.0,
+    room=80.0,
+    behind=100.0,
+    spread=80.0,
+    joined=96.0,
+    unit=UNIT32,
+    nats=100.0,
+    reach=2.0**22,
+    total=2.0**27,
 )
 DOUBLE = Precision(
-    64, GROUPED64, CELLWISE64, HEAD[64], 1000.0, 900.0, 900.0, 900.0, 700.0, 2.0**50, 2.0**58
+    bits=64,
+    grouped=GROUPED64,
+    cellwise=CELLWISE64,
+    head=HEAD[64],
+    range=1000.0,
+    room=900.0,
+    behind=900.0,
+    spread=900.0,
+    joined=946.0,
+    unit=UNIT64,
+    nats=700.0,
+    reach=2.0**50,
+    total=2.0**58,
 )
 
 #: Error of an entropy as a share of the terms it is the difference of, and what is admitted of it,
@@ -119,7 +153,7 @@ def route(top, low, spans, temperature, mode, n, m, single):
     worst = top if mode == LOCAL else -gaps
     best_rest = min(n, m) * max(top, 0.0) + gain * (n + m)
     for precision in (SINGLE, DOUBLE):
-        if precision.bits == 32 and not single:
+        if (precision.bits == 32 and not single) or unit >= precision.unit:
             continue
         fits = precision.head + growth <= precision.room
         fits = fits and behind <= precision.behind
@@ -130,7 +164,8 @@ def route(top, low, spans, temperature, mode, n, m, single):
         if low == np.inf:
             reach = 0.0
         total = reach * (n + m) + unit * gaps
-        fits = unit * largest <= precision.spread and unit * spread <= precision.spread
+        fits = unit * spread <= precision.spread
+        fits = fits and unit * (largest + spread) <= precision.joined
         fits = fits and reach < precision.reach and unit * abs(floor) < precision.total
         if fits and total < precision.total:
             return precision.cellwise, floor
@@ -180,7 +215,7 @@ def doubtful(routes, gains, scores, entropies, temperature, single, double):
             continue
         in_single = routes[b] == GROUPED32 or routes[b] == CELLWISE32
         slack = (ROUNDING32 / TOLERANCE32) if in_single else (ROUNDING64 / TOLERANCE64)
-        size = (gains[b] - scores[b]) / temperature + entropies[b]
+        size = (gains[b] - scores[b]) / temperature + abs(entropies[b])
         if not slack * size <= max(1.0, entropies[b]):
             if in_single:
                 single[few] = b

@@ -5,6 +5,8 @@ import numpy as np
 from fastsw._cpu._compile import helper, serial_kernel
 from fastsw._cpu._hard import START, M, X, Y
 from fastsw._cpu._log import (
+    EARLIER,
+    END,
     ENTROPIES,
     FIELDS,
     INTO_M,
@@ -12,25 +14,24 @@ from fastsw._cpu._log import (
     INTO_Y,
     SHARES,
     TOTAL_FIELDS,
+    Problem,
+    begin,
     end_in_corner,
-    end_share,
     forward_strip,
     penalties_at,
     row_ends,
-    set_cell,
     three,
-    value_at,
 )
-from fastsw._cpu._smax import NOTHING, add_value, with_inverse
-from fastsw._recurrence import NEG_INF
+from fastsw._cpu._smax import with_inverse
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
 
 @helper
 def choose(draw, shares, otherwise):
-    """Index of the first share whose running sum exceeds the draw, or of the last above 0.
+    """Index of the first share whose running sum exceeds the draw.
 
-    `otherwise` is given instead of the latter unless it is negative.
+    If none does: `otherwise`, or where that is negative, since all sum to 1 but for rounding, the
+    last share above 0.
     """
     last = 0
     for k in range(len(shares)):
@@ -43,36 +44,37 @@ def choose(draw, shares, otherwise):
 
 
 @helper
-def draw_end(table, row_sums, problem, n, m, total, corner, draw):
+def spread_ends(shares, ends):
+    """Probability of ending in M of each cell of the grid, and for (0, 0) before it."""
+    rest = 1.0
+    for i in range(ends.shape[0] - 1, 0, -1):
+        for j in range(ends.shape[1] - 1, 0, -1):
+            ends[i, j] = rest * shares[i, j, END]
+            rest *= shares[i, j, EARLIER]
+    ends[0, 0] = rest
+
+
+@helper
+def draw_end(mode, ends, row_sums, corner, draw):
     """Grid cell and state at which a sampled alignment ends."""
-    mode, trailing = problem[4], problem[5]
+    n, m = ends.shape[0] - 1, ends.shape[1] - 1
     if mode == GLOBAL:
         return n, m, M + choose(draw, three(corner, 0, m, 0), -1)
-    if mode == FITTING:
-        draw -= end_share(total, (trailing[0, 0], trailing[0, 1]), 0.0, problem)[0]
-        if draw < 0.0:
-            return 0, m, START
+    draw -= ends[0, 0]
+    if mode == FITTING and draw < 0.0:
+        return 0, m, START
     end = 0, m, START
     for i in range(1, n + 1):
         if draw >= row_sums[i]:
             draw -= row_sums[i]
             continue
         for j in range(1, m + 1):
-            part = share_of_end(table, i, j, total, problem)
-            draw -= part
-            if part > 0.0:
+            draw -= ends[i, j]
+            if ends[i, j] > 0.0:
                 end = i, j, M
             if draw < 0.0:
                 return end
     return end
-
-
-@helper
-def share_of_end(table, i, j, total, problem):
-    """Probability of ending in M of a cell of the grid."""
-    trailing = problem[5]
-    end = add_value(value_at(table, i + 1, j, 0), (trailing[i, 0], trailing[i, 1]))
-    return end_share(total, end, 0.0, problem)[0]
 
 
 @helper
@@ -81,7 +83,7 @@ def walk_back(problem, b, end, shares, draws, pairs):
 
     The score does not include a trailing gap of fitting mode.
     """
-    similarity, penalties, mode = problem[0], problem[1], problem[4]
+    similarity, penalties, mode = problem.similarity, problem.penalties, problem.mode
     i, j, state = end
     count, step, score = 0, 0, 0.0
     start = 3 if mode == LOCAL else -1
@@ -116,35 +118,22 @@ def draw_alignments(
     """Sample draws.shape[0] alignments of pair b into pairs [size, K, 2], ascending."""
     n, m = shape
     trailing = row_ends(penalties, b, n, m, 1.0, mode)
-    direction = similarity, penalties, 0.0, np.zeros(n + 1)
-    problem = (
-        similarity,
-        penalties,
-        1.0,
-        with_inverse(temperature),
-        mode,
-        trailing,
-        direction,
+    unmoved = similarity, penalties, 0.0, np.zeros(n + 1)
+    problem = Problem(
+        similarity, penalties, 1.0, with_inverse(temperature), mode, trailing, *unmoved
     )
     table = np.empty((n + 2, m + 1, FIELDS[ENTROPIES]))
     shares, corner = np.empty((n + 1, m + 1, SHARES)), np.zeros((1, m + 1, 6))
-    total = np.zeros(TOTAL_FIELDS)
-    total[0] = NEG_INF
-    table[0] = 0.0
-    for j in range(m + 1):
-        set_cell(table, 0, j, NOTHING, NOTHING, NOTHING)
-    if mode == FITTING:
-        total[0], total[1] = trailing[0, 0], trailing[0, 1]
+    total, ends = np.empty(TOTAL_FIELDS), np.zeros((n + 1, m + 1))
+    begin(table, total, m, problem)
     forward_strip(problem, b, m, (0, n + 1), table, shares, total, ENTROPIES)
-    row_sums = np.zeros(n + 1)
     if mode == GLOBAL:
-        end_in_corner(total, table, n + 1, m, problem, corner[0], ENTROPIES)
+        end_in_corner(problem, total, table, n + 1, m, corner[0], ENTROPIES)
     else:
-        for i in range(1, n + 1):
-            for j in range(1, m + 1):
-                row_sums[i] += share_of_end(table, i, j, total, problem)
+        spread_ends(shares, ends)
+    row_sums = ends.sum(axis=1)
     for s in range(draws.shape[0]):
-        end = draw_end(table, row_sums, problem, n, m, total, corner, draws[s, 0])
+        end = draw_end(mode, ends, row_sums, corner, draws[s, 0])
         counts[s], scores[s] = walk_back(problem, b, end, shares, draws[s, 1:], pairs[s])
         if mode == FITTING:
             scores[s] += trailing[end[0], 0]

@@ -1,17 +1,21 @@
-"""Smooth maxima in double-double arithmetic, each split into the shares of its terms.
+"""Smooth maxima at any range, each split into the shares of its terms.
+
+The value of a state is a triple (high, low, log): high + low + T log, where the unevaluated sum of
+two doubles holds similarities and costs, and `log` the log of how many alignments, or how much of
+them, add to the best. Differences between values are divided by T, so that their absolute error
+counts: in one double it would be 1e-4 T already where a value is 1e12 T. So kept, alignments of the
+same score stay so at any size, and others are told apart while similarities and costs of all
+magnitudes that meet in a sum fit into its 106 bits together: with terms of one magnitude always,
+else up to some 1e30 T.
 
 Functions take the pair (T, 1 / T) as `temperature`.
-
-The robust kernels keep the value of a state as the unevaluated sum of two doubles. Differences
-between values are divided by the temperature and exponentiated, so that their absolute error
-counts: one double would err by 1e-4 T already where a value is 1e12 T, two are exact to 1e-19 T.
 
 A smooth maximum T log sum exp(a / T) has as derivatives the shares q = exp((a - maximum) / T) of
 its terms, which sum to 1 whatever the size of the values. Gradients that are products and sums of
 shares are probabilities at any temperature; the difference of a prefix, a suffix and a total is
 not.
 
-Let h be the entropy of the distribution that a value sums up, and a dot the derivative along a
+Let h be the entropy of the distribution that a value sums up, and a prime the derivative along a
 direction of similarities, penalties and temperature. With terms a, their h and shares q,
 
     h = sum q h - sum q log q
@@ -34,8 +38,9 @@ import math
 from fastsw._cpu._compile import helper
 from fastsw._recurrence import NEG_INF
 
-#: The value of what is impossible.
-NOTHING = (NEG_INF, 0.0)
+#: The value of what is impossible, and of the empty alignment.
+NOTHING = (NEG_INF, 0.0, 0.0)
+EMPTY = (0.0, 0.0, 0.0)
 
 #: Below it exp is 0.
 _FAINT = -745.2
@@ -53,23 +58,23 @@ def add(value, x):
     """The value plus a double."""
     total = value[0] + x
     if not -math.inf < total < math.inf:
-        return total, 0.0
+        return total, 0.0, 0.0
     back = total - value[0]
     rest = (value[0] - (total - back)) + (x - back) + value[1]
     high = total + rest
-    return high, rest - (high - total)
+    return high, rest - (high - total), value[2]
 
 
 @helper
 def add_value(value, other):
-    """The sum of two values."""
+    """The value plus one without a log."""
     return add(add(value, other[1]), other[0])
 
 
 @helper
-def larger(a, b):
-    """The larger of two values."""
-    return a if a[0] > b[0] or (a[0] == b[0] and a[1] >= b[1]) else b
+def number(value, temperature):
+    """The value in one double."""
+    return value[0] + (value[1] + temperature[0] * value[2])
 
 
 @helper
@@ -77,7 +82,15 @@ def log_share(a, whole, temperature):
     """Log of exp(a / T) as a share of exp(whole / T)."""
     if a[0] == NEG_INF:
         return NEG_INF
-    return ((a[0] - whole[0]) + (a[1] - whole[1])) * temperature[1]
+    return ((a[0] - whole[0]) + (a[1] - whole[1])) * temperature[1] + (a[2] - whole[2])
+
+
+@helper
+def larger(a, b, temperature):
+    """The larger of two values."""
+    if b[0] == NEG_INF or log_share(a, b, temperature) >= 0.0:
+        return a
+    return b
 
 
 @helper
@@ -97,7 +110,7 @@ def log(x):
 @helper
 def smax2(a, b, temperature):
     """Smooth maximum of two values; its shares and their logs."""
-    top = larger(a, b)
+    top = larger(a, b, temperature)
     if top[0] == NEG_INF:
         return NOTHING, (0.0, 0.0), (NEG_INF, NEG_INF)
     log_a, log_b = log_share(a, top, temperature), log_share(b, top, temperature)
@@ -105,7 +118,7 @@ def smax2(a, b, temperature):
     total = share_a + share_b
     over = log(total)
     return (
-        add(top, temperature[0] * over),
+        (top[0], top[1], top[2] + over),
         (share_a / total, share_b / total),
         (log_a - over, log_b - over),
     )
@@ -114,7 +127,7 @@ def smax2(a, b, temperature):
 @helper
 def smax3(a, b, c, temperature):
     """Smooth maximum of three values; its shares and their logs."""
-    top = larger(larger(a, b), c)
+    top = larger(larger(a, b, temperature), c, temperature)
     if top[0] == NEG_INF:
         return NOTHING, (0.0, 0.0, 0.0), (NEG_INF, NEG_INF, NEG_INF)
     log_a, log_b = log_share(a, top, temperature), log_share(b, top, temperature)
@@ -123,7 +136,7 @@ def smax3(a, b, c, temperature):
     total = share_a + share_b + share_c
     over = log(total)
     return (
-        add(top, temperature[0] * over),
+        (top[0], top[1], top[2] + over),
         (share_a / total, share_b / total, share_c / total),
         (log_a - over, log_b - over, log_c - over),
     )
@@ -132,7 +145,7 @@ def smax3(a, b, c, temperature):
 @helper
 def smax4(a, b, c, d, temperature):
     """Smooth maximum of four values; its shares and their logs."""
-    top = larger(larger(a, b), larger(c, d))
+    top = larger(larger(a, b, temperature), larger(c, d, temperature), temperature)
     if top[0] == NEG_INF:
         return NOTHING, (0.0, 0.0, 0.0, 0.0), (NEG_INF, NEG_INF, NEG_INF, NEG_INF)
     log_a, log_b = log_share(a, top, temperature), log_share(b, top, temperature)
@@ -141,7 +154,7 @@ def smax4(a, b, c, d, temperature):
     total = share_a + share_b + (share_c + share_d)
     over = log(total)
     return (
-        add(top, temperature[0] * over),
+        (top[0], top[1], top[2] + over),
         (share_a / total, share_b / total, share_c / total, share_d / total),
         (log_a - over, log_b - over, log_c - over, log_d - over),
     )

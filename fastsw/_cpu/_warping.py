@@ -13,7 +13,14 @@ from fastsw._cpu._dispatch import largest_first, output, ready, scale_of
 from fastsw._cpu._dtw import hard_dtw
 from fastsw._cpu._log import DERIVATIVES, ENTROPIES, VALUES
 from fastsw._cpu._log_dtw import warp
-from fastsw._cpu._plan import ROUNDING32, ROUNDING64, TOLERANCE32, TOLERANCE64
+from fastsw._cpu._plan import (
+    ROUNDING32,
+    ROUNDING64,
+    TOLERANCE32,
+    TOLERANCE64,
+    UNIT32,
+    UNIT64,
+)
 from fastsw._cpu._simd import native_lanes
 
 VOID, POISONED, HARD, SINGLE, DOUBLE, LOG = range(6)
@@ -126,10 +133,13 @@ def _route(low, top, steps, temperature, dtype):
     """The kernel for a sound pair."""
     if temperature == 0.0:
         return HARD
-    reach = max(-low, top) * LOG2E / temperature
-    if dtype == np.float32 and reach < CELL32 and reach * steps < PATH32:
+    with np.errstate(over="ignore"):
+        unit = LOG2E / np.float64(temperature)
+        reach = max(-low, top) * unit if unit < np.inf else np.inf
+        path = reach * steps
+    if dtype == np.float32 and reach < CELL32 and path < PATH32 and unit < UNIT32:
         return SINGLE
-    return DOUBLE if reach * steps < PATH64 else LOG
+    return DOUBLE if path < PATH64 and unit < UNIT64 else LOG
 
 
 def _hard(job, order, route, graded):
@@ -153,11 +163,9 @@ def _hard(job, order, route, graded):
 def _linear(job, order, route, graded):
     """Pairs whose exponents integers can hold."""
     bits, real = (32, np.float32) if route == SINGLE else (64, np.float64)
-    similarity, target, result = (
-        ready(-job.cost, real),
-        job.out.cost,
-        np.zeros((len(job.lengths), 2)),
-    )
+    with np.errstate(over="ignore"):
+        similarity = ready(-job.cost, real)
+    target, result = job.out.cost, np.zeros((len(job.lengths), 2))
     if target.dtype != real:
         target = output(target.shape, np.dtype(real), np.zeros)
     rows, columns = (int(k) for k in job.lengths[order].max(axis=0))
@@ -195,13 +203,14 @@ def _robust(job, order, route, graded):
 def _shares(job, order, carried, graded, dot_cost=None, dot_temperature=None):
     """Minus the values (or their derivatives), entropies and the derivatives of these, [B, 3]."""
     result = np.zeros((len(job.lengths), 3))
-    magnitudes = np.maximum(-job.low, job.top)[order] * job.lengths[order].sum(axis=1)
+    with np.errstate(over="ignore"):
+        magnitudes = np.maximum(-job.low, job.top)[order] * job.lengths[order].sum(axis=1)
     _threads.spread(
         warp,
         job.threads_for(order),
         order,
         job.cost,
-        scale_of(magnitudes),
+        scale_of(magnitudes, job.temperature),
         job.temperature,
         job.lengths,
         job.band,
@@ -218,9 +227,9 @@ def _shares(job, order, carried, graded, dot_cost=None, dot_temperature=None):
 def _doubtful(job):
     """Pairs whose entropy the linear kernel may miss by more than is admitted; see `_plan`."""
     score, entropy = job.out.score, -job.out.temperature
-    gains = -2.0 * job.low * job.lengths.sum(axis=1)
     slack = np.where(job.routes == SINGLE, ROUNDING32 / TOLERANCE32, ROUNDING64 / TOLERANCE64)
-    with np.errstate(invalid="ignore"):  # a pair without a path is infinitely bad
-        sizes = (gains + score) / job.temperature + entropy if job.temperature else score
+    with np.errstate(invalid="ignore", over="ignore"):  # a pair without a path is infinitely bad
+        gains = -2.0 * job.low * job.lengths.sum(axis=1)
+        sizes = (gains + score) / job.temperature + np.abs(entropy) if job.temperature else score
         within = (slack * sizes <= np.maximum(1.0, entropy)) | (score == np.inf)
     return np.flatnonzero(((job.routes == SINGLE) | (job.routes == DOUBLE)) & ~within)
