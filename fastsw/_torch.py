@@ -166,6 +166,10 @@ def soft_dtw(cost, *, temperature, lengths, bandwidth):
 
 def _detached(similarity, options):
     """The call on NumPy views, for functions that are not differentiated and run on the host."""
+    if torch._C._are_functorch_transforms_active():
+        raise NotImplementedError(
+            "`traceback` and `sample` give no tensors: call them outside of torch.func and vmap"
+        )
     plain = {
         name: (
             tuple(as_numpy(v) if isinstance(v, Tensor) else v for v in value)

@@ -212,7 +212,7 @@ def _linked(ptx: str, capability) -> bytes:
 def _lacks_compiler(error: Exception) -> bool:
     """Whether an error says that a library of the compiler is missing."""
     text = str(error).lower()
-    return any(library in text for library in ("libnvvm", "nvrtc", "libdevice"))
+    return any(library in text for library in ("libnvvm", "nvrtc", "libdevice", "nvjitlink"))
 
 
 def _explained(error: Exception) -> Exception:

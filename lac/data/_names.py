@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 
@@ -18,8 +19,14 @@ def visible(paths: Iterable[Path], root: Path | None = None) -> Iterator[Path]:
 
 
 def by_number(path: Path) -> tuple:
-    """Return a key that sorts frame 2 before frame 10: numbers in names count as numbers."""
-    words = re.split(r"(\d+)", normal(path.stem))
+    """Return a key that sorts frame 2 before frame 10: numbers in names count as numbers.
+
+    A name that is a decimal number, such as a time, is that number.
+    """
+    stem = normal(path.stem)
+    if re.fullmatch(r"-?\d+\.\d+|-\d+", stem):
+        return ["", Decimal(stem), ""], path.name
+    words = re.split(r"(\d+)", stem)
     words[1::2] = map(int, words[1::2])  # type: ignore[call-overload]
     return words, path.name
 

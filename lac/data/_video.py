@@ -1,5 +1,6 @@
 """Reading and writing video files with PyAV; what a header claims is never believed."""
 
+import contextlib
 import warnings
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -141,12 +142,13 @@ def shortfall(path: Path, decoded: int) -> str | None:
             return None
         duration = container.duration / av.time_base
         ends, shown = [0.0], []
-        for packet in container.demux():
-            if packet.pts is not None:
-                begin = float(packet.pts * packet.time_base)
-                ends.append(begin + float((packet.duration or 0) * packet.time_base))
-                if packet.stream is stream:
-                    shown.append(begin)
+        with contextlib.suppress(av.error.FFmpegError):  # what is there ends where it is damaged
+            for packet in container.demux():
+                if packet.pts is not None:
+                    begin = float(packet.pts * packet.time_base)
+                    ends.append(begin + float((packet.duration or 0) * packet.time_base))
+                    if packet.stream is stream:
+                        shown.append(begin)
     longest_step = np.diff(np.sort(shown)).max(initial=0)  # the last one may have been as long
     if duration - max(ends) > max(2 * longest_step, 0.05 * duration):
         return f"its header says {duration:.2f} s, {max(ends):.2f} s of it are there"

@@ -79,7 +79,62 @@ def test_a_poisoned_pair_keeps_its_nan_where_another_needs_double_precision():
     assert np.isnan(found.temperature[0]) and np.isfinite(found.cost[1:]).all()
 
 
+def test_soft_dtw_of_the_largest_numbers_warns_of_nothing():
+    largest = np.finfo(float).max
+    with np.errstate(all="raise"):
+        assert fastsw.soft_dtw(np.array([[0.0, largest], [largest, 0.0]])) == 0.0
+
+
 # Alignments
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("temperature", [1e-36, 1e-39, 1e-300, 1e-310])
+def test_any_temperature_above_zero_is_one(temperature, dtype):
+    """Of two by two zeros without gap costs there are five alignments, and three warping paths."""
+    zeros, options = np.zeros((2, 2), dtype), dict(gap_open=0.0, gap_extend=0.0)
+    options["temperature"] = temperature
+    small = float(np.finfo(dtype).smallest_subnormal)
+    wanted = pytest.approx(temperature * np.log(5), rel=1e-6, abs=small)
+    assert float(fastsw.score(zeros, **options)) == wanted
+    assert float(fastsw.entropy(zeros, **options)) == pytest.approx(np.log(5))
+    within(fastsw.posterior(zeros, **options), [[0.4, 0.2], [0.2, 0.4]], 1e-6)
+    wanted = pytest.approx(-temperature * np.log(3), rel=1e-6, abs=small)
+    assert float(fastsw.soft_dtw(zeros, temperature=temperature)) == wanted
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_gaps_of_hundreds_of_nats_keep_their_posteriors(mode):
+    """A pair between dear gaps: the product of what meets there exceeded the largest factor."""
+    similarity = np.array(
+        [[-1625, -3935, -2131], [-2255, -1145, -2595], [-1254, -3873, -1288], [-1668, -3288, -1112]]
+    )
+    rng = np.random.default_rng(0)
+    for scale in np.geomspace(0.02, 2.0, 80):
+        for dtype in (np.float32, np.float64):
+            table = (similarity * scale + rng.random((4, 3))).astype(dtype)[None]
+            gap_open, gap_extend = 301.0 * scale, 440.0 * scale
+            wanted = exactly(table, gap_open, gap_extend, 1.0, mode)
+            options = dict(gap_open=gap_open, gap_extend=gap_extend, mode=mode)
+            _, gradients = fastsw.value_and_grad(table, **options)
+            bound = 2e-5 if dtype == np.float32 else 1e-11
+            within(gradients.similarity, wanted.posterior, bound)
+            within(gradients.gap_open, -wanted.paid[[0, 2]].sum(), 4 * bound)
+            within(gradients.temperature, wanted.entropy.sum(), 1e-4 if bound > 1e-6 else 1e-8)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [1e20, 1e25, 1e30])
+def test_ties_are_shared_at_any_size(size, mode):
+    """Where only the best alignments are left, they share as they do at a smaller size."""
+
+    def posterior(size):
+        options = dict(gap_open=0.3 * size, gap_extend=0.1 * size, temperature=1e-3, mode=mode)
+        return fastsw.posterior(np.full((4, 6), size / 3.0), **options)
+
+    found = posterior(size)
+    within(found, posterior(1e3), 1e-11)
+    assert max(found.sum(0).max(), found.sum(1).max()) <= 1.0 + 1e-14
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -151,9 +151,12 @@ def test_pictures_are_in_the_order_of_their_numbers_and_hidden_files_are_none(tm
     write_pictures(tmp_path / "a", grey)
     (tmp_path / "a" / "._1.jpg").write_bytes(b"what macOS leaves beside a file")
     assert (read_pictures(tmp_path / "a").mean((1, 2, 3)).round() / 20).tolist() == [1, 2, 10, 11]
-    names = ["f.jpg", "f2.jpg", "f10.jpg", "f10b2.jpg", "f10b11.jpg"]
-    write_pictures(tmp_path / "b", dict.fromkeys(reversed(names), grey["1.jpg"]))
-    assert [file.name for file in picture_files(tmp_path / "b")] == names
+    for folder, names in (
+        ("b", ["f.jpg", "f2.jpg", "f10.jpg", "f10b2.jpg", "f10b11.jpg"]),
+        ("times", ["-2.jpg", "-1.5.jpg", "0.jpg", "1.25.jpg", "1.5.jpg", "2.jpg", "10.0.jpg"]),
+    ):
+        write_pictures(tmp_path / folder, dict.fromkeys(reversed(names), grey["1.jpg"]))
+        assert [file.name for file in picture_files(tmp_path / folder)] == names
 
 
 NAMES = ("12:30", "concat:a", "file:a", "http:a", "pipe:0", "-a", "a%03d", "[a]", "{a}", "a*")
