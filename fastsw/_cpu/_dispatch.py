@@ -42,7 +42,7 @@ from fastsw._cpu._plan import (
     POISONED,
     VOID,
     add_up,
-    doubtful,
+    doubt,
     planner,
     survey,
 )
@@ -197,9 +197,14 @@ class _Plan(NamedTuple):
 
     routes: np.ndarray  # [B]
     counts: list[int]  # pairs of each route
+    everyone: np.ndarray  # [B], 0 .. B - 1
     floors: np.ndarray  # [B], at or below it a cell counts as forbidden
-    gains: np.ndarray  # [B], bound of twice the sum of an alignment's gains
-    magnitudes: np.ndarray  # [B], bound of the sum of the magnitudes of an alignment's terms
+    bounds: np.ndarray  # [2, B], of twice an alignment's gains, and of `magnitudes`
+
+    @property
+    def magnitudes(self):
+        """Bounds of the sums of the magnitudes of an alignment's terms, [B]."""
+        return self.bounds[1]
 
 
 def _planned(inputs) -> _Plan:
@@ -207,14 +212,14 @@ def _planned(inputs) -> _Plan:
     similarity, penalties, temperature, mode, lengths, sizes = inputs
     pairs = len(lengths)
     routes, counts = np.empty(pairs, np.int64), np.zeros(len(_KERNELS), np.int64)
-    floors, gains, magnitudes = np.empty((3, pairs))
+    everyone, floors, bounds = np.arange(pairs), np.empty(pairs), np.empty((2, pairs))
     bits = 8 * similarity.itemsize
     lanes = native_lanes(bits)
     threads = _threads.threads_for(pairs, sizes.cells)
     _threads.spread(
         planner(bits, lanes),
         threads,
-        np.arange(pairs),
+        everyone,
         similarity.reshape(-1),
         similarity.shape,
         penalties,
@@ -224,11 +229,10 @@ def _planned(inputs) -> _Plan:
         np.empty((threads, 3 * lanes), similarity.dtype),
         routes,
         floors,
-        gains,
-        magnitudes,
+        bounds,
         counts,
     )
-    return _Plan(routes, counts.tolist(), floors, gains, magnitudes)
+    return _Plan(routes, counts.tolist(), everyone, floors, bounds)
 
 
 def _run(inputs, want, dots, *, slope=False) -> Derivatives:
@@ -251,9 +255,9 @@ def _run(inputs, want, dots, *, slope=False) -> Derivatives:
     job = _Job(inputs, want, dots, out, plan)
     for route, count in enumerate(counts):
         if count:
-            order = np.arange(pairs) if count == pairs else np.flatnonzero(routes == route)
+            order = plan.everyone if count == pairs else np.flatnonzero(routes == route)
             _KERNELS[route](job, order if sizes.alike else largest_first(order, lengths))
-    if slope and want == GRADIENT and any(counts[GROUPED32:LOG]):
+    if slope and want == GRADIENT:
         _refine(job)
     return out
 
@@ -275,17 +279,16 @@ def output(shape, dtype, make):
 def _refine(job):
     """Compute entropies that rounding may have spoilt anew: in float64, or from shares."""
     inputs, out, plan = job.inputs, job.out, job.plan
-    single, double = np.empty((2, len(out.score)), np.int64)
-    few, more = doubtful(
-        plan.routes, plan.gains, out.score, out.temperature, inputs.temperature, single, double
-    )
-    if few:
-        order = np.sort(single[:few])
-        part = _in_float64(_part(inputs, order))
-        out.temperature[order] = _run(part, GRADIENT, None, slope=True).temperature
-    if more:
-        order = double[:more]
-        out.temperature[order] = _shares(job, order, ENTROPIES, graded=False)[order, 1]
+    if not doubt(plan.routes, plan.bounds, out.score, out.temperature, inputs.temperature):
+        return
+    order = np.flatnonzero(plan.bounds[0] == np.inf)
+    in_single = (plan.routes[order] == GROUPED32) | (plan.routes[order] == CELLWISE32)
+    single, double = order[in_single], order[~in_single]
+    if single.size:
+        part = _in_float64(_part(inputs, single))
+        out.temperature[single] = _run(part, GRADIENT, None, slope=True).temperature
+    if double.size:
+        out.temperature[double] = _shares(job, double, ENTROPIES, graded=False)[double, 1]
 
 
 def _part(inputs, order):

@@ -201,29 +201,25 @@ def add_up(gradients, penalties, slopes):
 
 
 @serial_kernel
-def doubtful(routes, gains, scores, entropies, temperature, single, double):
-    """Pairs whose entropy the linear kernels may miss by more than their share of TOLERANCE.
+def doubt(routes, bounds, scores, entropies, temperature):
+    """Mark pairs whose entropy the linear kernels may miss by more than TOLERANCE; their number.
 
     They subtract the mean score from the total, so that the entropy errs by ROUNDING times the mean
     sum of the magnitudes of an alignment's terms. What counts against an alignment is what counts
     for it less its score, whose mean is the total less T times the entropy: this bounds the sum.
-    The pairs go to `single` or `double`, by the precision they were computed in; gives how many.
+    A marked pair's bound of its gains becomes infinite.
     """
-    few, more = 0, 0
+    count = 0
     for b in range(len(routes)):
         if not GROUPED32 <= routes[b] < LOG or scores[b] == -np.inf:
             continue
         in_single = routes[b] == GROUPED32 or routes[b] == CELLWISE32
         slack = (ROUNDING32 / TOLERANCE32) if in_single else (ROUNDING64 / TOLERANCE64)
-        size = (gains[b] - scores[b]) / temperature + abs(entropies[b])
+        size = (bounds[0, b] - scores[b]) / temperature + abs(entropies[b])
         if not slack * size <= max(1.0, entropies[b]):
-            if in_single:
-                single[few] = b
-                few += 1
-            else:
-                double[more] = b
-                more += 1
-    return few, more
+            bounds[0, b] = np.inf
+            count += 1
+    return count
 
 
 @functools.cache
@@ -315,8 +311,7 @@ def planner(bits: int, lanes: int):
         lanes,
         routes,
         floors,
-        gains,
-        sizes,
+        bounds,
         counts,
     ):
         """Choose for each pair of the queue; count the pairs of each route."""
@@ -325,7 +320,7 @@ def planner(bits: int, lanes: int):
             if b < 0:
                 break
             n, m = lengths[b, 0], lengths[b, 1]
-            routes[b], floors[b], gains[b], sizes[b] = route_of(
+            routes[b], floors[b], bounds[0, b], bounds[1, b] = route_of(
                 similarity, shape, penalties, temperature, mode, b, n, m, lanes[seat]
             )
             add_shared(counts, routes[b], 1)
