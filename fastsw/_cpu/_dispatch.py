@@ -52,9 +52,10 @@ from fastsw._reference import MODES
 
 SCORE, GRADIENT, TANGENT = 0, 1, 2
 
-#: Sums of magnitudes, over T, up to which the linear kernels' second derivatives in T are right to
-#: 1e-8: they are differences of products of two such sums, right to some 1e-13.
-LARGEST_SQUARED = 100.0
+#: Sums of magnitudes, over T, up to which the linear kernels give second derivatives in T: they are
+#: differences of products of two such sums, right to some 1e-13. By dtype of the similarities, for
+#: errors of 1e-6 and 1e-8.
+SQUARED32, SQUARED64 = 3e3, 100.0
 
 #: Sums of magnitudes above this one could leave the range of doubles.
 LARGEST = 1e300
@@ -164,8 +165,9 @@ def tangents(inputs: Inputs, dots: Derivatives, *, slope: bool = True) -> Deriva
     is of no use: a score's derivative is the direction times the gradient.
     """
     if slope or dots.temperature.any():
+        most = SQUARED32 if inputs.similarity.dtype == np.float32 else SQUARED64
         dots = dots._replace(similarity=ready(dots.similarity, np.float64))
-        return _run(_in_float64(inputs), TANGENT, dots, slope=True)
+        return _run(_in_float64(inputs), TANGENT, dots, most=most)
     return _run(inputs, TANGENT, dots)
 
 
@@ -235,14 +237,17 @@ def _planned(inputs) -> _Plan:
     return _Plan(routes, counts.tolist(), everyone, floors, bounds)
 
 
-def _run(inputs, want, dots, *, slope=False) -> Derivatives:
-    """Send every pair to its kernel; with `slope` see to it that derivatives in T are accurate."""
+def _run(inputs, want, dots, *, slope=False, most=math.inf) -> Derivatives:
+    """Send every pair to its kernel.
+
+    With `slope` gradients in T are made accurate. Pairs with larger sums of magnitudes over T than
+    `most` go to the robust kernel.
+    """
     similarity, penalties, temperature, _, lengths, sizes = inputs
     pairs, plan = len(lengths), _planned(inputs)
     routes, counts = plan.routes, plan.counts
-    if slope and want == TANGENT and temperature > 0.0:
-        large = plan.magnitudes > LARGEST_SQUARED * temperature
-        routes[(routes >= GROUPED32) & large] = LOG
+    if most < math.inf:
+        routes[(routes >= GROUPED32) & (plan.magnitudes > most * temperature)] = LOG
         counts = np.bincount(routes, minlength=len(_KERNELS)).tolist()
     shape = similarity.shape if want != SCORE else (1, 1, 1)
     written = sizes.cells == similarity.size and not any(counts[:GROUPED32])
@@ -257,7 +262,7 @@ def _run(inputs, want, dots, *, slope=False) -> Derivatives:
         if count:
             order = plan.everyone if count == pairs else np.flatnonzero(routes == route)
             _KERNELS[route](job, order if sizes.alike else largest_first(order, lengths))
-    if slope and want == GRADIENT:
+    if slope:
         _refine(job)
     return out
 
