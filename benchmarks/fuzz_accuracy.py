@@ -24,8 +24,8 @@ from fastsw._numpy import call
 
 MODES = "local", "global", "fitting"
 SHAPES = [(1, 1), (1, 9), (9, 1), (3, 4), (8, 8), (12, 10), (7, 17), (19, 6), (17, 33), (70, 2)]
-#: Stands for the robust route where the oracle is no better: it is right to 1e-38 of a score, and
-#: differences count in units of T.
+#: Stands for the robust route where sums of terms of different magnitudes, which are exact to 1e-32
+#: of themselves, do not tell near ties apart to 1e-11: differences count in units of T.
 HUGE = 100
 ROUTES = {
     _dispatch.GROUPED32: "linear, float32, exponents by groups",
@@ -33,13 +33,13 @@ ROUTES = {
     _dispatch.GROUPED64: "linear, float64, exponents by groups",
     _dispatch.CELLWISE64: "linear, float64, exponents by cells",
     _dispatch.LOG: "shares, double-double",
-    HUGE: "shares, size above 1e24 T",
+    HUGE: "shares, size above 1e20 T",
 }
 DTW_ROUTES = {
     _warping.SINGLE: "soft-DTW, linear, float32",
     _warping.DOUBLE: "soft-DTW, linear, float64",
     _warping.LOG: "soft-DTW, shares, double-double",
-    HUGE: "soft-DTW, shares, size above 1e24 T",
+    HUGE: "soft-DTW, shares, size above 1e20 T",
 }
 #: What is measured: heading, and the bounds for float32 and float64.
 ERRORS = {
@@ -117,7 +117,7 @@ def relative(found, wanted, scale=None):
 
 def routes_of(routes, robust, sizes, temperature):
     """Routes, with the robust one's pairs of huge magnitude apart."""
-    return np.where((routes == robust) & (sizes > 1e24 * temperature), HUGE, routes)
+    return np.where((routes == robust) & (sizes > 1e20 * temperature), HUGE, routes)
 
 
 def excess(posterior):
@@ -317,12 +317,12 @@ costs: what a score is rounded to, where gains and costs cancel.
 
 {table}
 
-The route is chosen pair by pair, by a proof that its range suffices. Where the size is above
-1e24 T the oracle's 128 bits do not tell near ties apart any more, and no bound is set but for
-scores and for sums of posteriors. The package's own limit, for terms of different magnitudes that
-meet in a sum, is some 1e30 T; posteriors are probabilities beyond it, too. Entropies that the
-linear routes cannot give to 1e-4 (float32) or 1e-9 (float64) of max(1, entropy) are computed on the
-next more exact route, and so are derivatives in T of posteriors and entropies.
+The route is chosen pair by pair, by a proof that its range suffices. Sums of terms of different
+magnitudes are exact to 1e-32 of themselves, so that near ties are told apart to 1e-32 of the size
+over T: where that is above 1e-12 no bound is set but for scores and for sums of posteriors, which
+are probabilities all the same (from 1e24 T on the oracle's 128 bits do not suffice either).
+Entropies that the linear routes cannot give to 1e-4 (float32) or 1e-9 (float64) of max(1, entropy)
+are computed on the next more exact route, and so are derivatives in T of posteriors and entropies.
 """
 
 
