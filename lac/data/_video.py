@@ -243,11 +243,11 @@ def upright_rgb(
         height, width = max(size, round(height * scale)), max(size, round(width * scale))
     elif first is not None:
         height, width = first.shape[:0:-1] if orientation.transpose else first.shape[1:]
-    picture = orientation.apply(
-        frame.reformat(
-            width=width, height=height, format="rgb24", interpolation="AREA"
-        ).to_ndarray()
+    # One thread: with more, the converter hangs where a forked worker of a DataLoader frees it.
+    plain = frame.reformat(
+        width=width, height=height, format="rgb24", interpolation="AREA", threads=1
     )
+    picture = orientation.apply(plain.to_ndarray())
     if size is not None:
         top, left = ((side - size) // 2 for side in picture.shape[:2])
         picture = picture[top : top + size, left : left + size]

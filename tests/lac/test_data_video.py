@@ -11,6 +11,7 @@ import pytest
 
 from lac.data import VideoError, read_video, resize, write_video
 from lac.data._pictures import picture_files, read_pictures
+from lac.data._video import upright_rgb
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -157,6 +158,17 @@ def test_pictures_are_in_the_order_of_their_numbers_and_hidden_files_are_none(tm
     ):
         write_pictures(tmp_path / folder, dict.fromkeys(reversed(names), grey["1.jpg"]))
         assert [file.name for file in picture_files(tmp_path / folder)] == names
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_converting_a_frame_leaves_no_threads_that_a_fork_would_lose(tmp_path):
+    """FFmpeg's converter waits for its threads when it is freed, in a forked worker for ever."""
+    write_video(tmp_path / "a.mp4", np.zeros((3, 3, 64, 64), np.uint8), fps=10)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        frame = next(container.decode(video=0))
+        before = len(list(Path("/proc/self/task").iterdir()))
+        upright_rgb(frame, aspect=1.0, size=32, first=None)  # the frame keeps its converter
+        assert len(list(Path("/proc/self/task").iterdir())) == before
 
 
 NAMES = ("12:30", "concat:a", "file:a", "http:a", "pipe:0", "-a", "a%03d", "[a]", "{a}", "a*")
