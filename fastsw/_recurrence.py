@@ -24,14 +24,12 @@ import math
 from numba import njit
 
 __all__ = [
-    "arrival_shares",
     "backward",
     "forward",
     "hard_forward",
     "smax2",
     "smax3",
     "smax4",
-    "suffix_shares",
 ]
 
 NEG_INF = -math.inf
@@ -100,40 +98,6 @@ def share(part, whole):
     if whole == NEG_INF:
         return 0.0
     return math.exp(part - whole)
-
-
-@njit(nogil=True, error_model="numpy")
-def arrival_shares(s, state, diagonal, left, up, penalties):
-    """Probabilities of the arrows into a cell, given that its state is visited.
-
-    Returns (M from m, x, y), (X from m, x), (Y from m, x, y); what is missing of the first
-    group is the start. They are the partial derivatives of ``forward``.
-    """
-    open_x, extend_x, open_y, extend_y = penalties
-    m, x, y = state
-    into_m = (
-        share(s + diagonal[0], m),
-        share(s + diagonal[1], m),
-        share(s + diagonal[2], m),
-    )
-    into_x = share(left[0] - open_x, x), share(left[1] - extend_x, x)
-    into_y = share(up[0] - open_y, y), share(up[1] - open_y, y), share(up[2] - extend_y, y)
-    return into_m, into_x, into_y
-
-
-@njit(nogil=True, error_model="numpy")
-def suffix_shares(state, diagonal, right, down, penalties):
-    """Probabilities of the arrows out of a cell, given that its state is visited.
-
-    Returns (M to m, x, y), (X to m, x, y), (Y to m, y); what is missing of the first group is the
-    end. They are the partial derivatives of ``backward``.
-    """
-    open_x, extend_x, open_y, extend_y = penalties
-    m, x, y = state
-    from_m = share(diagonal, m), share(right - open_x, m), share(down - open_y, m)
-    from_x = share(diagonal, x), share(right - extend_x, x), share(down - open_y, x)
-    from_y = share(diagonal, y), share(down - extend_y, y)
-    return from_m, from_x, from_y
 
 
 @njit(nogil=True, error_model="numpy")
