@@ -15,8 +15,8 @@ import numpy as np
 
 from lac._command import CommandParser, at_least_one, errors_in_one_line, existing, one_of
 from lac._console import plain_console
+from lac._loadable import require
 from lac._progress import announced
-from lac._run import RunDirectory
 
 if TYPE_CHECKING:
     from lac._matching import Matching
@@ -29,7 +29,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, align, print, draw."""
     options = _parser().parse_args(args)
     with errors_in_one_line():
-        RunDirectory(options.run).require(options.checkpoint)
+        require(options.run, options.checkpoint)
         _refuse_other_suffixes(options)
         files = existing(options.a), existing(options.b)
         with announced("Loading the network"):
@@ -60,11 +60,13 @@ def _parser() -> CommandParser:
         description="Say which part of a video matches which part of another, with times. What"
         " only one of them\nshows stays unmatched.",
         examples=[
-            "python -m lac.align runs/rendered-1 a.mp4 b.mp4 --plot align.png",
+            "python -m lac.align lite0 a.mp4 b.mp4 --plot align.png",
             "python -m lac.align runs/rendered-1 a.mp4 b.mp4 -o both.mp4 --pairs pairs.csv",
         ],
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of lac.train")
+    parser.add_argument(
+        "run", metavar="RUN", help="run directory of lac.train, or lite0 (nothing trained)"
+    )
     parser.add_argument("a", type=Path, metavar="A", help="a video")
     parser.add_argument("b", type=Path, metavar="B", help="another")
     parser.add_argument(

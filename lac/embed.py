@@ -15,8 +15,8 @@ import numpy as np
 
 from lac._command import CommandParser, at_least_one, errors_in_one_line, existing, one_of
 from lac._console import plain_console
+from lac._loadable import require
 from lac._progress import announced, progress
-from lac._run import RunDirectory
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def main(args: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(args)
     with errors_in_one_line():
         _refuse_same_names(options.videos)
-        RunDirectory(options.run).require(options.checkpoint)
+        require(options.run, options.checkpoint)
         if options.on_error == "refuse":
             for path in options.videos:
                 existing(path)
@@ -95,11 +95,13 @@ def _parser() -> CommandParser:
         description="Embed the frames of videos: DIR/NAME.npz holds `embeddings` (T, D) and `times`"
         " (T,) of\nNAME.mp4, in seconds; of NAME.npy for a run on features, in frames.",
         examples=[
-            "python -m lac.embed runs/rendered-1 a.mp4 b.mp4 -o embeddings",
+            "python -m lac.embed lite0 a.mp4 b.mp4 -o embeddings",
             "python -m lac.embed runs/rendered-1 clips/*.mp4 -o embeddings --on_error skip",
         ],
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory of lac.train")
+    parser.add_argument(
+        "run", metavar="RUN", help="run directory of lac.train, or lite0 (nothing trained)"
+    )
     parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help="video files")
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="DIR", help="folder to write to"
