@@ -21,7 +21,7 @@ def similarity_colours() -> ListedColormap:
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
-    colours = ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.5, 256)), "similarity")
+    colours = ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.42, 256)), "similarity")
     return colours.with_extremes(bad=MASKED)
 
 
