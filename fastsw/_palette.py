@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from matplotlib.colors import ListedColormap
+    from matplotlib.colors import Colormap
 
 INK = "#1f2933"  # lines and words
 PATH = "#123c69"  # an alignment, and what it matches
 POSTERIOR = "#d55e00"  # probability; the vermilion of Okabe and Ito
 UNMATCHED = "#8a949e"
 MASKED = "#e6ecf2"  # cells without a finite similarity
+LINES = (
+    ("#d55e00", "--"),
+    ("#009e73", ":"),
+    ("#56b4e9", "-."),
+    ("#cc79a7", "--"),
+    ("#1f2933", ":"),
+)
 
 
-def similarity_colours() -> ListedColormap:
+def similarity_colours() -> Colormap:
     """Return greys without the darkest, so that what is laid over them can be seen."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
@@ -25,7 +32,7 @@ def similarity_colours() -> ListedColormap:
     return colours.with_extremes(bad=MASKED)
 
 
-def posterior_colours() -> ListedColormap:
+def posterior_colours() -> Colormap:
     """Return one colour, the more opaque the more probable."""
     from matplotlib.colors import ListedColormap, to_rgba
 

@@ -21,6 +21,7 @@ SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
+WRITABLE = tuple(suffix for suffix in SUFFIXES if suffix not in (".ogv", ".webm"))  # H.264
 # A constant quantiser: with rate control x264 does not give small pictures the same bytes twice.
 ENCODING = {"qp": "18", "preset": "veryfast"}
 _TICK = Fraction(1, 90_000)  # seconds; what pictures without a constant rate are stamped with

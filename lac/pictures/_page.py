@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from lac._matching import Matching
-from lac.data._progress import progress
+from lac._progress import progress
 from lac.data._video import encode
 from lac.pictures._picture import alignment_figure
 from lac.pictures._shown import Shown
-from lac.pictures._times import clock, in_minutes, matched_spans, partner_times
+from lac.pictures._times import clock, in_minutes, matched_parts, matched_spans, partner_times
 from lac.pictures._words import heading, span_in_words
 
 _HEIGHT, _WIDTH = 360, 640  # of a video in the page, at most
@@ -83,11 +83,11 @@ def _packaged(name: str) -> str:
 
 def _parts(matching: Matching, a: Shown, b: Shown) -> str:
     """Return a table of the matched parts; empty if nothing matches."""
-    if not len(matching.alignment):
+    if not matched_parts(matching):
         return ""
     names = (a.name, b.name, "frames paired", "probability of a pair")
     rows = ["".join(f"<th>{html.escape(name)}</th>" for name in names)]
-    for part in matching.parts:
+    for part in matched_parts(matching):
         cells = (
             *(
                 span_in_words(video, *column[[0, -1]])
@@ -103,7 +103,7 @@ def _parts(matching: Matching, a: Shown, b: Shown) -> str:
 def _player(matching: Matching, a: Shown, b: Shown) -> str:
     """Return the part of the page that shows the videos."""
     links = ""
-    for part in matching.parts if len(matching.alignment) else []:
+    for part in matched_parts(matching):
         (p, q), (r, s) = (
             (video.times[column[[0, -1]]] - video.times[0]) / (np.ptp(video.times) or 1.0)
             for video, column in zip((a, b), part.T, strict=True)
@@ -150,7 +150,7 @@ def _encoded(video: Shown, seconds: np.ndarray, page: str) -> bytes:
     def pictures() -> Iterator[np.ndarray]:
         size = video.within(_HEIGHT, _WIDTH, enlarge=False)
         for number, picture in zip(
-            progress(range(len(seconds)), f"{page}: {video.name}"),
+            progress(range(len(seconds)), f"Writing {page}: {video.name}"),
             video.frames(range(len(seconds)), size),
             strict=True,
         ):

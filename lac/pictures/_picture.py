@@ -17,7 +17,14 @@ from matplotlib.transforms import ScaledTranslation, Transform, blended_transfor
 from fastsw._palette import INK, PATH, UNMATCHED, posterior_colours, similarity_colours
 from lac._matching import Matching
 from lac.pictures._shown import Shown
-from lac.pictures._times import in_minutes, matched_spans, round_times, tick, unmatched_spans
+from lac.pictures._times import (
+    in_minutes,
+    matched_parts,
+    matched_spans,
+    round_times,
+    tick,
+    unmatched_spans,
+)
 from lac.pictures._words import heading, printable, shortened, summary, wrapped
 
 # In inches:
@@ -62,8 +69,8 @@ def alignment_figure(matching: Matching, a: Shown, b: Shown, *, trust: str = "")
     height, width = inches = _sides(videos)
     left, top = (_room(side, video) for side, video in enumerate(videos))
     wide = left + width + sum(_BARS) + 0.6
-    title = wrapped(heading(matching, a, b), _fitting(wide - 0.4, 12, "bold"))
-    below = (wrapped(text, _fitting(wide - 0.4, 9)) for text in (summary(matching, a, b), trust))
+    title = wrapped(heading(matching, a, b), _fitting(wide - 0.6, 12, "bold"))
+    below = (wrapped(text, _fitting(wide - 0.6, 9)) for text in (summary(matching, a, b), trust))
     foot = "\n".join(filter(None, below))
     words = 0.22 * len(title.splitlines()) + 0.16 * len(foot.splitlines())
     figure = Figure(figsize=(wide, top + height + words + 0.45), layout="constrained")
@@ -119,7 +126,7 @@ def _draw_matrix(axes: Axes, matching: Matching) -> None:
             extent=(-0.5, columns - 0.5, rows - 0.5, -0.5),
         )
     halo = [patheffects.withStroke(linewidth=3.8, foreground="white")]
-    for part in matching.parts:
+    for part in matched_parts(matching):
         marker = "o" if len(part) == 1 else None
         axes.plot(*part.T[::-1], color=PATH, linewidth=2, marker=marker, path_effects=halo)
 

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lac._matching import Matching
-from lac.data._progress import progress
+from lac._progress import progress
 from lac.data._video import encode
 from lac.pictures._shown import Shown
-from lac.pictures._times import clock, matched_spans, partner_times
+from lac.pictures._times import clock, matched_parts, matched_spans, partner_times
 from lac.pictures._words import printable, shortened, wrapped
 
 _HEIGHT, _NARROW, _WIDE = 360, 270, 640  # of each video's panel
@@ -59,7 +59,7 @@ def write_side_by_side(
     columns = _nearest(b.times, seconds[rows])
     stage = _Stage(matching, (a, b), trust)
     pictures = zip(
-        progress(range(len(rows)), f"writing {file.name}"),
+        progress(range(len(rows)), f"Writing {file.name}"),
         a.frames(rows, stage.sizes[0]),
         b.frames(columns, stage.sizes[1]),
         strict=True,
@@ -194,7 +194,7 @@ class _Stage:
             ]
             for side, video in enumerate(self.videos)
         ]
-        for part in (part for part in matching.parts if len(part)):
+        for part in matched_parts(matching):
             (a, b), (c, d) = (
                 [fine * self._place(video, float(video.times[frame])) for frame in column]
                 for video, column in zip(self.videos, part[[0, -1]].T, strict=True)

@@ -10,15 +10,18 @@ _STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)  # seconds b
 _MINUTES = 120  # seconds from which clocks show minutes
 
 
+def matched_parts(matching: Matching) -> list[np.ndarray]:
+    """Return the parts of a matching; none if nothing matches."""
+    return matching.parts if len(matching.alignment) else []
+
+
 def matched_spans(matching: Matching, side: int) -> list[tuple[int, int]]:
     """Return the first and last frame of each matched part of a video: 0 the first, 1 the second.
 
     Parts that touch are one span.
     """
     spans: list[tuple[int, int]] = []
-    for part in matching.parts:
-        if not len(part):
-            continue
+    for part in matched_parts(matching):
         first, last = int(part[0, side]), int(part[-1, side])
         if spans and first == spans[-1][1] + 1:
             spans[-1] = spans[-1][0], last
@@ -46,11 +49,11 @@ def partner_times(
     second video runs at its own pace: up to the next part where nothing matched before, else on
     from the last part, and it waits where it would reach the next part or its end too early.
     """
-    parts = [part for part in matching.parts if len(part)]
+    parts = matched_parts(matching)
     matched = np.zeros(len(times), bool)
     if not parts:
         return np.minimum(other[0] + times - times[0], other[-1]), matched
-    (first, begin), (_, _) = parts[0][0], parts[0][-1]
+    first, begin = parts[0][0]
     seconds = np.maximum(other[begin] + times - times[first], other[0])
     ends = [*(other[part[0, 1]] for part in parts[1:]), other[-1]]
     for part, end in zip(parts, ends, strict=True):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from lac._matching import Matching
 from lac.pictures._shown import Shown
-from lac.pictures._times import clock, matched_spans
+from lac.pictures._times import clock, matched_parts, matched_spans
 
 _NAME = 32  # characters of a name at most
 
@@ -32,7 +32,7 @@ def summary(matching: Matching, a: Shown, b: Shown) -> str:
         f" {printable(video.name)}"
         for video, found in zip((a, b), spans, strict=True)
     )
-    return f"{len([part for part in matching.parts if len(part)])} parts match: {', '.join(shares)}"
+    return f"{len(matched_parts(matching))} parts match: {', '.join(shares)}"
 
 
 def span_in_words(video: Shown, first: int, last: int) -> str:
