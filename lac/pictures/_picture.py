@@ -111,14 +111,19 @@ def _frame_size(video: Shown) -> tuple[float, float]:
 def _draw_matrix(axes: Axes, matching: Matching) -> None:
     """Draw similarity, posterior and path."""
     rows, columns = matching.similarity.shape
-    similarity = _fewer(matching.similarity, np.add)
-    count = _fewer(np.ones_like(matching.similarity), np.add)
-    for cells, colours, limits in (
-        (similarity / count, similarity_colours(), (None, None)),
-        (_fewer(matching.posterior, np.maximum), posterior_colours(), (0, 1)),
+    merged = [_begins(length) for length in (rows, columns)]
+    heights, widths = (
+        np.diff(begins, append=length)
+        for begins, length in zip(merged, (rows, columns), strict=True)
+    )
+    for cells, merge, shares, colours, limits in (
+        (matching.similarity, np.add, np.outer(heights, widths), similarity_colours(), None),
+        (matching.posterior, np.maximum, 1, posterior_colours(), (0, 1)),
     ):
+        for axis, begins in enumerate(merged):
+            cells = merge.reduceat(cells, begins, axis)
         axes.imshow(
-            cells,
+            cells / shares,
             cmap=colours,
             clim=limits,
             interpolation="nearest",
@@ -131,13 +136,9 @@ def _draw_matrix(axes: Axes, matching: Matching) -> None:
         axes.plot(*part.T[::-1], color=PATH, linewidth=2, marker=marker, path_effects=halo)
 
 
-def _fewer(cells: np.ndarray, merge: np.ufunc) -> np.ndarray:
-    """Return cells merged to no more rows and columns than can be seen."""
-    for axis, length in enumerate(cells.shape):
-        if length > _CELLS:
-            begins = np.linspace(0, length, _CELLS, endpoint=False).astype(np.int64)
-            cells = merge.reduceat(cells, begins, axis)
-    return cells
+def _begins(length: int) -> np.ndarray:
+    """Return where the rows or columns begin that are drawn: no more than can be seen."""
+    return np.linspace(0, length, min(length, _CELLS), endpoint=False).astype(np.int64)
 
 
 def _draw_colour_bars(axes: Axes) -> None:

@@ -128,9 +128,9 @@ class _Stage:
         ):
             left, top, right, bottom = self.panels[side]
             height, width = frame.shape[:2]
-            shown = frame if matched else _dimmed(frame)
+            shown = Image.fromarray(frame)
             x, y = (left + right + 1 - width) // 2, (top + bottom + 1 - height) // 2
-            picture.paste(Image.fromarray(shown), (x, y))
+            picture.paste(shown if matched else _dimmed(shown), (x, y))
             time = float(video.times[number])
             words = clock(time, longest=float(video.times[-1]))
             draw.text((right, _HEAD // 2), words, _WORDS, _font(15), "rm")
@@ -212,10 +212,10 @@ class _Stage:
         ground.paste(small.crop((labels, 0, *size)), (labels, top))
 
 
-def _dimmed(frame: np.ndarray) -> np.ndarray:
+def _dimmed(frame: Image.Image) -> Image.Image:
     """Return a frame darker and half grey."""
-    grey = frame.mean(2, keepdims=True)
-    return (_DIM * (frame + grey) / 2).astype(np.uint8)
+    grey = frame.convert("L").convert("RGB")
+    return Image.blend(grey, frame, 0.5).point([round(_DIM * value) for value in range(256)] * 3)
 
 
 @cache
