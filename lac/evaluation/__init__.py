@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from lac.evaluation._figures import draw_figures, make_figures
     from lac.evaluation._measure import evaluated_split, measure
     from lac.evaluation._report import print_report, short_name
-    from lac.evaluation._videos import write_aligned_video
 else:
     __getattr__, __dir__ = lazy_attributes(
         __name__,
@@ -18,7 +17,6 @@ else:
             "_figures": ("draw_figures", "make_figures"),
             "_measure": ("evaluated_split", "measure"),
             "_report": ("print_report", "short_name"),
-            "_videos": ("write_aligned_video",),
         },
     )
 
@@ -34,5 +32,4 @@ __all__ = [
     "measure",
     "print_report",
     "short_name",
-    "write_aligned_video",
 ]

@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = ("lightning", "kornia", "torch", "matplotlib", "sklearn", "scipy", "transformers", "numba")
 EXTRA = (*HEAVY[:-1], "av", "jsonargparse", "rich", "tensorboard", "threadpoolctl", "yaml")
-PACKAGES = ("data", "encoder", "evaluation", "losses")
+PACKAGES = ("data", "encoder", "evaluation", "losses", "pictures")
 COMMANDS = ("train", "evaluate", "embed", "align", "compare", "data")
 
 # Runs command lines one after the other, prints what each ends with, then what is imported.
