@@ -4,11 +4,15 @@ Without arguments it draws its own clips, trains on them for a few minutes on a 
 prints the metrics. Started again with the same ``--run`` it goes on where it was.
 """
 
+import shlex
 import sys
+from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from lac._command import INTERRUPTED, errors_in_one_line
 from lac._console import plain_console
+from lac._progress import announced
 from lac._run import RunDirectory
 
 if TYPE_CHECKING:
@@ -19,31 +23,81 @@ if TYPE_CHECKING:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, train, evaluate, print the table."""
+    words = sys.argv[1:] if args is None else list(args)
+    cli = None
+    try:
+        with errors_in_one_line():
+            if _answered_at_once(words):
+                return
+            with announced("Loading PyTorch and Lightning"):
+                cli = _build(words)
+            report = _prepare(cli)
+        console = plain_console()
+        run = cli.run
+        assert run is not None
+        if report is not None:
+            console.print(f"{run.path} is finished; these are its metrics.")
+        else:
+            report = _train_and_evaluate(cli, run, console)
+        _show(report, console)
+        console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+    except KeyboardInterrupt:
+        sys.exit(_interrupted(cli))
+
+
+def _answered_at_once(words: list[str]) -> bool:
+    """Print the help if that is asked for; refuse what is wrong without what takes long to load."""
+    from lac._settings import Settings
+
+    settings = Settings(words)
+    if "help" in settings.flags:
+        from lac._help import help_text
+
+        print(help_text(), end="")
+        return True
+    if "help-all" in settings.flags:
+        words[:] = ["--help"]  # Lightning's parser has it all
+    elif "print_config" not in settings.flags:
+        settings.check()
+    return False
+
+
+def _build(words: Sequence[str]) -> "RunCLI":
+    """Build module, data and trainer; what Lightning refuses is a ValueError of one line."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from lac._configuration import RunCLI, quiet_lightning
 
-    console = plain_console()
     quiet_lightning()
     try:
-        cli = RunCLI(sys.argv[1:] if args is None else args)
-        run = cli.run
-        assert run is not None
-        report = run.read_report(run.metrics) if run.metrics.exists() else None
-        if report is None:
-            cli.datamodule.setup("fit")
-            if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
-                raise ValueError(
-                    f"`patience` must be null without validation clips, got {cli.config.patience}"
-                )
-    except (ValueError, OSError, ModuleNotFoundError, MisconfigurationException) as error:
-        sys.exit(f"error: {error}")
-    if report is not None:
-        console.print(f"{run.path} is finished; these are its metrics.")
-    else:
-        report = _train_and_evaluate(cli, run, console)
-    _show(report, console)
-    console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+        return RunCLI(words)
+    except (ArgumentError, MisconfigurationException) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def _prepare(cli: "RunCLI") -> dict[str, Any] | None:
+    """Return the report of a finished run; else decode and extract what training needs."""
+    assert cli.run is not None
+    if cli.run.metrics.exists():
+        return cli.run.read_report(cli.run.metrics)
+    cli.datamodule.setup("fit")
+    if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
+        raise ValueError(
+            f"`patience` must be null without validation clips, got {cli.config.patience}"
+        )
+    return None
+
+
+def _interrupted(cli: "RunCLI | None") -> int:
+    """Say how the run goes on, whenever Ctrl-C has come; return the exit code."""
+    if cli is None or cli.run is None:
+        print("\ninterrupted before anything was done", file=sys.stderr)
+    elif cli.trainer.is_global_zero:  # of several processes, one speaks
+        if not cli.run.config.exists():
+            cli.run.write_text(cli.run.config, cli.settings)
+        path = shlex.quote(str(cli.run.path))
+        print(f"\ninterrupted; go on with: python -m lac.train --run {path}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") -> dict[str, Any]:
@@ -66,8 +120,6 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
     # Sums are added in the order of the threads, so their number belongs to the configuration.
     torch.set_num_threads(cli.config.threads)
     summary = train(cli, run)
-    if cli.trainer.interrupted:
-        sys.exit(f"interrupted; go on with: python -m lac.train --run {run.path}")
     if not first:
         sys.exit()
     split = evaluated_split(cli.datamodule.collection)
