@@ -67,6 +67,9 @@ class ClipDataModule(lightning.LightningDataModule):
         Clips in a batch, >= 1.
     image_size : int
         Side in pixels of the frames.
+    every : int
+        Take every so many frames of each clip, >= 1, as if it had been filmed so: for long clips
+        and fast cameras. Times then count the frames that are taken.
     min_crop : float
         Shortest temporal crop as a share of the clip, in (0, 1].
     pairs_per_clip : int
@@ -110,6 +113,7 @@ class ClipDataModule(lightning.LightningDataModule):
         frames: int = 32,
         batch_size: int = 8,
         image_size: int = 64,
+        every: int = 1,
         min_crop: float = 0.5,
         pairs_per_clip: int = 1,
         augmentation: Augmentation | None = Augmentation(),  # noqa: B008
@@ -125,6 +129,7 @@ class ClipDataModule(lightning.LightningDataModule):
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("image_size", image_size, 8),
+            ("every", every, 1),
             ("pairs_per_clip", pairs_per_clip, 1),
             ("feature_copies", feature_copies, 0),
             ("workers", workers, 0),
@@ -145,6 +150,7 @@ class ClipDataModule(lightning.LightningDataModule):
         self.views = TwoViews(frames=frames, min_crop=min_crop)
         self.batch_size = batch_size
         self.image_size = image_size
+        self.every = every
         self.pairs_per_clip = pairs_per_clip
         self.augmentation = augmentation
         self.feature_copies = feature_copies
@@ -189,7 +195,7 @@ class ClipDataModule(lightning.LightningDataModule):
         good = []
         for clip in progress(collection.clips, "Reading clips"):
             try:
-                check_length(clip, self._prepare(clip))
+                check_length(clip, self._prepare(clip), every=self.every)
             except (ValueError, OSError) as error:
                 if self.on_error == "refuse":
                     raise
@@ -197,7 +203,8 @@ class ClipDataModule(lightning.LightningDataModule):
                 named = str(clip.path) in reason
                 self.left_out[str(clip.path)] = reason if named else f"{clip.path}: {reason}"
             else:
-                good.append(clip)
+                phase = None if clip.phase is None else clip.phase[:: self.every]
+                good.append(replace(clip, phase=phase))
         collection = replace(collection, clips=tuple(good))
         if self.left_out and stage in (None, "fit") and not collection.select("train"):
             raise ValueError(
@@ -236,6 +243,11 @@ class ClipDataModule(lightning.LightningDataModule):
         """Side of the frames that are decoded."""
         return self.image_size if self.extractor is None else self.extractor.image_size
 
+    @property
+    def _taken(self) -> str:
+        """Say which frames are taken, for the keys of caches."""
+        return "" if self.every == 1 else f" every {self.every}"
+
     def _read_source(self) -> Collection:
         """Return the clips there are, drawn first where that is the source."""
         if self.source == "rendered":
@@ -257,13 +269,15 @@ class ClipDataModule(lightning.LightningDataModule):
         if not clip.path.exists():  # before its content is asked for as a key
             raise VideoError(f"{clip.path}: no such file")
         return self.cache.get(
-            clip.path, f"frames {decoding()} {size}", lambda: read_frames(clip.path, size=size)
+            clip.path,
+            f"frames {decoding()} {size}{self._taken}",
+            lambda: read_frames(clip.path, size=size, every=self.every),
         )
 
     def _given(self, clip: Clip) -> np.ndarray:
         """Return the features of source `"features"`, read once."""
         if clip.path not in self._arrays:
-            self._arrays[clip.path] = read_features(clip.path)
+            self._arrays[clip.path] = read_features(clip.path)[:: self.every]
         return self._arrays[clip.path]
 
     def _copies(self, clip: Clip) -> list[np.ndarray]:
@@ -289,7 +303,10 @@ class ClipDataModule(lightning.LightningDataModule):
             views = augmentation(torch.tensor(frames) / 255, size=size, seed=seed)
             return extractor((views * 255).round().to(torch.uint8).numpy())
 
-        recipe = f"features {extractor.name} {decoding()} {size} {AUGMENTING} {augmentation} {seed}"
+        recipe = (
+            f"features {extractor.name} {decoding()} {size} {AUGMENTING} {augmentation} {seed}"
+            f"{self._taken}"
+        )
         return self.cache.get(clip.path, recipe, compute)
 
     def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
