@@ -1,17 +1,24 @@
-"""A trained run as a module: frames in, embeddings out."""
+"""A trained run or a frozen encoder as a module: frames in, embeddings out."""
 
+import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from os import PathLike
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from jsonargparse import ArgumentParser
 from torch import nn
 
 from lac._run import RunDirectory
-from lac._training import EmbeddingModule
-from lac.data import resize
+from lac.data._video import resize
+from lac.encoder.frozen import FROZEN, FrozenEncoder
+from lac.losses import Loss
+
+if TYPE_CHECKING:
+    from lac._training import EmbeddingModule
+    from lac.encoder import Encoder
 
 
 class Embedder(nn.Module):
@@ -19,35 +26,38 @@ class Embedder(nn.Module):
 
     Parameters
     ----------
-    module : EmbeddingModule
-        Trained.
+    encoder : Encoder or FrozenEncoder
+        As trained, or frozen.
+    loss : Loss
+        As trained; its temperatures and gap penalties are what embeddings are aligned with.
     image_size : int or None
-        Side in pixels of the frames that the encoder was trained on, None if it takes features.
+        Side in pixels of the frames that the encoder takes, None if it takes features.
     channels : int or None
         Width of those features, None if it takes frames.
 
     Attributes
     ----------
-    encoder : Encoder
-        As trained.
-    loss : Loss
-        As trained, with its temperatures and gap penalties.
-    image_size, channels : int or None
+    encoder, loss, image_size, channels
         See above.
     dimension : int
         Features of an embedding, D.
     """
 
     def __init__(
-        self, module: EmbeddingModule, *, image_size: int | None, channels: int | None = None
+        self,
+        encoder: "Encoder | FrozenEncoder",
+        loss: Loss,
+        *,
+        image_size: int | None,
+        channels: int | None = None,
     ):
-        """Take over the parts of a trained module."""
+        """Take over a trained module's parts, or a frozen encoder."""
         super().__init__()
-        self.encoder = module.encoder
-        self.loss = module.loss
+        self.encoder = encoder
+        self.loss = loss
         self.image_size = image_size
         self.channels = channels
-        self.dimension: int = module.encoder.dimension
+        self.dimension: int = encoder.dimension
         self.eval().requires_grad_(False)
 
     @torch.inference_mode()
@@ -79,7 +89,7 @@ class Embedder(nn.Module):
         """
         array = frames.numpy(force=True) if isinstance(frames, torch.Tensor) else frames
         content = self._content(array)
-        device = next(self.encoder.parameters()).device
+        device = next(self.parameters()).device
         when = np.arange(len(array)) if times is None else np.asarray(times, dtype=np.float64)
         if when.shape != (len(array),) or (np.diff(when) <= 0).any():
             raise ValueError(
@@ -112,16 +122,19 @@ class Embedder(nn.Module):
 def load(
     run: str | PathLike, *, checkpoint: Literal["last", "best"] = "last", device: str = "cpu"
 ) -> Embedder:
-    """Load a run of `lac.train` to embed videos with it.
+    """Load a run of `lac.train`, or a frozen encoder by its name, to embed videos with it.
 
     Parameters
     ----------
     run : str or path
-        Run directory. Its clips are not needed.
+        Run directory, whose clips are not needed; or, as a string, the name of an encoder that
+        needs no training: `"lite0"`, an ImageNet network (extra `lite0`), or `"pixels"`, the
+        pictures themselves, to compare with.
     checkpoint : {"last", "best"}
-        Which weights. They are read as plain tensors (`weights_only`): no code in them is run.
+        Which weights of a run. They are read as plain tensors (`weights_only`): no code in them
+        is run.
     device : str
-        Where the module computes.
+        Where the module computes; features of frozen networks are computed on the CPU.
 
     Returns
     -------
@@ -131,32 +144,67 @@ def load(
     Raises
     ------
     FileNotFoundError
-        If `run` is no run directory or has no such checkpoint.
+        If `run` is neither a run directory nor a name, or has no such checkpoint.
+    ModuleNotFoundError
+        If the package with the weights of a frozen encoder is not installed.
     ValueError
-        If its configuration or checkpoint is damaged.
+        If a configuration or checkpoint is damaged, if a run directory in the working directory
+        has the name of a frozen encoder, or a checkpoint other than the last is asked of one.
 
     Examples
     --------
-    ::
-
-        import lac
-        embed = lac.load("runs/rendered-1")
-        z = embed(lac.data.read_video("a.mp4").frames)  # (T, D)
+    >>> embed = load("pixels")
+    >>> embed(np.random.default_rng(0).integers(0, 256, (5, 3, 48, 64), np.uint8)).shape
+    torch.Size([5, 192])
     """
+    if isinstance(run, str) and run in FROZEN:
+        return _load_frozen(run, checkpoint=checkpoint).to(device)
     directory = RunDirectory(run)
+    if not directory.config.exists():
+        raise FileNotFoundError(_neither_run_nor_name(run))
     settings = directory.read_settings()
     module = _configured(settings["model"])
     module.load_state_dict(directory.read_checkpoint(checkpoint)["state_dict"])
+    encoder, loss = module.encoder, module.loss
     if settings["data"]["source"] == "features":
         channels = settings["model"]["encoder"]["init_args"]["channels"]
-        return Embedder(module, image_size=None, channels=channels).to(device)
-    extractor = module.encoder.extractor
+        return Embedder(encoder, loss, image_size=None, channels=channels).to(device)
+    extractor = encoder.extractor
     size = settings["data"]["image_size"] if extractor is None else extractor.image_size
-    return Embedder(module, image_size=size).to(device)
+    return Embedder(encoder, loss, image_size=size).to(device)
 
 
-def _configured(settings: Mapping[str, Any]) -> EmbeddingModule:
+def _load_frozen(name: str, *, checkpoint: str) -> Embedder:
+    """Make a frozen encoder, unless a run of that name could be meant."""
+    if RunDirectory(name).config.exists():
+        raise ValueError(
+            f"`run` must name one thing, got {name!r}: a frozen encoder and a run directory here;"
+            f" write {os.curdir}{os.sep}{name} for the run, or rename it"
+        )
+    if checkpoint != "last":
+        raise ValueError(f"`checkpoint` must be 'last' for frozen {name!r}, got {checkpoint!r}")
+    encoder, loss = FROZEN[name]()
+    return Embedder(encoder, loss, image_size=encoder.extractor.image_size)
+
+
+def _neither_run_nor_name(run: str | PathLike) -> str:
+    """Say what `run` may be, and which name is nearest to what was given."""
+    near = get_close_matches(str(run).lower(), FROZEN, n=1)
+    place = "" if Path(run).exists() else ", where nothing is"
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    names = ", ".join(map(repr, FROZEN))
+    return (
+        f"`run` must be a run directory of lac.train or one of {names},"
+        f" got {str(run)!r}{place}{hint}"
+    )
+
+
+def _configured(settings: Mapping[str, Any]) -> "EmbeddingModule":
     """Build the module that a run's configuration describes."""
+    from jsonargparse import ArgumentParser  # here, as frozen encoders need neither
+
+    from lac._training import EmbeddingModule
+
     parser = ArgumentParser()
     parser.add_class_arguments(EmbeddingModule, "model")
     return parser.instantiate_classes(parser.parse_object({"model": settings})).model

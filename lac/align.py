@@ -34,7 +34,7 @@ _SIDE = 256  # pixels of each video in the one side by side
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, align, print, draw."""
     parser = ArgumentParser(prog="python -m lac.align", description=__doc__)
-    parser.add_argument("run", type=Path, help="run directory of lac.train")
+    parser.add_argument("run", help="run directory of lac.train, or lite0 (nothing trained)")
     parser.add_argument("a", type=Path, help="a video")
     parser.add_argument("b", type=Path, help="another")
     parser.add_argument("--output", "-o", type=Path | None, help="video of both in step")

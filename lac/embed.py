@@ -69,7 +69,7 @@ def embed_file(embedder: Embedder, path: Path, *, every: int = 1) -> Embedded:
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, embed, write."""
     parser = ArgumentParser(prog="python -m lac.embed", description=__doc__)
-    parser.add_argument("run", type=Path, help="run directory of lac.train")
+    parser.add_argument("run", help="run directory of lac.train, or lite0 (nothing trained)")
     parser.add_argument("videos", type=Path, nargs="+", help="video files")
     parser.add_argument("--output", "-o", type=Path, required=True, help="folder to write to")
     parser.add_argument("--every", type=PositiveInt, default=1, help="take every so many frames")

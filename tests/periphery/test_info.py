@@ -40,7 +40,9 @@ def broken(found):
 )
 def test_info_tells_what_is_wrong(monkeypatch, capsys, fault, finding):
     gradients = _cpu.gradients
-    monkeypatch.setattr(_cpu, "gradients", lambda inputs: fault(gradients(inputs)))
+    monkeypatch.setattr(
+        _cpu, "gradients", lambda inputs, **options: fault(gradients(inputs, **options))
+    )
     assert main(["info"]) == 1
     assert finding in capsys.readouterr().out
 

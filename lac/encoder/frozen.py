@@ -1,0 +1,146 @@
+"""Frozen encoders: nothing of them is trained, so that videos can be aligned at once.
+
+What is read of a frame (pixels, or maps of a network) is averaged over a few fields of the picture,
+smoothed over time, taken less its mean over the video, and brought to unit length. The settings of
+each were chosen by measurement, see docs/results/alignment.md.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lac.encoder.lite0 import Lite0Extractor
+from lac.losses import LacLoss
+
+
+class PixelExtractor:
+    """Frames themselves, averaged to a few pixels.
+
+    Parameters
+    ----------
+    pool : int
+        Side of the pictures returned, at least 1.
+
+    Attributes
+    ----------
+    name : str
+        Names what is computed.
+    image_size : int
+        Side in pixels of the frames it is given.
+    channels : int
+        3.
+    """
+
+    def __init__(self, *, pool: int = 8):
+        """Check the side."""
+        if pool < 1:
+            raise ValueError(f"`pool` must be >= 1, got {pool}")
+        self.image_size = 64
+        self.channels = 3
+        self.name = f"pixels pool{pool}"
+        self._pool = pool
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Return float16 pictures (T, 3, pool, pool) in [0, 1] of uint8 frames (T, 3, H, W)."""
+        x = torch.tensor(frames).float() / 255
+        return F.adaptive_avg_pool2d(x, self._pool).half().numpy()
+
+
+class FrozenEncoder(nn.Module):
+    """Embeddings of frames without training.
+
+    Parameters
+    ----------
+    extractor : Lite0Extractor or PixelExtractor
+        From frames to feature maps.
+    side : int
+        Maps are averaged to side x side fields, >= 1.
+    smoothing : float
+        Standard deviation of a Gaussian over time, in frames, >= 0.
+
+    Attributes
+    ----------
+    extractor : Lite0Extractor or PixelExtractor
+        As given.
+    dimension : int
+        Features of an embedding, D.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    """
+
+    def __init__(self, extractor: Lite0Extractor | PixelExtractor, *, side: int, smoothing: float):
+        """Keep the settings."""
+        super().__init__()
+        if side < 1:
+            raise ValueError(f"`side` must be >= 1, got {side}")
+        if not 0 <= smoothing < np.inf:
+            raise ValueError(f"`smoothing` must be >= 0 and finite, got {smoothing}")
+        self.extractor = extractor
+        self.side = side
+        self.smoothing = smoothing
+        self.dimension: int = extractor.channels * side**2
+
+    def forward(
+        self, content: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Return embeddings of frames.
+
+        Parameters
+        ----------
+        content : Tensor of float32, shape (B, T, C, h, w)
+            Maps of the extractor.
+        times : Tensor of float32, shape (B, T)
+            Times in frames of the video.
+        mask : Tensor of bool, shape (B, T)
+            True where a frame is there. No other frame has a part in any result.
+
+        Returns
+        -------
+        Tensor of float32, shape (B, T, D)
+            Of unit length; zero where no frame is, or where a video does not change.
+        """
+        x = F.adaptive_avg_pool2d(content.flatten(0, 1), self.side).flatten(1)
+        x = x.unflatten(0, mask.shape) * mask[..., None]
+        if self.smoothing:
+            x = _smooth(x, times, mask, self.smoothing)
+        mean = x.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
+        return F.normalize(x - mean, dim=2) * mask[..., None]
+
+
+def _smooth(x: torch.Tensor, times: torch.Tensor, mask: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Return Gaussian means over time of x (B, T, D); what is further than 4 sigma has no part."""
+    total, weight = x.clone(), mask.to(x.dtype)
+    for step in range(1, x.shape[1]):
+        apart = (times[:, step:] - times[:, :-step]) / sigma
+        share = torch.exp(-0.5 * apart**2) * (mask[:, step:] & mask[:, :-step])
+        share = share.masked_fill(apart > 4, 0.0)
+        if not share.any():
+            break
+        total[:, step:] += share[..., None] * x[:, :-step]
+        total[:, :-step] += share[..., None] * x[:, step:]
+        weight[:, step:] += share
+        weight[:, :-step] += share
+    return total / weight.clamp(min=1)[..., None]
+
+
+def _lite0() -> tuple[FrozenEncoder, LacLoss]:
+    """Make the ImageNet network."""
+    encoder = FrozenEncoder(Lite0Extractor(block=4, pool=4), side=2, smoothing=1.0)
+    return encoder, LacLoss(penalties="fixed")
+
+
+def _pixels() -> tuple[FrozenEncoder, LacLoss]:
+    """Make the baseline that looks at no more than brightness and colour."""
+    return FrozenEncoder(PixelExtractor(), side=8, smoothing=0.0), LacLoss(penalties="fixed")
+
+
+FROZEN: Mapping[str, Callable[[], tuple[FrozenEncoder, LacLoss]]] = MappingProxyType(
+    {"lite0": _lite0, "pixels": _pixels}
+)
