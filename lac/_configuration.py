@@ -3,7 +3,7 @@
 import argparse
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -21,8 +21,9 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lac._checkpoint import AtomicCheckpointIO
 from lac._logging import FigureLogger, RunCSVLogger
-from lac._run import AtomicCheckpointIO, RunDirectory, next_run
+from lac._run import RunDirectory, flat_settings, next_run
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule, read_features, read_source
 from lac.data.sources import recognise
@@ -291,12 +292,3 @@ def _refuse_changes(run: RunDirectory, settings: Mapping[str, Any]) -> None:
                 f"`{key}` must be as the run {run.path} was started, {before.get(key)},"
                 f" got {now.get(key)}; choose another --run"
             )
-
-
-def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted names and values of nested settings."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from flat_settings(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

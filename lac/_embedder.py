@@ -1,16 +1,14 @@
 """A trained run or a frozen encoder as a module: frames in, embeddings out."""
 
-import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from lac._loadable import is_frozen, require
 from lac._run import RunDirectory
 from lac.data._video import resize
 from lac.encoder.frozen import FROZEN, FrozenEncoder
@@ -157,46 +155,20 @@ def load(
     >>> embed(np.random.default_rng(0).integers(0, 256, (5, 3, 48, 64), np.uint8)).shape
     torch.Size([5, 192])
     """
-    if isinstance(run, str) and run in FROZEN:
-        return _load_frozen(run, checkpoint=checkpoint).to(device)
+    require(run, checkpoint)
+    if is_frozen(run):
+        encoder, loss = FROZEN[str(run)]()
+        return Embedder(encoder, loss, image_size=encoder.extractor.image_size).to(device)
     directory = RunDirectory(run)
-    if not directory.config.exists():
-        raise FileNotFoundError(_neither_run_nor_name(run))
     settings = directory.read_settings()
     module = _configured(settings["model"])
     module.load_state_dict(directory.read_checkpoint(checkpoint)["state_dict"])
-    encoder, loss = module.encoder, module.loss
     if settings["data"]["source"] == "features":
         channels = settings["model"]["encoder"]["init_args"]["channels"]
-        return Embedder(encoder, loss, image_size=None, channels=channels).to(device)
-    extractor = encoder.extractor
+        return Embedder(module.encoder, module.loss, image_size=None, channels=channels).to(device)
+    extractor = module.encoder.extractor
     size = settings["data"]["image_size"] if extractor is None else extractor.image_size
-    return Embedder(encoder, loss, image_size=size).to(device)
-
-
-def _load_frozen(name: str, *, checkpoint: str) -> Embedder:
-    """Make a frozen encoder, unless a run of that name could be meant."""
-    if RunDirectory(name).config.exists():
-        raise ValueError(
-            f"`run` must name one thing, got {name!r}: a frozen encoder and a run directory here;"
-            f" write {os.curdir}{os.sep}{name} for the run, or rename it"
-        )
-    if checkpoint != "last":
-        raise ValueError(f"`checkpoint` must be 'last' for frozen {name!r}, got {checkpoint!r}")
-    encoder, loss = FROZEN[name]()
-    return Embedder(encoder, loss, image_size=encoder.extractor.image_size)
-
-
-def _neither_run_nor_name(run: str | PathLike) -> str:
-    """Say what `run` may be, and which name is nearest to what was given."""
-    near = get_close_matches(str(run).lower(), FROZEN, n=1)
-    place = "" if Path(run).exists() else ", where nothing is"
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    names = ", ".join(map(repr, FROZEN))
-    return (
-        f"`run` must be a run directory of lac.train or one of {names},"
-        f" got {str(run)!r}{place}{hint}"
-    )
+    return Embedder(module.encoder, module.loss, image_size=size).to(device)
 
 
 def _configured(settings: Mapping[str, Any]) -> "EmbeddingModule":

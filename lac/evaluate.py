@@ -10,29 +10,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse import ArgumentParser
-
-from lac._configuration import RunCLI, quiet_lightning
+from lac._command import errors_in_one_line
 from lac._console import plain_console
+from lac._progress import announced
 from lac._run import RunDirectory
-from lac._training import EmbeddingModule
-from lac.data import ClipDataModule
-from lac.evaluation import (
-    DEFAULT_PROTOCOL,
-    PROTOCOLS,
-    Protocol,
-    draw_figures,
-    measure,
-    print_report,
-)
+from lac.evaluation._crops import DEFAULT_PROTOCOL, PROTOCOLS, Protocol
+
+if TYPE_CHECKING:
+    from lac._training import EmbeddingModule
+    from lac.data import ClipDataModule
 
 
 def evaluate(
     run: RunDirectory,
-    module: EmbeddingModule,
-    data: ClipDataModule,
+    module: "EmbeddingModule",
+    data: "ClipDataModule",
     *,
     split: str = "val",
     checkpoint: Literal["last", "best"] = "last",
@@ -67,6 +61,8 @@ def evaluate(
     ValueError
         If the checkpoint is damaged, or the split has fewer than two clips of every action.
     """
+    from lac.evaluation import draw_figures, measure
+
     started = time.monotonic()
     state = run.read_checkpoint(checkpoint)
     module.load_state_dict(state["state_dict"])
@@ -85,6 +81,8 @@ def main(args: Sequence[str] | None = None) -> None:
     first = argparse.ArgumentParser(prog=prog, add_help=False, allow_abbrev=False)
     first.add_argument("--protocol", choices=PROTOCOLS, default="ours")
     known, rest = first.parse_known_args(sys.argv[1:] if args is None else list(args))
+    from jsonargparse import ArgumentParser
+
     parser = ArgumentParser(prog=prog, description=__doc__)
     parser.add_argument("run", type=Path, help="run directory of lac.train")
     parser.add_argument("--data.root", type=Path | None, help="other clips than the run's")
@@ -98,11 +96,15 @@ def main(args: Sequence[str] | None = None) -> None:
     chosen = asdict(PROTOCOLS[known.protocol])
     parser.set_defaults({f"protocol.{name}": value for name, value in chosen.items()})
     options = parser.parse_args(rest)
-    console = plain_console()
-    quiet_lightning()
-    try:
+    with errors_in_one_line():
         run = RunDirectory(options.run)
-        cli = RunCLI.of_run(run, root=options.data.root)
+        run.require(options.checkpoint)
+        with announced("Loading PyTorch and Lightning"):
+            from lac._configuration import RunCLI, quiet_lightning
+            from lac.evaluation import print_report
+
+            quiet_lightning()
+            cli = RunCLI.of_run(run, root=options.data.root)
         cli.datamodule.setup("test")
         report = evaluate(
             run,
@@ -112,11 +114,10 @@ def main(args: Sequence[str] | None = None) -> None:
             checkpoint=options.checkpoint,
             protocol=Protocol(**options.protocol),
         )
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f"error: {error}")
-    run.write_report(run.evaluation, report)
-    print_report(report, console)
-    console.print(f"These numbers are in {run.evaluation}, figures in {run.figures}.")
+        run.write_report(run.evaluation, report)
+        console = plain_console()
+        print_report(report, console)
+        console.print(f"These numbers are in {run.evaluation}, figures in {run.figures}.")
 
 
 if __name__ == "__main__":

@@ -6,22 +6,23 @@ prints the metrics. Started again with the same ``--run`` it goes on where it wa
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from rich.console import Console
-
-from lac._configuration import RunCLI, quiet_lightning
 from lac._console import plain_console
-from lac._fit import print_summary, train
 from lac._run import RunDirectory
-from lac.evaluate import evaluate
-from lac.evaluation import PROTOCOLS, evaluated_split, print_report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lac._configuration import RunCLI
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, train, evaluate, print the table."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from lac._configuration import RunCLI, quiet_lightning
+
     console = plain_console()
     quiet_lightning()
     try:
@@ -45,8 +46,14 @@ def main(args: Sequence[str] | None = None) -> None:
     console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
 
 
-def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dict[str, Any]:
+def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") -> dict[str, Any]:
     """Train from the run's last checkpoint on, or from the start; evaluate; keep the metrics."""
+    import torch
+
+    from lac._fit import train
+    from lac.evaluate import evaluate
+    from lac.evaluation import PROTOCOLS, evaluated_split
+
     cli.add_checkpoints()
     first = cli.trainer.is_global_zero  # of several processes, one writes
     console.quiet = not first
@@ -85,8 +92,11 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
     return report
 
 
-def _show(report: dict[str, Any], console: Console) -> None:
+def _show(report: dict[str, Any], console: "Console") -> None:
     """Print the metrics and what is to be known about them."""
+    from lac._fit import print_summary
+    from lac.evaluation import print_report
+
     if report["metrics"]:
         print_report(report, console)
     if "note" in report:

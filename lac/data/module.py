@@ -12,9 +12,9 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lac._progress import progress
 from lac.data._clips import Clip, Collection, Content
 from lac.data._content import check_length, read_frames
-from lac.data._progress import progress
 from lac.data._video import VideoError, decoding
 from lac.data.augment import AUGMENTING, Augmentation
 from lac.data.cache import ArrayCache, default_directory

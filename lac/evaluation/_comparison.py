@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from lac.evaluation._report import seen_as, short_name
 
@@ -210,6 +209,8 @@ def _as_text(words: str) -> str:
 def draw_comparison(comparison: Comparison, file: Path) -> None:
     """Draw a panel for each metric: every run a dot, their mean a line, baselines across."""
     names = list(comparison.rows)
+    from matplotlib.figure import Figure
+
     figure = Figure(
         figsize=(2.0 + 1.9 * len(comparison.metrics), 1.6 + 0.3 * len(names)), layout="constrained"
     )

@@ -8,9 +8,10 @@ import torch
 from torch.nn import functional as F
 
 import lac
-from lac import align, embed
+from lac import _loadable, align, embed
 from lac.data import write_video
 from lac.data.rendered import draw_clip
+from lac.encoder import frozen
 from lac.encoder.frozen import FrozenEncoder, PixelExtractor
 from lac.encoder.lite0 import Lite0Extractor
 
@@ -80,13 +81,17 @@ def test_settings_out_of_range_are_refused(given):
         FrozenEncoder(PixelExtractor(), **{"side": 2, "smoothing": 0.0, **given})
 
 
+def test_the_names_that_commands_know_are_those_that_load():
+    assert (*frozen.FROZEN,) == _loadable.FROZEN
+
+
 def test_an_unknown_name_is_refused_with_the_nearest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"got 'lite_0', where .* did you mean 'lite0'\?"):
+    with pytest.raises(FileNotFoundError, match=r"got 'lite_0', where .* did you mean lite0\?"):
         lac.load("lite_0")
     with pytest.raises(FileNotFoundError, match=r"'lite0', .*, got 'nowhere', where nothing is$"):
         lac.load("nowhere")
-    with pytest.raises(SystemExit, match="did you mean 'pixels'"):
+    with pytest.raises(SystemExit, match="did you mean pixels"):
         align.main(["pixel", "a.mp4", "b.mp4"])
 
 
