@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lac._configuration import RunCLI
+    from lac._own import OwnVideos
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -22,15 +23,19 @@ def main(args: Sequence[str] | None = None) -> None:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from lac._configuration import RunCLI, quiet_lightning
+    from lac._own import prepare
 
     console = plain_console()
     quiet_lightning()
     try:
-        cli = RunCLI(sys.argv[1:] if args is None else args)
+        args, own = prepare(sys.argv[1:] if args is None else args)
+        cli = RunCLI(args, name=own and own.name)
         run = cli.run
         assert run is not None
         report = run.read_report(run.metrics) if run.metrics.exists() else None
         if report is None:
+            if own is not None:
+                _announce(cli, own, console)
             cli.datamodule.setup("fit")
             if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
                 raise ValueError(
@@ -44,6 +49,17 @@ def main(args: Sequence[str] | None = None) -> None:
         report = _train_and_evaluate(cli, run, console)
     _show(report, console)
     console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+
+
+def _announce(cli: "RunCLI", own: "OwnVideos", console: "Console") -> None:
+    """Say what was seen of own videos, and how long training on them will take."""
+    from lac._estimate import estimate
+
+    console.quiet = not cli.trainer.is_global_zero
+    for line in own.describe():
+        console.print(line, soft_wrap=True)
+    if cli.run is not None and not cli.run.last.exists():
+        console.print(estimate(cli, own).describe(), soft_wrap=True)
 
 
 def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") -> dict[str, Any]:

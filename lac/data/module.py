@@ -1,5 +1,6 @@
 """The data module: sources, caches and sampling behind Lightning's interface."""
 
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +24,8 @@ from lac.data.folder import read_folder
 from lac.data.rendered import Rendered, render
 from lac.data.sources import LAYOUTS, Source, read_source
 from lac.data.views import TwoViews
+
+_TRIED = 32  # frames that are extracted to see how long it takes
 
 
 class FrozenExtractor(Protocol):
@@ -228,7 +231,56 @@ class ClipDataModule(lightning.LightningDataModule):
         """Return the features of the plain clip, given or extracted, (T, C) or (T, C, h, w)."""
         if self.source == "features":
             return np.array(self._given(clip))
-        return np.array(self._feature(clip, copy=0))
+        return np.array(self._feature(clip, seed=None))
+
+    def changed(self, clip: Clip) -> np.ndarray:
+        """Return a clip in another look, frames or features of them, the same in every run.
+
+        Raises
+        ------
+        ValueError
+            If there is no augmentation, or clips are features that were given.
+        """
+        if self.augmentation is None or self.source == "features":
+            raise ValueError("`augmentation` must be there, and clips be videos, to change a clip")
+        seed = zlib.crc32(f"changed {clip.name}".encode())
+        if self.content == "features":
+            return np.array(self._feature(clip, seed=seed))
+        return self._augmented(self._decoded(clip, self.image_size), seed)
+
+    def to_extract(self) -> int:
+        """Return how many clips and copies of clips have no features in the cache yet."""
+        if self.extractor is None:
+            return 0
+        return sum(
+            not self.cache.holds(clip.path, self._recipe(seed))
+            for clip in (self.collection if self._ready else self._read_source()).clips
+            if clip.path.exists()
+            for seed in self._seeds(clip)
+        )
+
+    def seconds_a_frame(self) -> float:
+        """Return how long extraction takes for a frame on average, by a try on a clip.
+
+        Raises
+        ------
+        ValueError
+            If no clip can be read.
+        """
+        assert self.extractor is not None
+        reason = "there is none"
+        for clip in (self.collection if self._ready else self._read_source()).clips:
+            try:
+                frames = self._decoded(clip, self.extractor.image_size)[:_TRIED]
+            except (ValueError, OSError) as error:
+                reason = str(error)
+                continue
+            frames = np.resize(frames, (_TRIED, *frames.shape[1:]))  # a short clip is repeated
+            self.extractor(frames[:2])  # the first call is slower
+            began = time.perf_counter()
+            self.extractor(frames)
+            return (time.perf_counter() - began) / _TRIED
+        raise ValueError(f"`root` must hold a clip that can be read, got none: {reason}")
 
     def train_dataloader(self) -> DataLoader:
         """Return batches of two augmented views."""
@@ -284,30 +336,40 @@ class ClipDataModule(lightning.LightningDataModule):
         """Return features of the plain clip and, in training, of its augmented copies."""
         if self.source == "features":
             return [self._given(clip)]
-        augmented = clip.split == "train" and self.augmentation is not None
-        count = self.feature_copies if augmented else 0
-        return [self._feature(clip, copy=copy) for copy in range(1 + count)]
+        return [self._feature(clip, seed=seed) for seed in self._seeds(clip)]
 
-    def _feature(self, clip: Clip, *, copy: int) -> np.ndarray:
-        """Return features of one copy of a clip, extracted once; copy 0 is not augmented."""
+    def _seeds(self, clip: Clip) -> list[int | None]:
+        """Return what decides each copy of a clip whose features are wanted, None for plain."""
+        augmented = clip.split == "train" and self.augmentation is not None
+        copies = range(1, 1 + self.feature_copies) if augmented else ()
+        return [None, *(zlib.crc32(f"{self.seed} {clip.name} {copy}".encode()) for copy in copies)]
+
+    def _feature(self, clip: Clip, *, seed: int | None) -> np.ndarray:
+        """Return features of one copy of a clip, extracted once; without a seed it is plain."""
         if self.extractor is None:
             raise RuntimeError("`extractor` must be set before features are asked for, got None")
-        extractor, augmentation = self.extractor, self.augmentation if copy else None
-        size = extractor.image_size
-        seed = zlib.crc32(f"{self.seed} {clip.name} {copy}".encode()) if augmentation else None
+        extractor = self.extractor
 
         def compute() -> np.ndarray:
-            frames = self._decoded(clip, size)
-            if augmentation is None or seed is None:
-                return extractor(frames)
-            views = augmentation(torch.tensor(frames) / 255, size=size, seed=seed)
-            return extractor((views * 255).round().to(torch.uint8).numpy())
+            frames = self._decoded(clip, extractor.image_size)
+            return extractor(frames if seed is None else self._augmented(frames, seed))
 
-        recipe = (
-            f"features {extractor.name} {decoding()} {size} {AUGMENTING} {augmentation} {seed}"
-            f"{self._taken}"
+        return self.cache.get(clip.path, self._recipe(seed), compute)
+
+    def _recipe(self, seed: int | None) -> str:
+        """Name all that cached features of a copy of a clip depend on beside its file."""
+        assert self.extractor is not None
+        augmentation = None if seed is None else self.augmentation
+        return (
+            f"features {self.extractor.name} {decoding()} {self.extractor.image_size}"
+            f" {AUGMENTING} {augmentation} {seed}{self._taken}"
         )
-        return self.cache.get(clip.path, recipe, compute)
+
+    def _augmented(self, frames: np.ndarray, seed: int) -> np.ndarray:
+        """Return frames in another look, uint8 as they are."""
+        assert self.augmentation is not None
+        views = self.augmentation(torch.tensor(frames) / 255, size=frames.shape[-1], seed=seed)
+        return (views * 255).round().to(torch.uint8).numpy()
 
     def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
         """Return a loader of two-view batches of a split."""

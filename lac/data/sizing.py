@@ -104,6 +104,10 @@ class Sizing:
     feature_copies: int
     max_epochs: int = _EPOCHS
 
+    def steps(self, clips: int) -> int:
+        """Return the steps of training on so many clips."""
+        return self.max_epochs * ceil(clips * self.pairs_per_clip / self.batch_size)
+
     def arguments(self) -> list[str]:
         """Return them as words of a command line."""
         settings = asdict(self)
