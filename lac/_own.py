@@ -12,7 +12,7 @@ import yaml
 
 from lac._run import flat_settings
 from lac.data.sizing import Sizing, Survey, size, survey
-from lac.data.sources import LAYOUTS, Layout, read_source, recognise
+from lac.data.sources import LAYOUTS, OWN, Layout, read_source, recognise
 
 if TYPE_CHECKING:
     pass
@@ -21,8 +21,7 @@ PRESET = "own"
 FEWEST = 16  # training clips: with fewer nothing learned was seen to beat a frozen encoder
 FROZEN = "lite0"  # what is recommended where training does not help
 _PRESETS: dict[Layout, str] = {
-    "folder": PRESET,
-    "grid": PRESET,
+    **dict.fromkeys(OWN, PRESET),
     "features": "features",
     "pouring": "pouring",
     "penn_action": "penn_action",
@@ -53,7 +52,7 @@ class OwnVideos:
         yield (
             f"To train on: {len(seen.train)} clips ({held_out} held out to measure by), {every},"
             f" views of up to {sizing.frames} frames, {sizing.steps(len(seen.train))} steps"
-            f" of {sizing.batch_size}"
+            f" of {sizing.batch_size} pairs of views"
         )
         if len(seen.train) < FEWEST:
             yield (
@@ -63,15 +62,14 @@ class OwnVideos:
             )
 
 
-def command(root: Path) -> str:
-    """Return the command that trains on a folder of clips in any layout.
+def arguments(root: Path, layout: Layout) -> list[str]:
+    """Return the words by which `lac.train` trains on a folder in a layout."""
+    return [os.fspath(root)] if recognise(root) == layout else _options_of(root, layout)
 
-    Examples
-    --------
-    >>> command(Path("my videos"))
-    "python -m lac.train 'my videos'"
-    """
-    return f"python -m lac.train {shlex.quote(os.fspath(root))}"
+
+def command(root: Path, layout: Layout) -> str:
+    """Return the command that trains on a folder in a layout."""
+    return f"python -m lac.train {shlex.join(arguments(root, layout))}"
 
 
 def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
@@ -102,7 +100,7 @@ def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
         raise ValueError(f"`VIDEOS_DIR` must be one folder, got {folders}")
     if places:
         root = Path(words.pop(places[0]))
-        words = [*_options_of(root), *words]
+        words = [*_options_of(root, _recognised(root)), *words]
     configs = list(_values(words, "--config", "-c"))
     roots = list(_values(words, "--data.root"))
     own = any(Path(name).stem == PRESET and Path(name).suffix in ("", ".yaml") for name in configs)
@@ -120,21 +118,22 @@ def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
     return [*sized, *words], OwnVideos(Path(roots[-1]), seen, sizing)
 
 
-def _options_of(root: Path) -> list[str]:
-    """Return the options that a folder stands for."""
+def _recognised(root: Path) -> Layout:
+    """Return the layout of the folder that is given."""
     if not root.is_dir():
-        what = (
-            f"{root}, a file; give the folder it is in"
-            if root.exists()
-            else f"{root}: nothing is there"
-        )
-        raise FileNotFoundError(f"`VIDEOS_DIR` must be a folder, got {what}")
+        found = "a file: give the folder it is in" if root.exists() else "where nothing is"
+        raise FileNotFoundError(f"`VIDEOS_DIR` must be a folder, got {root}, {found}")
     layout = recognise(root)
     if layout is None:
         raise ValueError(
             f"`VIDEOS_DIR` must hold videos, or a data set that is known, got {root}; see"
             f" python -m lac.data check {shlex.quote(os.fspath(root))}"
         )
+    return layout
+
+
+def _options_of(root: Path, layout: Layout) -> list[str]:
+    """Return the options that a folder stands for."""
     return ["--config", _PRESETS[layout], f"--data.source={layout}", f"--data.root={root}"]
 
 

@@ -233,21 +233,6 @@ class ClipDataModule(lightning.LightningDataModule):
             return np.array(self._given(clip))
         return np.array(self._feature(clip, seed=None))
 
-    def changed(self, clip: Clip) -> np.ndarray:
-        """Return a clip in another look, frames or features of them, the same in every run.
-
-        Raises
-        ------
-        ValueError
-            If there is no augmentation, or clips are features that were given.
-        """
-        if self.augmentation is None or self.source == "features":
-            raise ValueError("`augmentation` must be there, and clips be videos, to change a clip")
-        seed = zlib.crc32(f"changed {clip.name}".encode())
-        if self.content == "features":
-            return np.array(self._feature(clip, seed=seed))
-        return self._augmented(self._decoded(clip, self.image_size), seed)
-
     def to_extract(self) -> int:
         """Return how many clips and copies of clips have no features in the cache yet."""
         if self.extractor is None:
@@ -352,7 +337,11 @@ class ClipDataModule(lightning.LightningDataModule):
 
         def compute() -> np.ndarray:
             frames = self._decoded(clip, extractor.image_size)
-            return extractor(frames if seed is None else self._augmented(frames, seed))
+            if self.augmentation is None or seed is None:
+                return extractor(frames)
+            pictures = torch.tensor(frames) / 255
+            views = self.augmentation(pictures, size=extractor.image_size, seed=seed)
+            return extractor((views * 255).round().to(torch.uint8).numpy())
 
         return self.cache.get(clip.path, self._recipe(seed), compute)
 
@@ -364,12 +353,6 @@ class ClipDataModule(lightning.LightningDataModule):
             f"features {self.extractor.name} {decoding()} {self.extractor.image_size}"
             f" {AUGMENTING} {augmentation} {seed}{self._taken}"
         )
-
-    def _augmented(self, frames: np.ndarray, seed: int) -> np.ndarray:
-        """Return frames in another look, uint8 as they are."""
-        assert self.augmentation is not None
-        views = self.augmentation(torch.tensor(frames) / 255, size=frames.shape[-1], seed=seed)
-        return (views * 255).round().to(torch.uint8).numpy()
 
     def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
         """Return a loader of two-view batches of a split."""

@@ -58,6 +58,8 @@ LAYOUTS: Mapping[Layout, Reader] = MappingProxyType(
     }
 )
 
+OWN: tuple[Layout, ...] = ("folder", "grid")  # videos that the preset `own` is for
+
 
 def read_source(layout: Layout, root: Path, *, action: str | None = None) -> Collection:
     """Read the clips of a folder in a known layout, without decoding any.
