@@ -3,7 +3,7 @@
 import os
 import shlex
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lac._run import flat_settings
+from lac.data._video import SUFFIXES
 from lac.data.sizing import Sizing, Survey, size, survey
 from lac.data.sources import LAYOUTS, OWN, Layout, read_source, recognise
 
@@ -70,6 +71,31 @@ def arguments(root: Path, layout: Layout) -> list[str]:
 def command(root: Path, layout: Layout) -> str:
     """Return the command that trains on a folder in a layout."""
     return f"python -m lac.train {shlex.join(arguments(root, layout))}"
+
+
+def next_command(run: Path, files: Sequence[Path], verdict: Mapping[str, Any] | None) -> str | None:
+    """Return the command to type after training: what aligns two of the files by what is best.
+
+    Parameters
+    ----------
+    run : Path
+        The run that has ended.
+    files : sequence of Path
+        Of the clips that were compared.
+    verdict : mapping, optional
+        What `metrics.json` says of it.
+
+    Returns
+    -------
+    str or None
+        None where nothing was judged, and for clips that no frozen encoder or command reads.
+    """
+    videos = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if verdict is None or len(videos) < 2:
+        return None
+    encoder = os.fspath(run) if verdict["level"] == "better" else FROZEN
+    words = [encoder, *map(os.fspath, videos[:2]), "--plot", "align.png"]
+    return f"python -m lac.align {shlex.join(words)}"
 
 
 def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:

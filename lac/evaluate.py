@@ -61,13 +61,16 @@ def evaluate(
     ValueError
         If the checkpoint is damaged, or the split has fewer than two clips of every action.
     """
-    from lac.evaluation import draw_figures, measure
+    from lac.evaluation import draw_figures, measure, reach_verdict
 
     started = time.monotonic()
     state = run.read_checkpoint(checkpoint)
     module.load_state_dict(state["state_dict"])
     module.eval()
     report = measure(data, module.encoder, split=split, protocol=protocol)
+    verdict = reach_verdict(data, module.encoder, split=split)
+    if verdict is not None:
+        report["verdict"] = verdict.record()
     draw_figures(data, module.encoder, module.loss, run.figures, split=split)
     report["checkpoint"] = checkpoint
     report["epoch"] = state["epoch"]
@@ -101,7 +104,7 @@ def main(args: Sequence[str] | None = None) -> None:
         run.require(options.checkpoint)
         with announced("Loading PyTorch and Lightning"):
             from lac._configuration import RunCLI, quiet_lightning
-            from lac.evaluation import print_report
+            from lac.evaluation import print_report, print_verdict
 
             quiet_lightning()
             cli = RunCLI.of_run(run, root=options.data.root)
@@ -117,6 +120,7 @@ def main(args: Sequence[str] | None = None) -> None:
         run.write_report(run.evaluation, report)
         console = plain_console()
         print_report(report, console)
+        print_verdict(report, console)
         console.print(f"These numbers are in {run.evaluation}, figures in {run.figures}.")
 
 

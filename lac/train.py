@@ -24,12 +24,13 @@ def main(args: Sequence[str] | None = None) -> None:
 
     from lac._configuration import RunCLI, quiet_lightning
     from lac._own import prepare
+    from lac.evaluation import print_verdict
 
     console = plain_console()
     quiet_lightning()
     try:
         args, own = prepare(sys.argv[1:] if args is None else args)
-        cli = RunCLI(args, name=own and own.name)
+        cli = RunCLI(args, name=own.name if own else None)
         run = cli.run
         assert run is not None
         report = run.read_report(run.metrics) if run.metrics.exists() else None
@@ -49,6 +50,7 @@ def main(args: Sequence[str] | None = None) -> None:
         report = _train_and_evaluate(cli, run, console)
     _show(report, console)
     console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+    print_verdict(report, console)
 
 
 def _announce(cli: "RunCLI", own: "OwnVideos", console: "Console") -> None:
@@ -67,6 +69,7 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
     import torch
 
     from lac._fit import train
+    from lac._own import next_command
     from lac.evaluate import evaluate
     from lac.evaluation import PROTOCOLS, evaluated_split
 
@@ -100,6 +103,9 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
             checkpoint=checkpoint,
             protocol=PROTOCOLS[cli.config.protocol],
         )
+        files = [clip.path for clip in cli.datamodule.collection.select(split)]
+        if command := next_command(run.path, files, report.get("verdict")):
+            report["next"] = command
         if split == "train":
             report["note"] = "fewer than two validation clips: measured on the training clips"
     report["training"] = summary

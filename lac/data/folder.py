@@ -36,9 +36,9 @@ def read_folder(root: str | PathLike) -> Collection:
     Raises
     ------
     FileNotFoundError
-        If `root` is no folder.
+        If `root` is no folder, or there is no video in it.
     ValueError
-        If there is no video, or `labels.json` is wrong or does not fit the clips.
+        If `labels.json` is wrong or does not fit the clips.
 
     Warns
     -----
@@ -69,7 +69,7 @@ def _videos_by_name(root: Path) -> dict[str, Path]:
     within = root / "clips"
     in_clips = [path for path in files if path.is_relative_to(within)]
     if not files:
-        raise ValueError(
+        raise FileNotFoundError(
             f"`root` must hold videos ({', '.join(SUFFIXES)}), got {root} with"
             f" {listed(other_files(root)) or 'no file'}"
         )

@@ -45,18 +45,9 @@ class Difference:
 
     def __str__(self) -> str:
         """Say it."""
-        side = "ahead of" if self.mean >= 0 else "behind"
-        low, high = (
-            sorted((abs(self.low), abs(self.high))) if self.decided else (self.low, self.high)
-        )
-        if not self.decided and self.mean < 0:
-            low, high = -high, -low
+        side, sign = ("ahead of", 1) if self.mean >= 0 else ("behind", -1)
+        low, high = sorted((sign * self.low, sign * self.high))
         return f"{abs(self.mean):.2f} {side} {self.rival} ({low:.2f} to {high:.2f})"
-
-    @property
-    def decided(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
