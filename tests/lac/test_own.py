@@ -175,14 +175,18 @@ def test_labels_decide_where_there_are_any():
 
 
 def test_the_next_command_takes_real_files_and_the_better_encoder(tmp_path):
-    files = [tmp_path / "a b.mp4", tmp_path / "c.mkv"]
-    better = next_command(tmp_path / "run", files, {"level": "better"})
-    assert better == (
-        f"python -m lac.align {tmp_path}/run '{tmp_path}/a b.mp4' {tmp_path}/c.mkv --plot align.png"
+    files, run = [tmp_path / "a b.mp4", tmp_path / "c.mkv"], tmp_path / "run"
+
+    def judged(level, low):
+        return {"level": level, "differences": {"time only": [0, -1, 1], "raw": [low, low, 1]}}
+
+    assert next_command(run, files, judged("undecided", 0.1)) == (
+        f"python -m lac.align {run} '{tmp_path}/a b.mp4' {tmp_path}/c.mkv --plot align.png"
     )
-    worse = next_command(tmp_path / "run", files, {"level": "worse"})
-    assert worse is not None and worse.startswith("python -m lac.align lite0 ")
-    assert next_command(tmp_path / "run", files, None) is None
+    for verdict in (judged("worse", 0.1), judged("undecided", -0.1)):
+        assert str(next_command(run, files, verdict)).startswith("python -m lac.align lite0 ")
+    assert next_command(run, files, None) is None
+    assert next_command(run, [tmp_path / "a.npy"] * 2, judged("better", 0.1)) is None
 
 
 def test_a_clock_is_not_in_order_across_crops():
@@ -200,7 +204,8 @@ def test_a_clock_is_not_in_order_across_crops():
 def test_a_folder_of_videos_is_trained_on_and_judged(videos, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tiny = ["--model.encoder.backbone=small", "--data.image_size=32", "--model.encoder.layers=1"]
-    train.main([str(videos), *tiny, "--trainer.max_epochs=1", f"--data.cache={tmp_path}/cache"])
+    tiny += ["--trainer.max_epochs=1", "--figures_every=0", f"--data.cache={tmp_path}/cache"]
+    train.main([str(videos), *tiny])
     output = capsys.readouterr().out
     for part in (
         "my videos: 12 videos, 0.6 to 0.6 s long, 25 frames a second, 32 x 32 pixels",
@@ -214,5 +219,5 @@ def test_a_folder_of_videos_is_trained_on_and_judged(videos, tmp_path, capsys, m
     metrics = json.loads((tmp_path / "runs" / "my videos-1" / "metrics.json").read_text())
     assert metrics["verdict"]["clips"] == 2 and metrics["split"] == "val"
     assert list(metrics["left_out"]) == [str(videos / "bad.mp4")]
-    train.main([str(videos), *tiny, "--trainer.max_epochs=1", "--run", "runs/my videos-1"])
+    train.main([str(videos), *tiny, "--run", "runs/my videos-1"])
     assert "is finished" in capsys.readouterr().out
