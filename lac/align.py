@@ -7,11 +7,8 @@ what only one of them shows stays unmatched.
 import argparse
 import csv
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from lac._command import CommandParser, at_least_one, errors_in_one_line, existing, one_of
 from lac._console import plain_console
@@ -21,8 +18,6 @@ from lac._progress import announced
 if TYPE_CHECKING:
     from lac._matching import Matching
     from lac.embed import Embedded
-
-_SIDE = 256  # pixels of each video in the one side by side
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -45,12 +40,9 @@ def main(args: Sequence[str] | None = None) -> None:
         with announced("Aligning"):
             matching = match(a.embeddings, b.embeddings, loss=embedder.loss)
         _report(matching, files, (a, b), unit="" if embedder.image_size is None else " s")
-        if options.plot:
-            _plot(options.plot, matching, files, (a, b))
         if options.pairs:
             _write_pairs(options.pairs, matching, (a, b), options.every)
-        if options.output:
-            _write_video(options.output, matching, files, a.times, options.every)
+        _draw(options, matching, files, (a, b), features=embedder.image_size is None)
 
 
 def _parser() -> CommandParser:
@@ -62,6 +54,7 @@ def _parser() -> CommandParser:
         examples=[
             "python -m lac.align lite0 a.mp4 b.mp4 --plot align.png",
             "python -m lac.align runs/rendered-1 a.mp4 b.mp4 -o both.mp4 --pairs pairs.csv",
+            "python -m lac.align lite0 a.mp4 b.mp4 --html both.html",
         ],
     )
     parser.add_argument(
@@ -74,6 +67,9 @@ def _parser() -> CommandParser:
     )
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="picture of similarity and alignment"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="page with the picture and both videos in step"
     )
     parser.add_argument("--pairs", type=Path, metavar="FILE", help="CSV file of all matched frames")
     parser.add_argument(
@@ -91,20 +87,21 @@ def _parser() -> CommandParser:
 
 def _refuse_other_suffixes(options: argparse.Namespace) -> None:
     """Refuse names of files that could not be written, before the work is done."""
-    for name in ("output", "plot"):
+    allowed = {"output": _videos, "plot": _pictures, "html": lambda: (".html", ".htm")}
+    for name, kinds in allowed.items():
         file = getattr(options, name)
         if file is None:
             continue
-        suffixes = _videos() if name == "output" else _pictures()
+        suffixes = kinds()
         if file.suffix.lower() not in suffixes:
             raise ValueError(f"`{name}` must end in one of {', '.join(suffixes)}, got {file}")
 
 
 def _videos() -> tuple[str, ...]:
     """Return the suffixes of videos that can be written."""
-    from lac.data._video import SUFFIXES
+    from lac.data._video import WRITABLE
 
-    return SUFFIXES
+    return WRITABLE
 
 
 def _pictures() -> tuple[str, ...]:
@@ -148,29 +145,31 @@ def _report(
         )
 
 
-def _plot(
-    file: Path, matching: "Matching", files: Sequence[Path], videos: "Sequence[Embedded]"
+def _draw(
+    options: argparse.Namespace,
+    matching: "Matching",
+    files: Sequence[Path],
+    videos: "Sequence[Embedded]",
+    *,
+    features: bool,
 ) -> None:
-    """Draw similarity, posterior and path, with times along the sides."""
-    from matplotlib.figure import Figure
+    """Write the picture, the video and the page that are asked for."""
+    if not (options.plot or options.output or options.html):
+        return
+    from lac.pictures import Shown, draw_alignment, write_page, write_side_by_side
 
-    import fastsw
-
-    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
-    axes = fastsw.plot.alignment(
-        matching.similarity, matching.posterior, matching.alignment, figure.subplots()
+    a, b = (
+        Shown(file.name, video.times, None if features else file, options.every)
+        for file, video in zip(files, videos, strict=True)
     )
-    for axis, times in ((axes.yaxis, videos[0].times), (axes.xaxis, videos[1].times)):
-        axis.set_major_formatter(partial(_tick, times))
-    axes.set_ylabel(f"time in {files[0].name}", parse_math=False)
-    axes.set_xlabel(f"time in {files[1].name}", parse_math=False)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=130)
-
-
-def _tick(times: np.ndarray, at: float, _: int) -> str:
-    """Return the time at a place between frames."""
-    return f"{np.interp(at, np.arange(len(times)), times):.2f}"
+    if options.plot:
+        with announced(f"Drawing {options.plot.name}"):
+            draw_alignment(options.plot, matching, a, b)
+    if options.output:
+        write_side_by_side(options.output, matching, a, b)
+    if options.html:
+        with announced(f"Writing {options.html.name}"):
+            write_page(options.html, matching, a, b)
 
 
 def _write_pairs(
@@ -186,21 +185,6 @@ def _write_pairs(
             a_time, b_time = times
             probability = f"{matching.posterior[t, u]:.4f}"
             writer.writerow([t * every, a_time, u * every, b_time, probability])
-
-
-def _write_video(
-    file: Path, matching: "Matching", files: Sequence[Path], times: np.ndarray, every: int
-) -> None:
-    """Write the aligned part of the first video beside the second's, warped onto its time."""
-    if not len(matching.alignment):
-        raise ValueError(f"`output` needs a part that matches, got none for {file}")
-    from lac.data import read_video
-    from lac.evaluation import write_aligned_video
-
-    videos = [read_video(path, size=_SIDE).frames[::every] for path in files]
-    rate = 1 / np.median(np.diff(times)) if len(times) > 1 else 1
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_aligned_video(file, videos, matching.alignment, fps=max(1, round(rate)))
 
 
 if __name__ == "__main__":

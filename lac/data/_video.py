@@ -3,10 +3,12 @@
 import contextlib
 import warnings
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -19,8 +21,10 @@ SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
+WRITABLE = tuple(suffix for suffix in SUFFIXES if suffix not in (".ogv", ".webm"))  # H.264
 # A constant quantiser: with rate control x264 does not give small pictures the same bytes twice.
 ENCODING = {"qp": "18", "preset": "veryfast"}
+_TICK = Fraction(1, 90_000)  # seconds; what pictures without a constant rate are stamped with
 
 
 class VideoError(ValueError):
@@ -87,10 +91,7 @@ def read_video(path: str | PathLike, *, size: int | None = None, every: int = 1)
     seconds: list[float | None] = []
     try:
         with open_file(path) as container:
-            stream = container.streams.best("video")
-            if not isinstance(stream, av.VideoStream):
-                raise VideoError(f"{path}: no video stream in this file")
-            stream.codec_context.thread_type = "AUTO"
+            stream = _best_stream(container, path)
             aspect = float(stream.sample_aspect_ratio or 1)
             for frame in container.decode(stream):
                 assert isinstance(frame, av.VideoFrame)
@@ -112,6 +113,16 @@ def read_video(path: str | PathLike, *, size: int | None = None, every: int = 1)
     return Video(np.stack(frames), _increasing_times(path, seconds, rate, displayed)[::every])
 
 
+def decode(path: str | PathLike) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Yield the frames that `read_video` reads one by one, and the aspect of their pixels."""
+    with open_file(path) as container:
+        stream = _best_stream(container, path)
+        aspect = float(stream.sample_aspect_ratio or 1)
+        for frame in container.decode(stream):
+            assert isinstance(frame, av.VideoFrame)
+            yield frame, aspect
+
+
 def decoding() -> str:
     """Name all that decoded frames depend on beside their file: part of the key of caches."""
     libraries = (
@@ -126,6 +137,15 @@ def open_file(path: str | PathLike) -> InputContainer:
     return av.open(
         Path(path).absolute(), container_options={"pattern_type": "none"}, metadata_errors="ignore"
     )
+
+
+def _best_stream(container: InputContainer, path: str | PathLike) -> av.VideoStream:
+    """Return the best video stream, to be decoded by as many threads as FFmpeg likes."""
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream):
+        raise VideoError(f"{path}: no video stream in this file")
+    stream.codec_context.thread_type = "AUTO"
+    return stream
 
 
 def shortfall(path: Path, decoded: int) -> str | None:
@@ -225,14 +245,37 @@ def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> N
         or any(side % 2 for side in frames.shape[2:])
     ):
         raise ValueError(f"`frames` must be (T, 3, H, W), H and W even, got {frames.shape}")
-    with av.open(Path(path).absolute(), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options=ENCODING)
-        stream.height, stream.width = frames.shape[2:]
+    encode(Path(path), (image.transpose(1, 2, 0) for image in frames), rate=fps)
+
+
+def encode(
+    file: Path | BinaryIO,
+    pictures: Iterable[np.ndarray],
+    *,
+    rate: int | Fraction,
+    times: Sequence[float] | np.ndarray | None = None,
+    options: Mapping[str, str] = ENCODING,
+) -> None:
+    """Write RGB pictures (H, W, 3), of even sides, as H.264 one by one.
+
+    `times` in seconds, where pictures have no constant `rate`, begin with 0. What is no path is
+    written to as MP4.
+    """
+    target = file.absolute() if isinstance(file, Path) else file
+    with av.open(target, "w", format=None if isinstance(file, Path) else "mp4") as container:
+        stream = container.add_stream("libx264", rate=rate, options=dict(options))
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1  # x264's output depends on its number of threads
-        for image in frames:
-            picture = np.ascontiguousarray(image.transpose(1, 2, 0))
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        if times is not None:
+            stream.codec_context.time_base = _TICK
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            # One thread, as in `upright_rgb`: the encoder would convert with many.
+            frame = frame.reformat(format="yuv420p", threads=1)
+            if times is not None:
+                frame.pts, frame.time_base = round(times[number] / _TICK), _TICK
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from lac.evaluation._measure import evaluated_split, measure
     from lac.evaluation._report import print_report, print_verdict, short_name
     from lac.evaluation._verdict import reach_verdict
-    from lac.evaluation._videos import write_aligned_video
 else:
     __getattr__, __dir__ = lazy_attributes(
         __name__,
@@ -20,7 +19,6 @@ else:
             "_measure": ("evaluated_split", "measure"),
             "_report": ("print_report", "print_verdict", "short_name"),
             "_verdict": ("reach_verdict",),
-            "_videos": ("write_aligned_video",),
         },
     )
 
@@ -38,5 +36,4 @@ __all__ = [
     "print_verdict",
     "reach_verdict",
     "short_name",
-    "write_aligned_video",
 ]

@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 
 HEAVY = ("lightning", "kornia", "torch", "matplotlib", "sklearn", "scipy", "transformers", "numba")
-PACKAGES = ("data", "encoder", "evaluation", "losses")
+PACKAGES = ("data", "encoder", "evaluation", "losses", "pictures")
 COMMANDS = ("embed", "align", "compare", "data")
 
 
