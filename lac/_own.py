@@ -5,24 +5,24 @@ import shlex
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lac._run import flat_settings
-from lac.data._video import SUFFIXES
-from lac.data.sizing import Sizing, Survey, size, survey
-from lac.data.sources import LAYOUTS, OWN, Layout, read_source, recognise
 
 if TYPE_CHECKING:
-    pass
+    from lac.data.sizing import Sizing, Survey
+    from lac.data.sources import Layout
 
 PRESET = "own"
 FEWEST = 16  # training clips that were seen to be enough, see docs/results/own.md
 FROZEN = "lite0"  # what is recommended where training does not help
-_PRESETS: dict[Layout, str] = {
-    **dict.fromkeys(OWN, PRESET),
+_PRESETS: "dict[Layout, str]" = {
+    "folder": PRESET,
+    "grid": PRESET,
     "features": "features",
     "pouring": "pouring",
     "penn_action": "penn_action",
@@ -36,8 +36,8 @@ class OwnVideos:
     """A folder of videos, what was seen in it, and the settings that follow."""
 
     root: Path
-    seen: Survey
-    sizing: Sizing
+    seen: "Survey"
+    sizing: "Sizing"
 
     @property
     def name(self) -> str:
@@ -63,12 +63,14 @@ class OwnVideos:
             )
 
 
-def arguments(root: Path, layout: Layout) -> list[str]:
+def arguments(root: Path, layout: "Layout") -> list[str]:
     """Return the words by which `lac.train` trains on a folder in a layout."""
+    from lac.data.sources import recognise
+
     return [os.fspath(root)] if recognise(root) == layout else _options_of(root, layout)
 
 
-def command(root: Path, layout: Layout) -> str:
+def command(root: Path, layout: "Layout") -> str:
     """Return the command that trains on a folder in a layout."""
     return f"python -m lac.train {shlex.join(arguments(root, layout))}"
 
@@ -80,8 +82,8 @@ def next_command(run: Path, files: Sequence[Path], verdict: Mapping[str, Any] | 
     ----------
     run : Path
         The run that has ended.
-    files : sequence of Path
-        Of the clips that were compared.
+    clips : sequence of Path
+        Files of those that were compared.
     verdict : mapping, optional
         What `metrics.json` says of it.
 
@@ -90,7 +92,9 @@ def next_command(run: Path, files: Sequence[Path], verdict: Mapping[str, Any] | 
     str or None
         None where nothing was judged, and for clips that no frozen encoder or command reads.
     """
-    videos = [file for file in files if file.suffix.lower() in SUFFIXES]
+    from lac.data._video import SUFFIXES
+
+    videos = [file for file in clips if file.suffix.lower() in SUFFIXES]
     if verdict is None or len(videos) < 2:
         return None
     lows = [low for rival, (_, low, _) in verdict["differences"].items() if rival != "time only"]
@@ -134,6 +138,9 @@ def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
     own = any(Path(name).stem == PRESET and Path(name).suffix in ("", ".yaml") for name in configs)
     if not own or not roots:
         return words, None
+    from lac.data.sizing import size, survey
+    from lac.data.sources import LAYOUTS, read_source
+
     layout = next(reversed(list(_values(words, "--data.source"))), "folder")
     if layout not in LAYOUTS:
         return words, None  # refused where all settings are checked
@@ -146,10 +153,14 @@ def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
     return [*sized, *words], OwnVideos(Path(roots[-1]), seen, sizing)
 
 
-def _recognised(root: Path) -> Layout:
+def _recognised(root: Path) -> "Layout":
     """Return the layout of the folder that is given."""
+    from lac.data.sources import recognise
+
     if not root.is_dir():
         found = "a file: give the folder it is in" if root.exists() else "where nothing is"
+        if (files("lac") / "configs" / f"{root}.yaml").is_file():
+            found += f"; did you mean --config {root}?"
         raise FileNotFoundError(f"`VIDEOS_DIR` must be a folder, got {root}, {found}")
     layout = recognise(root)
     if layout is None:
@@ -160,7 +171,7 @@ def _recognised(root: Path) -> Layout:
     return layout
 
 
-def _options_of(root: Path, layout: Layout) -> list[str]:
+def _options_of(root: Path, layout: "Layout") -> list[str]:
     """Return the options that a folder stands for."""
     return ["--config", _PRESETS[layout], f"--data.source={layout}", f"--data.root={root}"]
 

@@ -10,10 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lac._command import CommandParser, at_least_one, errors_in_one_line, existing, one_of
+from lac._command import (
+    CommandParser,
+    at_least_one,
+    errors_in_one_line,
+    interruptible,
+    one_of,
+)
 from lac._console import plain_console
 from lac._loadable import require
-from lac._progress import announced
+from lac._progress import announced, progress
 
 if TYPE_CHECKING:
     from lac._matching import Matching
@@ -23,10 +29,14 @@ if TYPE_CHECKING:
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, align, print, draw."""
     options = _parser().parse_args(args)
-    with errors_in_one_line():
+    with interruptible(), errors_in_one_line():
         require(options.run, options.checkpoint)
         _refuse_other_suffixes(options)
-        files = existing(options.a), existing(options.b)
+        files = options.a, options.b
+        from lac.embed import embed_file, require_readable
+
+        for file in files:
+            require_readable(file)
         with announced("Loading the network"):
             from lac._embedder import load
 
@@ -34,9 +44,10 @@ def main(args: Sequence[str] | None = None) -> None:
         if options.output and embedder.image_size is None:
             raise ValueError(f"`output` must be absent for a run on features, got {options.output}")
         from lac._matching import match
-        from lac.embed import embed_file
 
-        a, b = (embed_file(embedder, file, every=options.every) for file in files)
+        a, b = (
+            embed_file(embedder, file, every=options.every) for file in progress(files, "Embedding")
+        )
         with announced("Aligning"):
             matching = match(a.embeddings, b.embeddings, loss=embedder.loss)
         _report(matching, files, (a, b), unit="" if embedder.image_size is None else " s")

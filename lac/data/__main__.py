@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from lac._command import CommandParser, errors_in_one_line, one_of
+from lac._command import CommandParser, errors_in_one_line, interruptible, one_of
 from lac._console import plain_console
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line; check or import."""
-    with errors_in_one_line():
+    with interruptible(), errors_in_one_line():
         options = _parser().parse_args(args)
         if options.command == "check":
             from lac.data.check import inspect

@@ -14,7 +14,9 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from lac._progress import part
 from lac.data._orientation import OrientationError, orientation_of
+from lac.data._signature import what_is
 
 PREPROCESSING = 2  # raise with any change of the frames that are made of what FFmpeg decodes
 SUFFIXES = (
@@ -90,10 +92,12 @@ def read_video(path: str | PathLike, *, size: int | None = None, every: int = 1)
     frames: list[np.ndarray] = []
     seconds: list[float | None] = []
     try:
-        with open_file(path) as container:
+        with open_video(path) as container:
             stream = _best_stream(container, path)
             aspect = float(stream.sample_aspect_ratio or 1)
-            for frame in container.decode(stream):
+            claimed = stream.frames or None  # headers lie, so it is shown and no more
+            label = f"decoding {Path(path).name}"
+            for frame in part(container.decode(stream), label, total=claimed):
                 assert isinstance(frame, av.VideoFrame)
                 if frame.is_corrupt:
                     raise VideoError(f"{path}: frame {len(seconds)} is damaged in the file")
@@ -115,7 +119,7 @@ def read_video(path: str | PathLike, *, size: int | None = None, every: int = 1)
 
 def decode(path: str | PathLike) -> Iterator[tuple[av.VideoFrame, float]]:
     """Yield the frames that `read_video` reads one by one, and the aspect of their pixels."""
-    with open_file(path) as container:
+    with open_video(path) as container:
         stream = _best_stream(container, path)
         aspect = float(stream.sample_aspect_ratio or 1)
         for frame in container.decode(stream):
@@ -130,6 +134,26 @@ def decoding() -> str:
         for name, version in sorted(av.library_versions.items())
     )
     return f"{PREPROCESSING}, PyAV {av.__version__}, {', '.join(libraries)}"
+
+
+def open_video(path: str | PathLike) -> InputContainer:
+    """Open a file that is to be a video.
+
+    Raises
+    ------
+    VideoError
+        If it is missing or no video: the message says what it is.
+    """
+    if not Path(path).exists():
+        raise VideoError(f"{path}: no such file")
+    try:
+        container = open_file(path)
+    except av.FFmpegError:
+        raise VideoError(f"{path}: not a video but {what_is(Path(path))}") from None
+    if container.format.name == "tty":  # FFmpeg draws texts
+        container.close()
+        raise VideoError(f"{path}: not a video but {what_is(Path(path))}")
+    return container
 
 
 def open_file(path: str | PathLike) -> InputContainer:
@@ -268,7 +292,7 @@ def encode(
         stream.codec_context.thread_count = 1  # x264's output depends on its number of threads
         if times is not None:
             stream.codec_context.time_base = _TICK
-        for number, picture in enumerate(pictures):
+        for number, picture in enumerate(part(pictures, "encoding")):
             if number == 0:
                 stream.height, stream.width = picture.shape[:2]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

@@ -147,10 +147,11 @@ class ClipDataModule(lightning.LightningDataModule):
             raise ValueError(f"`root` must name a folder when `source` is {source!r}, got None")
         if on_error not in ("refuse", "skip"):
             raise ValueError(f"`on_error` must be 'refuse' or 'skip', got {on_error!r}")
+        views = TwoViews(frames=frames, min_crop=min_crop)
         self.source = source
         self.action = action
         self.on_error = on_error
-        self.views = TwoViews(frames=frames, min_crop=min_crop)
+        self.views = views
         self.batch_size = batch_size
         self.image_size = image_size
         self.every = every

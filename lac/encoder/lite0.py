@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lac._progress import part
+
 MEAN, STD = 127 / 255, 128 / 255  # what the published weights were trained with
 # expansion, kernel, stride, output channels, repeats of each stage
 _STAGES = (
@@ -85,9 +87,8 @@ class Lite0Extractor:
         ndarray of float16, shape (T, C, pool, pool)
             Half precision, as they are kept on disk.
         """
-        return np.concatenate(
-            [self._features(frames[t : t + _CHUNK]) for t in range(0, len(frames), _CHUNK)]
-        )
+        starts = part(range(0, len(frames), _CHUNK), "features")
+        return np.concatenate([self._features(frames[t : t + _CHUNK]) for t in starts])
 
     @torch.inference_mode()
     def _features(self, frames: np.ndarray) -> np.ndarray:

@@ -124,6 +124,12 @@ def test_what_is_no_folder_of_videos_is_refused(tmp_path, words, error, message)
         prepare([str(tmp_path / word) for word in words])
 
 
+def test_the_name_of_a_preset_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="did you mean --config grid"):
+        prepare(["grid"])
+
+
 def test_options_and_their_values_are_no_folders():
     words = ["--run", "runs/a", "--patience", "3", "-c", "rendered", "--help"]
     assert prepare(words) == (words, None)
