@@ -75,7 +75,7 @@ def command(root: Path, layout: "Layout") -> str:
     return f"python -m lac.train {shlex.join(arguments(root, layout))}"
 
 
-def next_command(run: Path, files: Sequence[Path], verdict: Mapping[str, Any] | None) -> str | None:
+def next_command(run: Path, clips: Sequence[Path], verdict: Mapping[str, Any] | None) -> str | None:
     """Return the command to type after training: what aligns two of the files by what is best.
 
     Parameters
