@@ -28,16 +28,14 @@ _PLACEHOLDERS = {Path: "PATH", int: "N", float: "X", str: "NAME"}
 _HEAD = f"""\
 usage: {COMMAND} [VIDEOS_DIR] [--config FILE] [--run DIR] [--SETTING VALUE ...]
 
-Train an embedding of the frames of videos, evaluate it beside its baselines, print the metrics.
-VIDEOS_DIR is a folder with videos at any depth: --config own --data.root VIDEOS_DIR in short.
-Started again with the same --run it goes on where it was. Values shown are the defaults.
+Train an embedding of the frames of the videos in VIDEOS_DIR, or of clips that lac draws; evaluate
+it beside its baselines. Started again with the same --run it goes on. Values are the defaults.
 """
 _TAIL = f"""
 --print_config prints the settings as they would be used. --help-all explains them in full, and
 all that Lightning has.
 
 examples:
-  {COMMAND}
   {COMMAND} my_videos
   {COMMAND} --config grid --data.root DIR --model.loss tcc --run runs/mine
 """

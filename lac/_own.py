@@ -9,8 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from lac._run import flat_settings
 
 if TYPE_CHECKING:
@@ -201,6 +199,8 @@ def _values(words: Sequence[str], *names: str) -> Iterator[str]:
 
 def _set_elsewhere(configs: Sequence[str]) -> Iterator[str]:
     """Yield, as options, the names of what configuration files other than the preset set."""
+    import yaml
+
     for name in configs:
         if Path(name).stem != PRESET and Path(name).is_file():
             content: Any = yaml.safe_load(Path(name).read_text())

@@ -59,6 +59,8 @@ def convert(
     """
     if target.exists():
         raise FileExistsError(f"`target` must be new, got {target}, which is there already")
+    if not source.is_dir():
+        raise FileNotFoundError(f"`source` must be a folder, got {source}")
     collection = read_source("folder" if layout == "videos" else layout, source, action=action)
     left_out: dict[str, str] = {}
     target.parent.mkdir(parents=True, exist_ok=True)
