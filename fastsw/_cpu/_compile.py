@@ -31,6 +31,7 @@ import numpy as np
 from numba import njit
 from numba.core import caching, compiler, serialize
 
+from fastsw._cpu._parts import PART
 from fastsw._cpu._team import entry_of
 
 logger = logging.getLogger("fastsw")
@@ -65,7 +66,7 @@ _announced = False
 _FRUGAL = {**_OPTIONS, "_nrt": False}
 
 #: A function that kernels call; compiled as part of them.
-helper = njit(**_OPTIONS)
+helper = njit(**_OPTIONS, **PART)
 
 
 def serial_kernel(function):
@@ -100,11 +101,11 @@ class Variant:
 
     def helper(self, function):
         """See `helper`."""
-        return njit(**_FRUGAL)(self._named(function))
+        return njit(**_FRUGAL, **PART)(self._named(function))
 
     def inlined(self, function):
         """Always expanded in its caller."""
-        return njit(forceinline=True, **_FRUGAL)(self._named(function))
+        return njit(forceinline=True, **_FRUGAL, **PART)(self._named(function))
 
     def kernel(self, function):
         """See `kernel`."""
@@ -142,7 +143,7 @@ class _Shared(_Kernel):
     """A kernel that several threads may run together; called with a mailbox and seats."""
 
     def _entry(self):
-        entry = entry_of(njit(**self._options)(self._function), self.name)
+        entry = entry_of(njit(**self._options, **PART)(self._function), self.name)
         entry.__qualname__ += f"_{self.name}"
         return entry
 

@@ -17,8 +17,9 @@ import os
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
+from fastsw._cpu._parts import callable_in_kernels
 from fastsw._cpu._simd import I64, element_at
 
 #: Lets other threads run; a C function of the operating system.
@@ -92,13 +93,13 @@ def fence(context):
     return types.none(), generate
 
 
-@register_jitable
+@callable_in_kernels
 def take_ticket(tickets, index):
     """Next number of a counter that threads share."""
     return add_shared(tickets, index, 1)
 
 
-@register_jitable
+@callable_in_kernels
 def claim(queue):
     """Next pair of a queue that threads share (`_threads.spread`), -1 when none is left."""
     place = take_ticket(queue, 0) + 1

@@ -1,0 +1,53 @@
+"""Functions that are compiled as parts of kernels only.
+
+Numba makes every compiled function callable from Python: it optimises it, generates its machine
+code, and wraps it. What kernels call needs none of that, because it is optimised and generated
+again inside of them. A kernel is made of about a hundred such functions.
+"""
+
+from __future__ import annotations
+
+from numba.core import compiler
+from numba.core.codegen import JITCodeLibrary
+from numba.extending import register_jitable
+
+
+class _NoEngine:
+    """Stands for the machine code that parts do not have."""
+
+    @staticmethod
+    def set_env(name, env):
+        """Forget the environment, which only calls from Python need."""
+
+
+class _PartLibrary(JITCodeLibrary):
+    """Code that is linked into that of kernels, and never run as it is."""
+
+    codegen = _NoEngine()
+
+    def _optimize_final_module(self):
+        """Leave it to the kernel."""
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name):
+        """Numba's null: no such function can be called."""
+        return 0
+
+
+class _PartCompiler(compiler.Compiler):
+    """Numba's compiler, with another library for what it makes."""
+
+    def __init__(self, typingctx, targetctx, library, *rest):
+        library = _PartLibrary(targetctx.codegen(), "part")
+        super().__init__(typingctx, targetctx, library, *rest)
+
+
+#: Options of Numba for a function that only kernels call.
+PART: dict = {"pipeline_class": _PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+#: A plain function that kernels may call, too.
+callable_in_kernels = register_jitable(**PART)
