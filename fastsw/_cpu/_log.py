@@ -229,7 +229,8 @@ def forward_strip(problem, b, columns, rows, table, shares, total, carried):
                         problem.dot_temperature,
                         total[SCRATCH:],
                     )
-                    dots[:3] = total[SCRATCH : SCRATCH + 3]
+                    for k in range(3):
+                        dots[k] = total[SCRATCH + k]
                     if cell > NEG_INF:
                         dot += problem.dot_similarity[b, i - 1, j - 1] * problem.scale
                     table[r, j, DOT], table[r, j, ENTROPY_DOT] = dot, entropy_dot

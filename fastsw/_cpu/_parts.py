@@ -7,7 +7,7 @@ again inside of them. A kernel is made of about a hundred such functions.
 
 from __future__ import annotations
 
-from numba.core import compiler
+from numba.core import compiler, targetconfig
 from numba.core.codegen import JITCodeLibrary
 from numba.extending import register_jitable
 
@@ -24,6 +24,10 @@ class _PartLibrary(JITCodeLibrary):
     """Code that is linked into that of kernels, and never run as it is."""
 
     codegen = _NoEngine()
+
+    def _optimize_functions(self, ll_module):
+        """Leave it to the kernel."""
+        ll_module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self):
         """Leave it to the kernel."""
@@ -51,3 +55,24 @@ PART: dict = {"pipeline_class": _PartCompiler, "no_cpython_wrapper": True, "no_c
 
 #: A plain function that kernels may call, too.
 callable_in_kernels = register_jitable(**PART)
+
+
+def declare_part(context, module, function, signature):
+    """Compile a function as a part of the kernel that is being compiled; its LLVM declaration."""
+    flags = compiler.Flags()
+    caller = targetconfig.ConfigStack.top_or_none()
+    flags.nrt = caller is not None and caller.nrt
+    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    library = _PartLibrary(context.codegen(), "part")
+    part = compiler.compile_internal(
+        context.typing_context,
+        context,
+        library,
+        function,
+        signature.args,
+        signature.return_type,
+        flags,
+        locals={},
+    )
+    context.active_code_library.add_linking_library(library)
+    return context.declare_function(module, part.fndesc)

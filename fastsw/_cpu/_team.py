@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from fastsw._cpu._parts import callable_in_kernels
+from fastsw._cpu._parts import callable_in_kernels, declare_part
 from fastsw._cpu._simd import I64, element_at
 
 #: Lets other threads run; a C function of the operating system.
@@ -149,8 +149,7 @@ def _offering(body, name):
                 body(seat, *load(place))
 
             run.__qualname__ = f"run_{name}"
-            compiled = context.compile_subroutine(builder, run, _RUN)
-            function = context.declare_function(builder.module, compiled.fndesc)
+            function = declare_part(context, builder.module, run, _RUN)
             slot = cgutils.alloca_once_value(builder, values[0])
             addresses = [builder.ptrtoint(pointer, I64) for pointer in (function, slot)]
             return context.make_tuple(builder, signature.return_type, addresses)
