@@ -31,7 +31,7 @@ import numpy as np
 from numba import njit
 from numba.core import caching, compiler, serialize
 
-from fastsw._cpu._parts import PART
+from fastsw._cpu._parts import KERNEL, PART
 from fastsw._cpu._team import entry_of
 
 logger = logging.getLogger("fastsw")
@@ -130,7 +130,7 @@ class _Kernel:
                             "`NUMBA_DISABLE_JIT` must be 0 or unset, because fastsw computes in "
                             f"compiled kernels; got {numba.config.DISABLE_JIT}"
                         )
-                    dispatcher = njit(**self._options)(self._entry())
+                    dispatcher = njit(**self._options, **KERNEL)(self._entry())
                     dispatcher._cache = _DiskCache(self.name)
                     self._dispatcher = dispatcher
         return self._dispatcher(*arguments)

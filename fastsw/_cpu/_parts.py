@@ -29,17 +29,36 @@ class _PartLibrary(JITCodeLibrary):
         """Leave it to the kernel."""
         ll_module.data_layout = self._codegen._data_layout
 
-    def _optimize_final_module(self):
+    def finalize(self):
         """Leave it to the kernel."""
-
-    def _finalize_final_module(self):
+        self._raise_if_finalized()
         self._finalize_dynamic_globals()
-        self._verify_declare_only_symbols()
         self._finalized = True
 
     def get_pointer_to_function(self, name):
         """Numba's null: no such function can be called."""
         return 0
+
+
+class _KernelLibrary(JITCodeLibrary):
+    """Code that is run, with all its parts."""
+
+    def add_linking_library(self, library):
+        """Link a library, and what the parts of it link."""
+        if library not in self._linking_libraries:
+            super().add_linking_library(library)
+            if isinstance(library, _PartLibrary):
+                for inner in library._linking_libraries:
+                    self.add_linking_library(inner)
+
+
+class _KernelCompiler(compiler.Compiler):
+    """Numba's compiler, with another library for what it makes."""
+
+    def __init__(self, typingctx, targetctx, library, *rest):
+        library = _KernelLibrary(targetctx.codegen(), "kernel")
+        library.enable_object_caching()
+        super().__init__(typingctx, targetctx, library, *rest)
 
 
 class _PartCompiler(compiler.Compiler):
@@ -49,6 +68,9 @@ class _PartCompiler(compiler.Compiler):
         library = _PartLibrary(targetctx.codegen(), "part")
         super().__init__(typingctx, targetctx, library, *rest)
 
+
+#: Options of Numba for a function that is run.
+KERNEL: dict = {"pipeline_class": _KernelCompiler}
 
 #: Options of Numba for a function that only kernels call.
 PART: dict = {"pipeline_class": _PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
