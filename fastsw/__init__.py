@@ -4,8 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastsw._alignment import Alignment
-from fastsw._api import entropy, posterior, sample, score, soft_dtw, traceback, value_and_grad
+from fastsw._api import (
+    entropy,
+    mea,
+    posterior,
+    sample,
+    score,
+    soft_dtw,
+    traceback,
+    value_and_grad,
+)
 from fastsw._numpy import Gradients
+from fastsw._problem import GapSignWarning
 from fastsw._warmup import warmup
 
 if TYPE_CHECKING:
@@ -16,8 +26,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Alignment",
+    "GapSignWarning",
     "Gradients",
     "entropy",
+    "mea",
     "posterior",
     "sample",
     "score",
@@ -33,3 +45,8 @@ def __getattr__(name):
     if name in ("nn", "plot"):
         return import_module(f"fastsw.{name}")
     raise AttributeError(f"module 'fastsw' has no attribute {name!r}")
+
+
+def __dir__():
+    """List the public names, those that are imported when first used among them."""
+    return sorted([*__all__, "__version__", "nn", "plot"])

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Alignment:
     """Pairs of indices that an alignment matches, and its score.
 
@@ -79,15 +79,21 @@ class Alignment:
         """Return the number of matched pairs."""
         return len(self.pairs)
 
-    def __str__(self) -> str:
-        """Return score, span and runs of consecutive pairs, one a line."""
+    def __repr__(self) -> str:
+        """Return score, number of pairs and span."""
         if not len(self.pairs):
             return f"Alignment(score={self.score:.6g}, empty)"
-        lines = [
+        return (
             f"Alignment(score={self.score:.6g}, {len(self.pairs)} pairs, "
             f"rows {self.rows.start}:{self.rows.stop}, "
             f"columns {self.columns.start}:{self.columns.stop})"
-        ]
+        )
+
+    def __str__(self) -> str:
+        """Return score, span and runs of consecutive pairs, one a line."""
+        lines = [repr(self)]
+        if not len(self.pairs):
+            return lines[0]
         breaks = np.flatnonzero((np.diff(self.pairs, axis=0) != 1).any(axis=1)) + 1
         for run in np.split(self.pairs, breaks):
             (row, column), length = run[0], len(run)

@@ -5,11 +5,12 @@ Equations are in `fastsw._recurrence`; the forms of the penalties in `fastsw._pr
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 
-from fastsw import _numpy
+from fastsw import _numpy, _ragged
 from fastsw._alignment import Alignment
 from fastsw._arrays import is_torch, on_cuda
 from fastsw._numpy import Gradients
@@ -21,6 +22,11 @@ def _on(similarity):
     """The module that implements the functions for this kind of array."""
     if type(similarity) is np.ndarray:
         return _numpy
+    if isinstance(similarity, list | tuple):
+        first = similarity[0] if similarity else None
+        if not is_torch(first) and on_cuda(first):
+            return _on(first)
+        return _ragged
     if is_torch(similarity):
         from fastsw import _torch
 
@@ -45,15 +51,20 @@ def score(
 
     Parameters
     ----------
-    similarity : (B, N, M) or (N, M) array
+    similarity : (B, N, M) or (N, M) array, or a list of (N, M) arrays of different sizes
         Similarity of row i of one sequence and column j of the other; NumPy, torch or another
-        DLPack exporter; float16, bfloat16, float32 or float64. -inf forbids a pair; NaN or +inf
-        within the lengths makes that pair's score and gradients NaN.
+        DLPack exporter; float16, bfloat16, float32 or float64. Integers are converted to the
+        library's default floating dtype, NumPy's float64 (exact up to 2**53), torch's float32
+        unless set otherwise (2**24). -inf forbids a pair; NaN or +inf within the lengths makes that
+        pair's score and gradients NaN. A list is padded to a batch as large as its largest matrices
+        and needs no `lengths`.
     gap_open, gap_extend : float or array, or a tuple (for columns, for rows)
-        Cost of the first and of each further skipped row or column of a gap, any finite value.
+        Cost of the first and of each further skipped row or column of a gap, any finite value;
+        where all are negative, as gap scores are elsewhere, a `fastsw.GapSignWarning` says so.
         One value for both directions: scalar, (B,), (N, M) or (B, N, M). A tuple: scalars, (B,),
         (B, M) for columns and (B, N) for rows, or (B, N, M). Without the batch axis where
-        `similarity` has none. A penalty is read at the cell that the gap enters.
+        `similarity` has none. Where `similarity` is a list, lists of arrays take the place of
+        arrays by row, column or cell. A penalty is read at the cell that the gap enters.
     temperature : float or 0-d array
         T >= 0. 0 gives the hard score.
     mode : {"local", "global", "fitting"}
@@ -77,6 +88,12 @@ def score(
         If an argument is not an array or number of a fitting dtype.
     ValueError
         If a shape, mode, length, penalty or temperature is out of its range.
+
+    Warns
+    -----
+    GapSignWarning
+        If all penalties are negative, once a call; not for penalties on a GPU, within
+        `torch.compile` or under transformations of torch.func.
 
     Notes
     -----
@@ -126,7 +143,7 @@ def posterior(
 
     Returns
     -------
-    (B, N, M) or (N, M) array
+    (B, N, M) or (N, M) array, or a list of (N, M) arrays for a list
         d score / d similarity, in [0, 1]; rows and columns sum to at most 1. 0 outside of
         `lengths`. The dtype, kind and device of `similarity`. Right to 1e-11 (float32: 2e-5), near
         ties to 1e-32 of the mean sum of magnitudes of an alignment's terms over T.
@@ -181,7 +198,7 @@ def value_and_grad(
         As `fastsw.score` gives it.
     gradients : Gradients
         Named tuple (similarity, gap_open, gap_extend, temperature), each of the shape of its
-        argument; a tuple (for columns, for rows) where the penalty was one.
+        argument; a tuple (for columns, for rows) or a list of arrays where the argument was one.
 
     Raises
     ------
@@ -302,6 +319,74 @@ def traceback(
     )
 
 
+def mea(
+    posterior: Any, *, threshold: float = 0.0, min_paired: float = 0.0, lengths: Any = None
+) -> list[Alignment] | Alignment:
+    """Find the alignment of the maximum expected accuracy under a posterior.
+
+    Parameters
+    ----------
+    posterior : (B, N, M) or (N, M) array, or a list of (N, M) arrays of different sizes
+        Probability that row i and column j are paired, as `fastsw.posterior` gives it; kinds and
+        dtypes as there. Tensors are not differentiated; the work is done on the CPU.
+    threshold : float
+        In [0, 1]. Only pairs that are more probable are matched, and each of them counts by how
+        much it is: the higher the threshold, the fewer and surer the pairs. From 0.5 on it matches
+        just the pairs above it, which can never cross.
+    min_paired : float
+        In [0, 1]. Only rows and columns whose probabilities of all their pairs sum to more are
+        matched.
+    lengths : (B, 2) int array, or a tuple of two (B,) int arrays
+        Valid rows and columns of each pair; cells beyond are never read. Default: all.
+
+    Returns
+    -------
+    list of Alignment, or one Alignment for one pair
+        The pairs (i, j), strictly increasing in i and in j, whose sum of posterior[i, j] -
+        threshold is the largest; ties as in `fastsw.traceback`, and no pair that adds nothing. The
+        score is the sum of posterior[i, j], the number of pairs expected to be right: NaN where the
+        posterior holds one, and 0 for an empty alignment.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not an array or number of a fitting dtype.
+    ValueError
+        If a shape, length, option or probability is out of its range.
+
+    Notes
+    -----
+    A best path (`fastsw.traceback`) may pass where many paths score nearly alike and be far from
+    most of them; this one is, of all alignments, the closest to those drawn from the distribution.
+    threshold 0 maximises the expected number of right pairs [1]_ [2]_; 1 / (g + 1) is the
+    g-centroid estimator, in which a right pair weighs g times as much as a wrong one costs [3]_.
+
+    References
+    ----------
+    .. [1] Holmes and Durbin, "Dynamic programming alignment accuracy", Journal of Computational
+       Biology, 1998.
+    .. [2] Do, Mahabhashyam, Brudno and Batzoglou, "ProbCons: Probabilistic consistency-based
+       multiple sequence alignment", Genome Research, 2005.
+    .. [3] Hamada, Kiryu, Sato, Mituyama and Asai, "Prediction of RNA secondary structure using
+       generalized centroid estimators", Bioinformatics, 2009.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> posterior = fastsw.posterior(np.eye(3) - 0.5, gap_open=1.0, gap_extend=0.5, temperature=0.2)
+    >>> fastsw.mea(posterior)
+    Alignment(score=2.82656, 3 pairs, rows 0:3, columns 0:3)
+    """
+    for name, value in (("threshold", threshold), ("min_paired", min_paired)):
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(f"`{name}` must be a number, got {value!r}")
+        if not 0 <= value <= 1:
+            raise ValueError(f"`{name}` must lie between 0 and 1, got {value}")
+    return _on(posterior).mea(
+        posterior, threshold=float(threshold), min_paired=float(min_paired), lengths=lengths
+    )
+
+
 def soft_dtw(
     cost: Any, *, temperature: Any = 1.0, lengths: Any = None, bandwidth: int | None = None
 ) -> Any:
@@ -309,10 +394,10 @@ def soft_dtw(
 
     Parameters
     ----------
-    cost : (B, N, M) or (N, M) array
+    cost : (B, N, M) or (N, M) array, or a list of (N, M) arrays of different sizes
         Cost of matching element i of one series with element j of the other, for example the
-        squared distance; NumPy, torch or another DLPack exporter; float16, bfloat16, float32 or
-        float64. +inf forbids a match; NaN or -inf within the lengths makes the answer NaN.
+        squared distance; kinds, dtypes and lists as in `fastsw.score`. +inf forbids a match; NaN or
+        -inf within the lengths makes the answer NaN.
     temperature : float or 0-d array
         T >= 0. 0 gives dynamic time warping.
     lengths : (B, 2) int array, or a tuple of two (B,) int arrays

@@ -23,6 +23,14 @@ class NumpyKind:
         """Name of the dtype."""
         return _dtype_name(array.dtype)
 
+    def floating(self, array: np.ndarray) -> np.ndarray:
+        """float64 array of integers."""
+        return array.astype(np.float64)
+
+    def negative(self, array: np.ndarray) -> bool:
+        """Tell whether all values are negative."""
+        return array.size > 0 and array.flat[0] < 0 and bool((array < 0).all())
+
     def convert(self, name: str, value: Any, like: np.ndarray) -> np.ndarray:
         """Floating array of a number, a list or an array; integers become floats."""
         if type(value) is float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-from fastsw._alignment import Alignment
+from fastsw import _ragged
 from fastsw._arrays import is_torch, namespace_of, on_cuda
 from fastsw._numpy import Gradients
 
@@ -28,9 +28,9 @@ def _modules():
 
 
 def _tensor(value: Any) -> Any:
-    """Tensor of a CUDA array, or of a tuple of them; anything else as it is."""
-    if isinstance(value, tuple):
-        return tuple(_tensor(v) for v in value)
+    """Tensor of a CUDA array, or of a tuple or list of them; anything else as it is."""
+    if isinstance(value, tuple | list):
+        return type(value)(_tensor(v) for v in value)
     if is_torch(value) or not on_cuda(value):
         return value
     torch, _ = _modules()
@@ -45,7 +45,9 @@ def _back(value: Any, like: Any) -> Any:
         return Gradients(*(_back(v, like) for v in value))
     if isinstance(value, tuple):
         return tuple(_back(v, like) for v in value)
-    if isinstance(value, list | Alignment):
+    if isinstance(value, list):
+        return [_back(v, like) for v in value]
+    if not is_torch(value):
         return value
     if hasattr(like, "__dlpack__"):
         return namespace_of("similarity", like).from_dlpack(value.detach())
@@ -60,6 +62,8 @@ def _through_torch(name: str):
     def call(array, **options):
         _, functions = _modules()
         given = {key: _tensor(value) for key, value in options.items()}
+        if isinstance(array, tuple | list):
+            return _back(getattr(_ragged, name)(_tensor(array), **given), array[0])
         return _back(getattr(functions, name)(_tensor(array), **given), array)
 
     call.__doc__ = f"See `fastsw.{name}`."
@@ -73,3 +77,4 @@ entropy = _through_torch("entropy")
 traceback = _through_torch("traceback")
 sample = _through_torch("sample")
 soft_dtw = _through_torch("soft_dtw")
+mea = _through_torch("mea")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any, NamedTuple
 
@@ -39,6 +40,24 @@ class Gradients(NamedTuple):
     gap_open: Any
     gap_extend: Any
     temperature: Any
+
+    def __repr__(self) -> str:
+        """Return numbers, and of arrays the dtype and shape."""
+        fields = (f"{name}={_brief(value)}" for name, value in zip(self._fields, self, strict=True))
+        return f"Gradients({', '.join(fields)})"
+
+
+def _brief(value):
+    """A value in short."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_brief, value))})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_brief, value[:3]))}{', ...' if len(value) > 3 else ''}]"
+    if value.shape == ():
+        with contextlib.suppress(TypeError, RuntimeError):  # a value that torch only traces
+            return f"{float(value) + 0.0:.6g}"  # 0 for -0
+    dtype = str(value.dtype).removeprefix("torch.")
+    return f"{dtype} {tuple(value.shape)}"
 
 
 class _Call(NamedTuple):
@@ -90,7 +109,10 @@ def plain(name, array):
             f"`{name}` must be a NumPy array, a torch tensor or another DLPack exporter, got "
             f"{type(array).__name__}"
         )
-    return foreign_to_numpy(name, array), namespace_of(name, array), array.dtype
+    namespace = namespace_of(name, array)
+    if namespace.isdtype(array.dtype, "integral"):
+        array = namespace.astype(array, namespace.asarray(0.0).dtype)
+    return foreign_to_numpy(name, array), namespace, array.dtype
 
 
 def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Call:
@@ -153,6 +175,37 @@ def traceback(similarity, **options) -> list[Alignment] | Alignment:
     return alignments[0] if asked.problem.single else alignments
 
 
+#: A posterior may exceed 1 by its rounding in single precision, see `fastsw.posterior`.
+_ABOVE_ONE = 1e-4
+
+
+def mea(posterior, *, threshold, min_paired, lengths) -> list[Alignment] | Alignment:
+    """See `fastsw.mea`."""
+    posterior, _, _ = plain("posterior", posterior)
+    batch, single = _problem.as_batch(KIND, "posterior", posterior)
+    lengths = _problem.build_lengths(KIND, lengths, batch, single)
+    _problem.check_lengths(lengths, batch.shape, "posterior")
+    inner = [np.arange(size) < lengths[:, [axis]] for axis, size in enumerate(batch.shape[1:])]
+    dtype = np.promote_types(batch.dtype, np.float32)
+    share = np.where(inner[0][:, :, None] & inner[1][:, None], batch, 0).astype(dtype, copy=False)
+    outside = (share < 0) | (share > 1 + _ABOVE_ONE)
+    if outside.any():
+        raise ValueError(f"`posterior` must lie between 0 and 1, got {share[outside][0]}")
+    left_out = share <= threshold  # a NaN stays in
+    left_out |= share.sum(axis=2, keepdims=True, dtype=np.float64) <= min_paired
+    left_out |= share.sum(axis=1, keepdims=True, dtype=np.float64) <= min_paired
+    gain = np.where(left_out, -np.inf, share - dtype.type(threshold))
+    paths = traceback(gain, gap_open=0.0, gap_extend=0.0, mode="global", lengths=lengths)
+    assert isinstance(paths, list)  # a batch in, a list out
+    alignments = [
+        Alignment(float(share[(b, *path.pairs.T)].sum(dtype=np.float64)), path.pairs)
+        if path.score >= 0
+        else path
+        for b, path in enumerate(paths)
+    ]
+    return alignments[0] if single else alignments
+
+
 def soft_dtw(cost, *, temperature, lengths, bandwidth):
     """See `fastsw.soft_dtw`."""
     cost, namespace, _ = plain("cost", cost)
@@ -166,7 +219,7 @@ def soft_dtw(cost, *, temperature, lengths, bandwidth):
             _problem.as_bandwidth(bandwidth),
             graded=False,
         )
-        .score.astype(np.float64 if cost.dtype.itemsize == 8 else np.float32)
+        .score.astype(np.float64 if batch.dtype.itemsize == 8 else np.float32)
     )
     value = found[0] if single else found
     return value if namespace is None else namespace.from_dlpack(np.asarray(value, order="C"))

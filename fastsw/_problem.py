@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,6 +22,16 @@ SINGLE_GAP_FORMS = (
 )
 
 
+class GapSignWarning(UserWarning):
+    """Both penalties are negative, as where gap scores are meant, which are added.
+
+    Examples
+    --------
+    >>> import warnings, fastsw
+    >>> warnings.filterwarnings("ignore", category=fastsw.GapSignWarning)
+    """
+
+
 class Kind(Protocol):
     """What validation needs to know of one kind of array."""
 
@@ -28,6 +40,12 @@ class Kind(Protocol):
 
     def dtype_name(self, array: Any) -> str:
         """Name of the array's dtype, as NumPy spells it."""
+
+    def floating(self, array: Any) -> Any:
+        """Floating array of an array of integers."""
+
+    def negative(self, array: Any) -> bool:
+        """Tell whether all values are negative; False where that cannot be read here."""
 
     def convert(self, name: str, value: Any, like: Any) -> Any:
         """Floating array of the value, on the device of `like`."""
@@ -65,6 +83,8 @@ def build(kind: Kind, similarity, *, gap_open, gap_extend, temperature, mode, le
     check_mode(mode)
     open_xy, open_paired, open_shape = _gap(kind, "gap_open", gap_open, batch, single)
     extend_xy, extend_paired, extend_shape = _gap(kind, "gap_extend", gap_extend, batch, single)
+    if all(kind.negative(penalty) for penalty in (*open_xy, *extend_xy)):
+        _warn_of_sign(open_xy, extend_xy)
     return Problem(
         similarity=batch,
         penalties=(open_xy[0], extend_xy[0], open_xy[1], extend_xy[1]),
@@ -80,8 +100,12 @@ def build(kind: Kind, similarity, *, gap_open, gap_extend, temperature, mode, le
 def as_batch(kind: Kind, name: str, matrices):
     """The matrices as (B, N, M), and whether the user gave one without a batch axis."""
     dtype = kind.dtype_name(matrices)
-    if dtype not in FLOATS:
-        raise TypeError(f"`{name}` must have a floating dtype ({', '.join(FLOATS)}), got {dtype}")
+    if dtype.startswith(("int", "uint")):
+        matrices = kind.floating(matrices)
+    elif dtype not in FLOATS:
+        raise TypeError(
+            f"`{name}` must have a floating dtype ({', '.join(FLOATS)}) or integers, got {dtype}"
+        )
     shape = tuple(matrices.shape)
     if len(shape) not in (2, 3):
         raise ValueError(
@@ -89,6 +113,26 @@ def as_batch(kind: Kind, name: str, matrices):
         )
     single = len(shape) == 2
     return (matrices.reshape((1, *shape)) if single else matrices), single
+
+
+def _warn_of_sign(opened, extended):
+    """Tell the caller of the public function that penalties are not gap scores."""
+    got = " and ".join(
+        f"{low:g}" if low == top else f"{low:g} to {top:g}"
+        for low, top in (
+            (min(float(p.min()) for p in sides), max(float(p.max()) for p in sides))
+            for sides in (opened, extended)
+        )
+    )
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in ("fastsw", "torch"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        "`gap_open` and `gap_extend` are costs, which are subtracted: negative ones reward gaps, "
+        f"got {got}. Gap scores of -11 and -1, as Biopython takes them, are costs of 11 and 1 here",
+        GapSignWarning,
+        stacklevel=level,
+    )
 
 
 def check_mode(mode) -> None:

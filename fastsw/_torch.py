@@ -23,6 +23,18 @@ class TorchKind:
         """Name of the dtype, as NumPy spells it."""
         return str(array.dtype).removeprefix("torch.")
 
+    def floating(self, array: Tensor) -> Tensor:
+        """Tensor of integers in torch's default dtype."""
+        return array.to(torch.get_default_dtype())
+
+    def negative(self, array: Tensor) -> bool:
+        """Tell whether all values are negative; False on a GPU, while tracing and in vmap."""
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return False
+        if type(array) not in (Tensor, torch.nn.Parameter) or array.device.type != "cpu":
+            return False
+        return array.item() < 0 if array.numel() == 1 else bool((array.detach() < 0).all())
+
     def convert(self, name: str, value: Any, like: Tensor) -> Tensor:
         """Floating tensor of a number, list, array or tensor."""
         if isinstance(value, Tensor):
@@ -117,13 +129,13 @@ def _differentiated(similarity, *, slope, **options):
 def posterior(similarity, **options):
     """See `fastsw.posterior`."""
     problem, found = _differentiated(similarity, slope=False, **options)
-    return problem.unbatched(found[1]).to(similarity.dtype)
+    return problem.unbatched(found[1]).to(problem.similarity.dtype)
 
 
 def entropy(similarity, **options):
     """See `fastsw.entropy`."""
     problem, found = _differentiated(similarity, slope=True, **options)
-    return problem.unbatched(found[6]).to(compute_dtype(similarity.dtype))
+    return problem.unbatched(found[6]).to(compute_dtype(problem.similarity.dtype))
 
 
 def value_and_grad(similarity, **options):
@@ -145,7 +157,7 @@ def value_and_grad(similarity, **options):
         else:
             gaps.append((x + y).reshape(shape).to(penalties[0].dtype))
     return problem.unbatched(value), Gradients(
-        problem.unbatched(of_similarity).to(similarity.dtype),
+        problem.unbatched(of_similarity).to(problem.similarity.dtype),
         gaps[0],
         gaps[1],
         of_temperature.sum().to(problem.temperature.dtype),
@@ -168,7 +180,8 @@ def _detached(similarity, options):
     """The call on NumPy views, for functions that are not differentiated and run on the host."""
     if torch._C._are_functorch_transforms_active():
         raise NotImplementedError(
-            "`traceback` and `sample` give no tensors: call them outside of torch.func and vmap"
+            "`traceback`, `sample` and `mea` give no tensors: call them outside of torch.func and "
+            "vmap"
         )
     plain = {
         name: (
@@ -197,3 +210,9 @@ def sample(similarity, **options):
     """See `fastsw.sample`."""
     matrix, plain = _detached(similarity, options)
     return _numpy.sample(matrix, **plain)
+
+
+def mea(posterior, **options):
+    """See `fastsw.mea`."""
+    matrix, plain = _detached(posterior, options)
+    return _numpy.mea(matrix, **plain)

@@ -148,7 +148,7 @@ class SmithWaterman(nn.Module):
 
         Parameters
         ----------
-        similarity : (B, N, M) or (N, M) tensor
+        similarity : (B, N, M) or (N, M) tensor, or a list of (N, M) tensors of different sizes
             As in `fastsw.score`.
         lengths : (B, 2) int tensor, or a tuple of two (B,) int tensors
             Valid rows and columns of each pair. Default: all.

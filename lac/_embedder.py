@@ -1,17 +1,22 @@
-"""A trained run as a module: frames in, embeddings out."""
+"""A trained run or a frozen encoder as a module: frames in, embeddings out."""
 
 from collections.abc import Mapping
 from os import PathLike
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from jsonargparse import ArgumentParser
 from torch import nn
 
+from lac._loadable import is_frozen, require
 from lac._run import RunDirectory
-from lac._training import EmbeddingModule
-from lac.data import resize
+from lac.data._video import resize
+from lac.encoder.frozen import FROZEN, FrozenEncoder
+from lac.losses import Loss
+
+if TYPE_CHECKING:
+    from lac._training import EmbeddingModule
+    from lac.encoder import Encoder
 
 
 class Embedder(nn.Module):
@@ -19,35 +24,38 @@ class Embedder(nn.Module):
 
     Parameters
     ----------
-    module : EmbeddingModule
-        Trained.
+    encoder : Encoder or FrozenEncoder
+        As trained, or frozen.
+    loss : Loss
+        As trained; its temperatures and gap penalties are what embeddings are aligned with.
     image_size : int or None
-        Side in pixels of the frames that the encoder was trained on, None if it takes features.
+        Side in pixels of the frames that the encoder takes, None if it takes features.
     channels : int or None
         Width of those features, None if it takes frames.
 
     Attributes
     ----------
-    encoder : Encoder
-        As trained.
-    loss : Loss
-        As trained, with its temperatures and gap penalties.
-    image_size, channels : int or None
+    encoder, loss, image_size, channels
         See above.
     dimension : int
         Features of an embedding, D.
     """
 
     def __init__(
-        self, module: EmbeddingModule, *, image_size: int | None, channels: int | None = None
+        self,
+        encoder: "Encoder | FrozenEncoder",
+        loss: Loss,
+        *,
+        image_size: int | None,
+        channels: int | None = None,
     ):
-        """Take over the parts of a trained module."""
+        """Take over a trained module's parts, or a frozen encoder."""
         super().__init__()
-        self.encoder = module.encoder
-        self.loss = module.loss
+        self.encoder = encoder
+        self.loss = loss
         self.image_size = image_size
         self.channels = channels
-        self.dimension: int = module.encoder.dimension
+        self.dimension: int = encoder.dimension
         self.eval().requires_grad_(False)
 
     @torch.inference_mode()
@@ -79,7 +87,7 @@ class Embedder(nn.Module):
         """
         array = frames.numpy(force=True) if isinstance(frames, torch.Tensor) else frames
         content = self._content(array)
-        device = next(self.encoder.parameters()).device
+        device = next(self.parameters()).device
         when = np.arange(len(array)) if times is None else np.asarray(times, dtype=np.float64)
         if when.shape != (len(array),) or (np.diff(when) <= 0).any():
             raise ValueError(
@@ -112,16 +120,20 @@ class Embedder(nn.Module):
 def load(
     run: str | PathLike, *, checkpoint: Literal["last", "best"] = "last", device: str = "cpu"
 ) -> Embedder:
-    """Load a run of `lac.train` to embed videos with it.
+    """Load a run of `lac.train`, or a frozen encoder by its name, to embed videos with it.
 
     Parameters
     ----------
     run : str or path
-        Run directory. Its clips are not needed.
+        Run directory, whose clips are not needed; or, as a string, the name of an encoder that
+        needs no training: `"lite0"`, an ImageNet network (extra `lite0`), best of them as far as
+        measured; `"small"`, shipped with lac; or `"pixels"`, the pictures themselves, to compare
+        with.
     checkpoint : {"last", "best"}
-        Which weights. They are read as plain tensors (`weights_only`): no code in them is run.
+        Which weights of a run. They are read as plain tensors (`weights_only`): no code in them
+        is run.
     device : str
-        Where the module computes.
+        Where the module computes; features of frozen networks are computed on the CPU.
 
     Returns
     -------
@@ -131,32 +143,41 @@ def load(
     Raises
     ------
     FileNotFoundError
-        If `run` is no run directory or has no such checkpoint.
+        If `run` is neither a run directory nor a name, or has no such checkpoint.
+    ModuleNotFoundError
+        If the package with the weights of a frozen encoder is not installed.
     ValueError
-        If its configuration or checkpoint is damaged.
+        If a configuration or checkpoint is damaged, if a run directory in the working directory
+        has the name of a frozen encoder, or a checkpoint other than the last is asked of one.
 
     Examples
     --------
-    ::
-
-        import lac
-        embed = lac.load("runs/rendered-1")
-        z = embed(lac.data.read_video("a.mp4").frames)  # (T, D)
+    >>> embed = load("pixels")
+    >>> embed(np.random.default_rng(0).integers(0, 256, (5, 3, 48, 64), np.uint8)).shape
+    torch.Size([5, 192])
     """
+    require(run, checkpoint)
+    if is_frozen(run):
+        encoder, loss, size = FROZEN[str(run)]()
+        return Embedder(encoder, loss, image_size=size).to(device)
     directory = RunDirectory(run)
     settings = directory.read_settings()
     module = _configured(settings["model"])
     module.load_state_dict(directory.read_checkpoint(checkpoint)["state_dict"])
     if settings["data"]["source"] == "features":
         channels = settings["model"]["encoder"]["init_args"]["channels"]
-        return Embedder(module, image_size=None, channels=channels).to(device)
+        return Embedder(module.encoder, module.loss, image_size=None, channels=channels).to(device)
     extractor = module.encoder.extractor
     size = settings["data"]["image_size"] if extractor is None else extractor.image_size
-    return Embedder(module, image_size=size).to(device)
+    return Embedder(module.encoder, module.loss, image_size=size).to(device)
 
 
-def _configured(settings: Mapping[str, Any]) -> EmbeddingModule:
+def _configured(settings: Mapping[str, Any]) -> "EmbeddingModule":
     """Build the module that a run's configuration describes."""
+    from jsonargparse import ArgumentParser  # here, as frozen encoders need neither
+
+    from lac._training import EmbeddingModule
+
     parser = ArgumentParser()
     parser.add_class_arguments(EmbeddingModule, "model")
     return parser.instantiate_classes(parser.parse_object({"model": settings})).model

@@ -10,13 +10,9 @@ figures/
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
-
-import torch
-import yaml
-from lightning.fabric.plugins import TorchCheckpointIO
 
 
 class RunDirectory:
@@ -78,6 +74,8 @@ class RunDirectory:
         """
         if not self.config.exists():
             raise FileNotFoundError(f"`run` must be a run directory of lac.train, got {self.path}")
+        import yaml
+
         try:
             settings = yaml.safe_load(self.config.read_text())
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -85,6 +83,24 @@ class RunDirectory:
         if not isinstance(settings, dict):
             raise ValueError(f"{self.config} must hold settings by name, got {settings!r}")
         return settings
+
+    def require(self, checkpoint: Literal["last", "best"]) -> None:
+        """Refuse what is no run directory with such a checkpoint, without loading anything.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `read_settings` and `read_checkpoint` do.
+        """
+        self.read_settings()
+        self._checkpoint(checkpoint)
+
+    def _checkpoint(self, which: Literal["last", "best"]) -> Path:
+        """Return the file of a checkpoint that is there."""
+        file = self.last if which == "last" else self.best
+        if not file.exists():
+            raise FileNotFoundError(f"`checkpoint` must be one that {self.path} has, got {which!r}")
+        return file
 
     def read_checkpoint(self, which: Literal["last", "best"] = "last") -> dict[str, Any]:
         """Return a checkpoint on the CPU, read as plain tensors: no code in it is run.
@@ -96,9 +112,9 @@ class RunDirectory:
         ValueError
             If the file is no checkpoint, or names more than plain data.
         """
-        file = self.last if which == "last" else self.best
-        if not file.exists():
-            raise FileNotFoundError(f"`checkpoint` must be one that {self.path} has, got {which!r}")
+        import torch
+
+        file = self._checkpoint(which)
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
         except OSError:
@@ -108,26 +124,18 @@ class RunDirectory:
             raise ValueError(f"{file} is not a checkpoint that can be read, {reason}") from error
 
 
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write checkpoints beside their place and move them there, so that none is ever half there."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None
-    ) -> None:
-        """Write a checkpoint."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(target.name + ".part")
-        with part.open("wb") as stream:
-            torch.save(checkpoint, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, target)
-
-
 def next_run(parent: Path, name: str) -> Path:
     """Return the first of parent/name-1, parent/name-2, ... that is not there yet."""
     number = 1
     while (parent / f"{name}-{number}").exists():
         number += 1
     return parent / f"{name}-{number}"
+
+
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted names and values of nested settings."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat_settings(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

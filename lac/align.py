@@ -4,79 +4,131 @@ Says which part of the first matches which part of the second, with times. The a
 what only one of them shows stays unmatched.
 """
 
+import argparse
 import csv
-import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import PositiveInt
-from matplotlib.backend_bases import FigureCanvasBase
-from matplotlib.figure import Figure
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-import fastsw
+from lac._command import (
+    CommandParser,
+    at_least_one,
+    errors_in_one_line,
+    interruptible,
+    one_of,
+)
 from lac._console import plain_console
-from lac._embedder import load
-from lac._matching import Matching, match
-from lac.data import read_video
-from lac.data._video import SUFFIXES
-from lac.embed import Embedded, embed_file
-from lac.evaluation import write_aligned_video
+from lac._loadable import require
+from lac._progress import announced, progress
 
-_SIDE = 256  # pixels of each video in the one side by side
+if TYPE_CHECKING:
+    from lac._matching import Matching
+    from lac.embed import Embedded
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, align, print, draw."""
-    parser = ArgumentParser(prog="python -m lac.align", description=__doc__)
-    parser.add_argument("run", type=Path, help="run directory of lac.train")
-    parser.add_argument("a", type=Path, help="a video")
-    parser.add_argument("b", type=Path, help="another")
-    parser.add_argument("--output", "-o", type=Path | None, help="video of both in step")
-    parser.add_argument("--plot", type=Path | None, help="picture of similarity and alignment")
-    parser.add_argument("--pairs", type=Path | None, help="CSV file of all matched frames")
-    parser.add_argument("--every", type=PositiveInt, default=1, help="take every so many frames")
-    parser.add_argument(
-        "--checkpoint", type=Literal["last", "best"], default="last", help="which weights"
-    )
-    options = parser.parse_args(args)
-    try:
+    options = _parser().parse_args(args)
+    with interruptible(), errors_in_one_line():
+        require(options.run, options.checkpoint)
         _refuse_other_suffixes(options)
-        embedder = load(options.run, checkpoint=options.checkpoint)
+        files = options.a, options.b
+        from lac.embed import embed_file, require_readable
+
+        for file in files:
+            require_readable(file)
+        with announced("Loading the network"):
+            from lac._embedder import load
+
+            embedder = load(options.run, checkpoint=options.checkpoint)
         if options.output and embedder.image_size is None:
             raise ValueError(f"`output` must be absent for a run on features, got {options.output}")
-        files = options.a, options.b
-        a, b = (embed_file(embedder, file, every=options.every) for file in files)
-        matching = match(a.embeddings, b.embeddings, loss=embedder.loss)
+        from lac._matching import match
+
+        a, b = (
+            embed_file(embedder, file, every=options.every) for file in progress(files, "Embedding")
+        )
+        with announced("Aligning"):
+            matching = match(a.embeddings, b.embeddings, loss=embedder.loss)
         _report(matching, files, (a, b), unit="" if embedder.image_size is None else " s")
-        if options.plot:
-            _plot(options.plot, matching, files, (a, b))
         if options.pairs:
             _write_pairs(options.pairs, matching, (a, b), options.every)
-        if options.output:
-            _write_video(options.output, matching, files, a.times, options.every)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f"error: {error}")
+        _draw(options, matching, files, (a, b), features=embedder.image_size is None)
 
 
-def _refuse_other_suffixes(options: Namespace) -> None:
+def _parser() -> CommandParser:
+    """Return the options."""
+    parser = CommandParser(
+        "python -m lac.align",
+        description="Say which part of a video matches which part of another, with times. What"
+        " only one of them\nshows stays unmatched.",
+        examples=[
+            "python -m lac.align lite0 a.mp4 b.mp4 --plot align.png",
+            "python -m lac.align runs/rendered-1 a.mp4 b.mp4 -o both.mp4 --pairs pairs.csv",
+            "python -m lac.align lite0 a.mp4 b.mp4 --html both.html",
+        ],
+    )
+    parser.add_argument(
+        "run", metavar="RUN", help="run directory of lac.train, or lite0 (nothing trained)"
+    )
+    parser.add_argument("a", type=Path, metavar="A", help="a video")
+    parser.add_argument("b", type=Path, metavar="B", help="another")
+    parser.add_argument(
+        "--output", "-o", type=Path, metavar="FILE", help="video of both in step, as both.mp4"
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="picture of similarity and alignment"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="page with the picture and both videos in step"
+    )
+    parser.add_argument("--pairs", type=Path, metavar="FILE", help="CSV file of all matched frames")
+    parser.add_argument(
+        "--every", type=at_least_one, default=1, metavar="N", help="take every N-th frame"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=one_of("last", "best"),
+        default="last",
+        metavar="{last,best}",
+        help="which weights (default: last)",
+    )
+    return parser
+
+
+def _refuse_other_suffixes(options: argparse.Namespace) -> None:
     """Refuse names of files that could not be written, before the work is done."""
-    pictures = tuple(f".{kind}" for kind in FigureCanvasBase.get_supported_filetypes())
-    for name, suffixes in (("output", SUFFIXES), ("plot", pictures)):
-        file = options[name]
-        if file is not None and file.suffix.lower() not in suffixes:
+    allowed = {"output": _videos, "plot": _pictures, "html": lambda: (".html", ".htm")}
+    for name, kinds in allowed.items():
+        file = getattr(options, name)
+        if file is None:
+            continue
+        suffixes = kinds()
+        if file.suffix.lower() not in suffixes:
             raise ValueError(f"`{name}` must end in one of {', '.join(suffixes)}, got {file}")
 
 
+def _videos() -> tuple[str, ...]:
+    """Return the suffixes of videos that can be written."""
+    from lac.data._video import WRITABLE
+
+    return WRITABLE
+
+
+def _pictures() -> tuple[str, ...]:
+    """Return the suffixes of pictures that can be written."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    return tuple(f".{kind}" for kind in FigureCanvasBase.get_supported_filetypes())
+
+
 def _report(
-    matching: Matching, files: Sequence[Path], videos: Sequence[Embedded], *, unit: str
+    matching: "Matching", files: Sequence[Path], videos: "Sequence[Embedded]", *, unit: str
 ) -> None:
     """Print which parts match, and what is left over."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     console = plain_console()
     pairs = matching.alignment.pairs
     if not len(pairs):
@@ -102,30 +154,39 @@ def _report(
             f" of {len(video.times)}.",
             soft_wrap=True,
         )
+    console.print(str(matching.trust), soft_wrap=True)
 
 
-def _plot(
-    file: Path, matching: Matching, files: Sequence[Path], videos: Sequence[Embedded]
+def _draw(
+    options: argparse.Namespace,
+    matching: "Matching",
+    files: Sequence[Path],
+    videos: "Sequence[Embedded]",
+    *,
+    features: bool,
 ) -> None:
-    """Draw similarity, posterior and path, with times along the sides."""
-    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
-    axes = fastsw.plot.alignment(
-        matching.similarity, matching.posterior, matching.alignment, figure.subplots()
+    """Write the picture, the video and the page that are asked for."""
+    if not (options.plot or options.output or options.html):
+        return
+    from lac.pictures import Shown, draw_alignment, write_page, write_side_by_side
+
+    a, b = (
+        Shown(file.name, video.times, None if features else file, options.every)
+        for file, video in zip(files, videos, strict=True)
     )
-    for axis, times in ((axes.yaxis, videos[0].times), (axes.xaxis, videos[1].times)):
-        axis.set_major_formatter(partial(_tick, times))
-    axes.set_ylabel(f"time in {files[0].name}", parse_math=False)
-    axes.set_xlabel(f"time in {files[1].name}", parse_math=False)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=130)
+    if options.plot:
+        with announced(f"Drawing {options.plot.name}"):
+            draw_alignment(options.plot, matching, a, b)
+    if options.output:
+        write_side_by_side(options.output, matching, a, b)
+    if options.html:
+        with announced(f"Writing {options.html.name}"):
+            write_page(options.html, matching, a, b)
 
 
-def _tick(times: np.ndarray, at: float, _: int) -> str:
-    """Return the time at a place between frames."""
-    return f"{np.interp(at, np.arange(len(times)), times):.2f}"
-
-
-def _write_pairs(file: Path, matching: Matching, videos: Sequence[Embedded], every: int) -> None:
+def _write_pairs(
+    file: Path, matching: "Matching", videos: "Sequence[Embedded]", every: int
+) -> None:
     """Write one line for each pair of matched frames."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", newline="") as stream:
@@ -136,18 +197,6 @@ def _write_pairs(file: Path, matching: Matching, videos: Sequence[Embedded], eve
             a_time, b_time = times
             probability = f"{matching.posterior[t, u]:.4f}"
             writer.writerow([t * every, a_time, u * every, b_time, probability])
-
-
-def _write_video(
-    file: Path, matching: Matching, files: Sequence[Path], times: np.ndarray, every: int
-) -> None:
-    """Write the aligned part of the first video beside the second's, warped onto its time."""
-    if not len(matching.alignment):
-        raise ValueError(f"`output` needs a part that matches, got none for {file}")
-    videos = [read_video(path, size=_SIDE).frames[::every] for path in files]
-    rate = 1 / np.median(np.diff(times)) if len(times) > 1 else 1
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_aligned_video(file, videos, matching.alignment, fps=max(1, round(rate)))
 
 
 if __name__ == "__main__":

@@ -4,31 +4,21 @@ Runs on the same clips share a table; runs that differ by seed alone share a row
 and the sample standard deviation. Baselines stand below.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from jsonargparse import ArgumentParser
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
-from lac._configuration import flat_settings
+from lac._command import CommandParser, errors_in_one_line, interruptible, one_of
 from lac._console import plain_console
-from lac._run import RunDirectory
-from lac.evaluation import short_name
-from lac.evaluation._comparison import (
-    Comparison,
-    Run,
-    as_markdown,
-    compare_runs,
-    draw_comparison,
-    mean_and_spread,
-)
+from lac._run import RunDirectory, flat_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lac.evaluation._comparison import Comparison, Run
 
 
-def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics") -> Run:
+def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics") -> "Run":
     """Read the settings and the figures of a run.
 
     Parameters
@@ -45,6 +35,8 @@ def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics"
     ValueError
         If there was nothing to measure, or a file is damaged.
     """
+    from lac.evaluation._comparison import Run
+
     run = RunDirectory(path)
     file = run.metrics if report == "metrics" else run.evaluation
     if not (run.config.exists() and file.exists()):
@@ -57,39 +49,64 @@ def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics"
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, print the tables, write them and their figures."""
-    parser = ArgumentParser(prog="python -m lac.compare", description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", help="run directories of lac.train")
+    options = _parser().parse_args(args)
+    with interruptible(), errors_in_one_line():
+        runs = [read_run(path, report=options.report) for path in options.runs]
+        from lac.evaluation._comparison import as_markdown, compare_runs, draw_comparison
+
+        comparisons = compare_runs(runs)
+        options.output.mkdir(parents=True, exist_ok=True)
+        console = plain_console()
+        for comparison in comparisons:
+            _print(comparison, console)
+        text = "\n".join(as_markdown(comparison) for comparison in comparisons)
+        (options.output / "comparison.md").write_text(text)
+        for number, comparison in enumerate(comparisons, 1):
+            draw_comparison(comparison, options.output / f"comparison-{number}.png")
+        console.print(f"Tables and figures are in {options.output}.")
+
+
+def _parser() -> CommandParser:
+    """Return the options."""
+    parser = CommandParser(
+        "python -m lac.compare",
+        description="Lay finished runs side by side: one table for each set of clips, one row for"
+        " runs that differ\nby seed alone, with the mean and the sample standard deviation,"
+        " baselines below.",
+        examples=[
+            "python -m lac.compare runs/*",
+            "python -m lac.compare runs/scl-* runs/lac-* -o scl-or-lac --report evaluation",
+        ],
+    )
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="run directories of lac.train"
+    )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         default=Path("comparison"),
-        help="folder for comparison.md and comparison-1.png, ...",
+        metavar="DIR",
+        help="folder for comparison.md and comparison-1.png, ... (default: comparison)",
     )
     parser.add_argument(
         "--report",
-        type=Literal["metrics", "evaluation"],
+        type=one_of("metrics", "evaluation"),
         default="metrics",
-        help="what training ended with, or what lac.evaluate measured last",
+        metavar="{metrics,evaluation}",
+        help="what training ended with (default), or what lac.evaluate measured last",
     )
-    options = parser.parse_args(args)
-    console = plain_console()
-    try:
-        comparisons = compare_runs([read_run(path, report=options.report) for path in options.runs])
-        options.output.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
-    for comparison in comparisons:
-        _print(comparison, console)
-    text = "\n".join(as_markdown(comparison) for comparison in comparisons)
-    (options.output / "comparison.md").write_text(text)
-    for number, comparison in enumerate(comparisons, 1):
-        draw_comparison(comparison, options.output / f"comparison-{number}.png")
-    console.print(f"Tables and figures are in {options.output}.")
+    return parser
 
 
-def _print(comparison: Comparison, console: Console) -> None:
+def _print(comparison: "Comparison", console: "Console") -> None:
     """Print one comparison."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from lac.evaluation._comparison import mean_and_spread
+    from lac.evaluation._report import short_name
+
     table = Table(title=comparison.title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", overflow="fold")
     table.add_column("runs", justify="right")

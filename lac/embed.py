@@ -4,22 +4,31 @@ Writes DIR/NAME.npz for each video, with `embeddings` (T, D) and `times` (T,) in
 on features the inputs are .npy or .npz files, and times are frame numbers.
 """
 
+import argparse
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jsonargparse import ArgumentParser
-from jsonargparse.typing import PositiveInt
-from rich.console import Console
 
+from lac._command import (
+    CommandParser,
+    at_least_one,
+    errors_in_one_line,
+    existing,
+    interruptible,
+    one_of,
+)
 from lac._console import plain_console
-from lac._embedder import Embedder, load
-from lac.data import read_features, read_video
-from lac.data._names import normal
+from lac._loadable import require
+from lac._progress import announced, progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lac._embedder import Embedder
 
 
 class Embedded(NamedTuple):
@@ -29,7 +38,7 @@ class Embedded(NamedTuple):
     times: np.ndarray
 
 
-def embed_file(embedder: Embedder, path: Path, *, every: int = 1) -> Embedded:
+def embed_file(embedder: "Embedder", path: Path, *, every: int = 1) -> Embedded:
     """Embed a video file, or a file of features for a run on features.
 
     Parameters
@@ -51,6 +60,8 @@ def embed_file(embedder: Embedder, path: Path, *, every: int = 1) -> Embedded:
     ValueError
         If the file cannot be read, or holds features of another width than the run's.
     """
+    from lac.data import read_features, read_video
+
     if embedder.image_size is None:
         content = read_features(path)
         seconds = np.arange(len(content), dtype=np.float64)
@@ -66,39 +77,84 @@ def embed_file(embedder: Embedder, path: Path, *, every: int = 1) -> Embedded:
     return Embedded(embedder(content[numbers], numbers).cpu().numpy(), seconds[numbers])
 
 
+def require_readable(path: Path) -> None:
+    """Refuse what is neither a video nor a file of features, before anything takes long.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    VideoError
+        If it is no video; the message says what it is.
+    """
+    from lac.data._video import open_video
+    from lac.data.features import SUFFIXES
+
+    if existing(path).suffix.lower() not in SUFFIXES:
+        open_video(path).close()
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, embed, write."""
-    parser = ArgumentParser(prog="python -m lac.embed", description=__doc__)
-    parser.add_argument("run", type=Path, help="run directory of lac.train")
-    parser.add_argument("videos", type=Path, nargs="+", help="video files")
-    parser.add_argument("--output", "-o", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--every", type=PositiveInt, default=1, help="take every so many frames")
+    options = _parser().parse_args(args)
+    with interruptible(), errors_in_one_line():
+        _refuse_same_names(options.videos)
+        require(options.run, options.checkpoint)
+        if options.on_error == "refuse":
+            for path in options.videos:
+                require_readable(path)
+        with announced("Loading the network"):
+            from lac._embedder import load
+
+            embedder = load(options.run, checkpoint=options.checkpoint)
+        console = plain_console()
+        for reason in _embed_all(embedder, options, console):
+            console.print(f"Left out: {reason}", soft_wrap=True)
+
+
+def _parser() -> CommandParser:
+    """Return the options."""
+    parser = CommandParser(
+        "python -m lac.embed",
+        description="Embed the frames of videos: DIR/NAME.npz holds `embeddings` (T, D) and `times`"
+        " (T,) of\nNAME.mp4, in seconds; of NAME.npy for a run on features, in frames.",
+        examples=[
+            "python -m lac.embed lite0 a.mp4 b.mp4 -o embeddings",
+            "python -m lac.embed runs/rendered-1 clips/*.mp4 -o embeddings --on_error skip",
+        ],
+    )
     parser.add_argument(
-        "--checkpoint", type=Literal["last", "best"], default="last", help="which weights"
+        "run", metavar="RUN", help="run directory of lac.train, or lite0 (nothing trained)"
+    )
+    parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help="video files")
+    parser.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="DIR", help="folder to write to"
+    )
+    parser.add_argument(
+        "--every", type=at_least_one, default=1, metavar="N", help="take every N-th frame"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=one_of("last", "best"),
+        default="last",
+        metavar="{last,best}",
+        help="which weights (default: last)",
     )
     parser.add_argument(
         "--on_error",
-        type=Literal["refuse", "skip"],
+        type=one_of("refuse", "skip"),
         default="refuse",
-        help="stop at a file that cannot be read, or go on and list it at the end",
+        metavar="{refuse,skip}",
+        help="stop at a file that cannot be read (default), or go on and list it at the end",
     )
-    options = parser.parse_args(args)
-    console = plain_console()
-    try:
-        _refuse_same_names(options.videos)
-        embedder = load(options.run, checkpoint=options.checkpoint)
-        skipped = _embed_all(embedder, options, console)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f"error: {error}")
-    for reason in skipped:
-        console.print(f"Left out: {reason}", soft_wrap=True)
+    return parser
 
 
-def _embed_all(embedder: Embedder, options, console: Console) -> list[str]:
+def _embed_all(embedder: "Embedder", options: argparse.Namespace, console: "Console") -> list[str]:
     """Embed and write every file; return why some were left out."""
     skipped = []
     options.output.mkdir(parents=True, exist_ok=True)
-    for path in options.videos:
+    for path in progress(options.videos, "Embedding"):
         try:
             embedded = embed_file(embedder, path, every=options.every)
         except (ValueError, OSError) as error:
@@ -118,6 +174,8 @@ def _embed_all(embedder: Embedder, options, console: Console) -> list[str]:
 
 def _refuse_same_names(paths: Iterable[Path]) -> None:
     """Refuse files whose embeddings would be written to one place."""
+    from lac.data._names import normal
+
     for stem, count in Counter(normal(path.stem) for path in paths).items():
         if count > 1:
             raise ValueError(f"`videos` must differ in name, got {count} called {stem!r}")

@@ -4,49 +4,110 @@ Without arguments it draws its own clips, trains on them for a few minutes on a 
 prints the metrics. Started again with the same ``--run`` it goes on where it was.
 """
 
+import shlex
 import sys
+from argparse import ArgumentError
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from rich.console import Console
-
-from lac._configuration import RunCLI, quiet_lightning
+from lac._command import INTERRUPTED, errors_in_one_line
 from lac._console import plain_console
-from lac._fit import print_summary, train
+from lac._progress import announced
 from lac._run import RunDirectory
-from lac.evaluate import evaluate
-from lac.evaluation import PROTOCOLS, evaluated_split, print_report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lac._configuration import RunCLI
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, train, evaluate, print the table."""
-    console = plain_console()
-    quiet_lightning()
+    words = sys.argv[1:] if args is None else list(args)
+    cli = None
     try:
-        cli = RunCLI(sys.argv[1:] if args is None else args)
+        with errors_in_one_line():
+            if _answered_at_once(words):
+                return
+            with announced("Loading PyTorch and Lightning"):
+                cli = _build(words)
+            report = _prepare(cli)
+        console = plain_console()
         run = cli.run
         assert run is not None
-        report = run.read_report(run.metrics) if run.metrics.exists() else None
-        if report is None:
-            cli.datamodule.setup("fit")
-            if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
-                raise ValueError(
-                    f"`patience` must be null without validation clips, got {cli.config.patience}"
-                )
-    except (ValueError, OSError, ModuleNotFoundError, MisconfigurationException) as error:
-        sys.exit(f"error: {error}")
-    if report is not None:
-        console.print(f"{run.path} is finished; these are its metrics.")
-    else:
-        report = _train_and_evaluate(cli, run, console)
-    _show(report, console)
-    console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+        if report is not None:
+            console.print(f"{run.path} is finished; these are its metrics.")
+        else:
+            report = _train_and_evaluate(cli, run, console)
+        _show(report, console)
+        console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+    except KeyboardInterrupt:
+        sys.exit(_interrupted(cli))
 
 
-def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dict[str, Any]:
+def _answered_at_once(words: list[str]) -> bool:
+    """Print the help if that is asked for; refuse what is wrong without what takes long to load."""
+    from lac._settings import Settings
+
+    settings = Settings(words)
+    if "help" in settings.flags:
+        from lac._help import help_text
+
+        print(help_text(), end="")
+        return True
+    if "help-all" in settings.flags:
+        words[:] = ["--help"]  # Lightning's parser has it all
+    elif "print_config" not in settings.flags:
+        settings.check()
+    return False
+
+
+def _build(words: Sequence[str]) -> "RunCLI":
+    """Build module, data and trainer; what Lightning refuses is a ValueError of one line."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from lac._configuration import RunCLI, quiet_lightning
+
+    quiet_lightning()
+    try:
+        return RunCLI(words)
+    except (ArgumentError, MisconfigurationException) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def _prepare(cli: "RunCLI") -> dict[str, Any] | None:
+    """Return the report of a finished run; else decode and extract what training needs."""
+    assert cli.run is not None
+    if cli.run.metrics.exists():
+        return cli.run.read_report(cli.run.metrics)
+    cli.datamodule.setup("fit")
+    if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
+        raise ValueError(
+            f"`patience` must be null without validation clips, got {cli.config.patience}"
+        )
+    return None
+
+
+def _interrupted(cli: "RunCLI | None") -> int:
+    """Say how the run goes on, whenever Ctrl-C has come; return the exit code."""
+    if cli is None or cli.run is None:
+        print("\ninterrupted before anything was done", file=sys.stderr)
+    elif cli.trainer.is_global_zero:  # of several processes, one speaks
+        if not cli.run.config.exists():
+            cli.run.write_text(cli.run.config, cli.settings)
+        path = shlex.quote(str(cli.run.path))
+        print(f"\ninterrupted; go on with: python -m lac.train --run {path}", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") -> dict[str, Any]:
     """Train from the run's last checkpoint on, or from the start; evaluate; keep the metrics."""
+    import torch
+
+    from lac._fit import train
+    from lac.evaluate import evaluate
+    from lac.evaluation import PROTOCOLS, evaluated_split
+
     cli.add_checkpoints()
     first = cli.trainer.is_global_zero  # of several processes, one writes
     console.quiet = not first
@@ -59,8 +120,6 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
     # Sums are added in the order of the threads, so their number belongs to the configuration.
     torch.set_num_threads(cli.config.threads)
     summary = train(cli, run)
-    if cli.trainer.interrupted:
-        sys.exit(f"interrupted; go on with: python -m lac.train --run {run.path}")
     if not first:
         sys.exit()
     split = evaluated_split(cli.datamodule.collection)
@@ -85,8 +144,11 @@ def _train_and_evaluate(cli: RunCLI, run: RunDirectory, console: Console) -> dic
     return report
 
 
-def _show(report: dict[str, Any], console: Console) -> None:
+def _show(report: dict[str, Any], console: "Console") -> None:
     """Print the metrics and what is to be known about them."""
+    from lac._fit import print_summary
+    from lac.evaluation import print_report
+
     if report["metrics"]:
         print_report(report, console)
     if "note" in report:

@@ -1,14 +1,34 @@
 """Where clips come from, how two views of a clip are drawn, and how they are batched."""
 
-from lac.data._clips import Clip, Collection
-from lac.data._video import Video, VideoError, read_video, resize, write_video
-from lac.data.augment import Augmentation
-from lac.data.features import read_features
-from lac.data.folder import read_folder
-from lac.data.module import ClipDataModule, FrozenExtractor
-from lac.data.rendered import Rendered, render
-from lac.data.sources import read_source
-from lac.data.views import TwoViews
+from typing import TYPE_CHECKING
+
+from lac._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from lac.data._clips import Clip, Collection
+    from lac.data._video import Video, VideoError, read_video, resize, write_video
+    from lac.data.augment import Augmentation
+    from lac.data.features import read_features
+    from lac.data.folder import read_folder
+    from lac.data.module import ClipDataModule, FrozenExtractor
+    from lac.data.rendered import Rendered, render
+    from lac.data.sources import read_source
+    from lac.data.views import TwoViews
+else:
+    __getattr__, __dir__ = lazy_attributes(
+        __name__,
+        {
+            "_clips": ("Clip", "Collection"),
+            "_video": ("Video", "VideoError", "read_video", "resize", "write_video"),
+            "augment": ("Augmentation",),
+            "features": ("read_features",),
+            "folder": ("read_folder",),
+            "module": ("ClipDataModule", "FrozenExtractor"),
+            "rendered": ("Rendered", "render"),
+            "sources": ("read_source",),
+            "views": ("TwoViews",),
+        },
+    )
 
 __all__ = [
     "Augmentation",

@@ -1,49 +1,89 @@
 """Look after folders of clips: ``python -m lac.data check DIR``, ``... import FORMAT SRC DST``."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, get_args
 
-from jsonargparse import ArgumentParser
-from rich.text import Text
-
+from lac._command import CommandParser, errors_in_one_line, interruptible, one_of
 from lac._console import plain_console
-from lac.data.check import Inspection, inspect
-from lac.data.convert import Importable, convert
-from lac.data.sources import Layout
+
+if TYPE_CHECKING:
+    from lac.data.check import Inspection
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line; check or import."""
-    parser = ArgumentParser(prog="python -m lac.data", description="Look after folders of clips.")
-    commands = parser.add_subcommands(dest="command")
-    check = ArgumentParser(description="Say what a folder holds, what is wrong, how to fix it.")
-    check.add_argument("folder", type=Path, help="folder of clips")
-    check.add_argument("--layout", type=Layout | None, help="its layout; recognised if absent")
-    commands.add_subcommand("check", check, help="say what a folder holds and what is wrong")
-    take = ArgumentParser(description="Copy clips of another layout into a new folder.")
-    take.add_argument("format", type=Importable, help="layout of the source")
-    take.add_argument("source", type=Path, help="folder to read")
-    take.add_argument("target", type=Path, help="folder to make")
-    take.add_argument("--action", type=str | None, help="take this action alone")
+    with interruptible(), errors_in_one_line():
+        options = _parser().parse_args(args)
+        if options.command == "check":
+            from lac.data.check import inspect
+
+            inspection = inspect(options.folder, layout=options.layout)
+            _show(inspection)
+            sys.exit(0 if inspection.usable else 1)
+        _import(options)
+
+
+def _parser() -> CommandParser:
+    """Return the options."""
+    from lac.data.convert import Importable
+    from lac.data.sources import Layout
+
+    layouts, importable = get_args(Layout), get_args(Importable)
+    program = "python -m lac.data"
+    parser = CommandParser(
+        program,
+        description="Look after folders of clips.",
+        examples=[
+            "python -m lac.data check my_clips",
+            "python -m lac.data import penn_action downloads/penn clips --action squat",
+        ],
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        prog=f"{program} check",
+        description="Say what a folder holds, what is wrong with it, and how to put it right.",
+        help="say what a folder holds and what is wrong",
+    )
+    check.add_argument("folder", type=Path, metavar="DIR", help="folder of clips")
+    check.add_argument(
+        "--layout",
+        type=one_of(*layouts),
+        metavar=f"{{{','.join(layouts)}}}",
+        help="its layout; recognised if absent",
+    )
+    take = commands.add_parser(
+        "import",
+        prog=f"{program} import",
+        description="Copy clips of another layout into a new folder, as clips/ and labels.json.",
+        help="convert a data set to clips/ and labels.json",
+    )
+    take.add_argument(
+        "format",
+        type=one_of(*importable),
+        metavar="FORMAT",
+        help=f"layout of the source: {', '.join(importable)}",
+    )
+    take.add_argument("source", type=Path, metavar="SRC", help="folder to read")
+    take.add_argument("target", type=Path, metavar="DST", help="folder to make")
+    take.add_argument("--action", metavar="NAME", help="take this action alone")
     take.add_argument(
         "--on_error",
-        type=Literal["refuse", "skip"],
+        type=one_of("refuse", "skip"),
         default="refuse",
-        help="stop at a clip that cannot be used, or go on and list it at the end",
+        metavar="{refuse,skip}",
+        help="stop at a clip that cannot be used (default), or go on and list it at the end",
     )
-    commands.add_subcommand("import", take, help="convert a data set to clips/ and labels.json")
-    options = parser.parse_args(args)
-    if options.command == "check":
-        inspection = inspect(options.check.folder, layout=options.check.layout)
-        _show(inspection)
-        sys.exit(0 if inspection.usable else 1)
-    _import(options["import"])
+    return parser
 
 
-def _show(inspection: Inspection) -> None:
+def _show(inspection: "Inspection") -> None:
     """Print what was found."""
+    from rich.text import Text
+
     console = plain_console(soft_wrap=True, highlight=False)
     if inspection.layout is not None:
         console.print(f"{inspection.root}: layout {inspection.layout}")
@@ -59,19 +99,18 @@ def _show(inspection: Inspection) -> None:
         console.print(f"Ready: python -m lac.train {how} --data.root {inspection.root}")
 
 
-def _import(options) -> None:
+def _import(options: argparse.Namespace) -> None:
     """Convert, and say what to do next."""
+    from lac.data.convert import convert
+
     console = plain_console(soft_wrap=True, highlight=False)
-    try:
-        left_out = convert(
-            options.format,
-            options.source,
-            options.target,
-            action=options.action,
-            on_error=options.on_error,
-        )
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    left_out = convert(
+        options.format,
+        options.source,
+        options.target,
+        action=options.action,
+        on_error=options.on_error,
+    )
     for reason in left_out.values():
         console.print(f"Left out: {reason}")
     console.print(f"Done: python -m lac.train --data.source folder --data.root {options.target}")

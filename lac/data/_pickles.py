@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,9 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import torch
 from numpy._core.multiarray import _reconstruct, scalar  # type: ignore[attr-defined]
-from torch._utils import _rebuild_tensor_v2
 
 
 class UnsafePickleError(ValueError):
@@ -59,7 +58,8 @@ class _PlainUnpickler(pickle.Unpickler):
 
 def _with_arrays(value: Any) -> Any:
     """Return a value with its tensors as arrays."""
-    if isinstance(value, torch.Tensor):
+    torch = sys.modules.get("torch")  # imported if there is a tensor
+    if torch is not None and isinstance(value, torch.Tensor):
         return value.detach().numpy()
     if isinstance(value, dict):
         return {key: _with_arrays(entry) for key, entry in value.items()}
@@ -87,11 +87,15 @@ def _array_of_buffer(*arguments: Any) -> np.ndarray:
 
 def _storage(content: bytes) -> Any:
     """Stand in for torch's loader of a tensor's numbers, which would trust them."""
+    import torch
+
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
-def _tensor(*arguments: Any) -> torch.Tensor:
+def _tensor(*arguments: Any) -> Any:
     """Stand in for torch's constructor of tensors."""
+    from torch._utils import _rebuild_tensor_v2
+
     return _rebuild_tensor_v2(*arguments)
 
 

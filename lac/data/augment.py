@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
 
-import kornia.augmentation as K
-import torch
+if TYPE_CHECKING:
+    import torch
 
 AUGMENTING = 1  # raise with any change of what a seed gives: cached features are made again
 
@@ -56,7 +57,7 @@ class Augmentation:
             if not 0 <= value <= limit:
                 raise ValueError(f"`{name}` must be in [0, {limit}], got {value}")
 
-    def __call__(self, frames: torch.Tensor, *, size: int, seed: int) -> torch.Tensor:
+    def __call__(self, frames: "torch.Tensor", *, size: int, seed: int) -> "torch.Tensor":
         """Return augmented frames.
 
         Parameters
@@ -73,6 +74,8 @@ class Augmentation:
         Tensor of float32, shape (T, 3, size, size)
             Values in [0, 1].
         """
+        import torch
+
         shape, colour = _steps(self, size)
         state = torch.get_rng_state()
         torch.default_generator.manual_seed(seed)  # torch.manual_seed is slow without a GPU
@@ -83,16 +86,18 @@ class Augmentation:
             torch.set_rng_state(state)
 
 
-Steps = tuple[tuple[float, torch.nn.Module], ...]  # probability and step
+Steps: TypeAlias = "tuple[tuple[float, torch.nn.Module], ...]"  # probability and step
 
 
 @lru_cache(maxsize=8)
-def _steps(augmentation: Augmentation, size: int) -> tuple[Steps, Steps]:
+def _steps(augmentation: Augmentation, size: int) -> "tuple[Steps, Steps]":
     """Build kornia's steps: those of shape see a view as one image of 3 T channels.
 
     That is several times as fast as T images, and draws once per view by itself; the steps of
     colour need three channels and are told to draw once.
     """
+    import kornia.augmentation as K
+
     a = augmentation
     crop = K.RandomResizedCrop((size, size), scale=a.scale, ratio=(0.9, 1.1), cropping_mode="slice")
     shape = (
@@ -109,8 +114,10 @@ def _steps(augmentation: Augmentation, size: int) -> tuple[Steps, Steps]:
     return shape, colour
 
 
-def _apply(steps: Steps, images: torch.Tensor) -> torch.Tensor:
+def _apply(steps: Steps, images: "torch.Tensor") -> "torch.Tensor":
     """Apply each step with its probability; kornia itself would compute and discard."""
+    import torch
+
     for probability, step in steps:
         if torch.rand(()) < probability:
             images = step(images)

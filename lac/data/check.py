@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lac._progress import progress
 from lac.data._clips import SPLITS, Clip, Collection
 from lac.data._content import count_frames
 from lac.data._names import visible
-from lac.data._progress import progress
 from lac.data._video import SUFFIXES, shortfall
 from lac.data.features import SUFFIXES as ARRAY_SUFFIXES
 from lac.data.sources import LAYOUTS, Layout, read_source, recognise

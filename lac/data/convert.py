@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from lac._progress import progress
 from lac.data._clips import SPLITS, Clip, Collection, hold_out
 from lac.data._content import count_frames
 from lac.data._names import normal, visible
 from lac.data._pictures import read_pictures
-from lac.data._progress import progress
 from lac.data._video import SUFFIXES, write_video
 from lac.data.sources import read_source
 

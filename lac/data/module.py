@@ -12,9 +12,9 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lac._progress import progress
 from lac.data._clips import Clip, Collection, Content
 from lac.data._content import check_length, read_frames
-from lac.data._progress import progress
 from lac.data._video import VideoError, decoding
 from lac.data.augment import AUGMENTING, Augmentation
 from lac.data.cache import ArrayCache, default_directory
@@ -139,10 +139,11 @@ class ClipDataModule(lightning.LightningDataModule):
             raise ValueError(f"`root` must name a folder when `source` is {source!r}, got None")
         if on_error not in ("refuse", "skip"):
             raise ValueError(f"`on_error` must be 'refuse' or 'skip', got {on_error!r}")
+        views = TwoViews(frames=frames, min_crop=min_crop)
         self.source = source
         self.action = action
         self.on_error = on_error
-        self.views = TwoViews(frames=frames, min_crop=min_crop)
+        self.views = views
         self.batch_size = batch_size
         self.image_size = image_size
         self.pairs_per_clip = pairs_per_clip

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 from lac.data._clips import Clip, Collection
 from lac.data._names import visible
@@ -53,6 +52,8 @@ def read_penn_action_raw(root: str | PathLike, *, action: str | None = None) -> 
 
 def _clip(root: Path, file: Path) -> Clip:
     """Return the clip that a file of labels describes."""
+    from scipy.io import loadmat
+
     try:
         labels = loadmat(file, variable_names=("action", "train", "nframes"))
         action = str(_single(labels["action"]))

@@ -1,18 +1,20 @@
 """The encoder: frames or frozen features of a clip to one embedding per frame."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lac.data import FrozenExtractor
 from lac.encoder.context import ContextConvolution, Norm, normalisation
 from lac.encoder.given import given_features_head
 from lac.encoder.lite0 import Lite0Extractor
 from lac.encoder.pretrained import PretrainedBackbone, PretrainedExtractor, load_pretrained
 from lac.encoder.small import SmallBackbone
 from lac.encoder.transformer import Position, TemporalTransformer
+
+if TYPE_CHECKING:
+    from lac.data import FrozenExtractor
 
 
 class Encoder(nn.Module):
@@ -91,12 +93,12 @@ class Encoder(nn.Module):
                 f"`stage` and `tuned` are of models of transformers, got {stage} and {tuned}"
                 f" for {backbone!r}"
             )
-        self.extractor: FrozenExtractor | None = None
         if (backbone == "none") != (channels is not None) or (channels or 1) < 1:
             raise ValueError(
                 f"`channels` must be >= 1 for `backbone` 'none', null for others, got {channels}"
                 f" for {backbone!r}"
             )
+        self.extractor: FrozenExtractor | None = None
         self.backbone: nn.Module = nn.Identity()
         if backbone == "none":
             pass

@@ -1,10 +1,24 @@
 """Evaluation of frame embeddings on cropped clips, always beside baselines."""
 
-from lac.evaluation._crops import DEFAULT_PROTOCOL, PROTOCOLS, Crop, Protocol, draw_crops
-from lac.evaluation._figures import draw_figures, make_figures
-from lac.evaluation._measure import evaluated_split, measure
-from lac.evaluation._report import print_report, short_name
-from lac.evaluation._videos import write_aligned_video
+from typing import TYPE_CHECKING
+
+from lac._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from lac.evaluation._crops import DEFAULT_PROTOCOL, PROTOCOLS, Crop, Protocol, draw_crops
+    from lac.evaluation._figures import draw_figures, make_figures
+    from lac.evaluation._measure import evaluated_split, measure
+    from lac.evaluation._report import print_report, short_name
+else:
+    __getattr__, __dir__ = lazy_attributes(
+        __name__,
+        {
+            "_crops": ("DEFAULT_PROTOCOL", "PROTOCOLS", "Crop", "Protocol", "draw_crops"),
+            "_figures": ("draw_figures", "make_figures"),
+            "_measure": ("evaluated_split", "measure"),
+            "_report": ("print_report", "short_name"),
+        },
+    )
 
 __all__ = [
     "DEFAULT_PROTOCOL",
@@ -18,5 +32,4 @@ __all__ = [
     "measure",
     "print_report",
     "short_name",
-    "write_aligned_video",
 ]

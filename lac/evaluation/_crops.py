@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from lac.data import Clip
-from lac.evaluation.metrics import Classifier
+
+Classifier = Literal["logistic", "logistic_plain", "svm"]
 
 
 @dataclass(frozen=True)

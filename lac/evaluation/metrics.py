@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from scipy.stats import kendalltau
@@ -15,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-Classifier = Literal["logistic", "logistic_plain", "svm"]
+from lac.evaluation._crops import Classifier
+
 REGULARISATION = (0.01, 0.1, 1.0)  # scikit-learn's C; the best on held-out training clips is used
 HELD_OUT = 0.25  # share of the given training clips that chooses it
 

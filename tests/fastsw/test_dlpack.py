@@ -87,3 +87,11 @@ def test_the_input_is_not_written_to():
     before = np.array(similarity)
     fastsw.value_and_grad(similarity, gap_open=1.0, gap_extend=0.5)
     np.testing.assert_array_equal(np.asarray(similarity), before)
+
+
+def test_jax_integers_become_its_default_floats():
+    whole = np.random.default_rng(0).integers(-2, 5, (2, 4, 3))
+    options = dict(gap_open=1.0, gap_extend=0.5)
+    found = fastsw.posterior(jax.numpy.asarray(whole), **options)
+    assert found.dtype == "float32"
+    np.testing.assert_array_equal(found, fastsw.posterior(whole.astype(np.float32), **options))

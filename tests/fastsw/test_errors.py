@@ -1,6 +1,8 @@
 """Bad input gets one clear error that names the parameter, the rule and the value."""
 
 import re
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,14 +101,14 @@ def test_a_similarity_of_wrong_rank_is_refused(shape, batch):
     refuse(ValueError, "similarity", str(shape), fastsw.score, batch(shape), **PLAIN)
 
 
-@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool", "complex64", "object", "U1", "M8[s]"])
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "object", "U1", "M8[s]"])
 def test_a_similarity_of_wrong_dtype_is_refused(dtype):
     similarity = np.zeros((2, 3), dtype)
     for function in FUNCTIONS:
         refuse(TypeError, "similarity", similarity.dtype.name, function, similarity, **PLAIN)
 
 
-@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool", "complex64"])
+@pytest.mark.parametrize("dtype", ["bool", "complex64"])
 def test_a_tensor_of_wrong_dtype_is_refused(dtype):
     similarity = torch_batch().to(getattr(pytest.importorskip("torch"), dtype))
     for function in FUNCTIONS:
@@ -127,6 +129,37 @@ def test_a_tensor_of_wrong_dtype_is_refused(dtype):
 )
 def test_a_similarity_of_another_type_is_refused(thing):
     refuse(TypeError, "similarity", type(thing).__name__, fastsw.score, thing, **PLAIN)
+
+
+@BATCHES
+@pytest.mark.parametrize("dtype", ["int64", "int8", "uint8"])
+def test_integers_count_as_the_numbers_they_are(dtype, batch):
+    whole = batch((2, 3, 4))
+    numbers = np.random.default_rng(0).integers(0, 9, whole.shape)
+    if isinstance(whole, np.ndarray):
+        whole, default = numbers.astype(dtype), np.float64
+        real = whole.astype(default)
+    else:
+        torch = pytest.importorskip("torch")
+        whole, default = torch.tensor(numbers, dtype=getattr(torch, dtype)), torch.float32
+        real = whole.to(default)
+    assert fastsw.posterior(whole, **PLAIN).dtype == default
+    for function in FUNCTIONS[:-2]:
+        answers = (parts(function(x, **PLAIN)) for x in (whole, real))
+        for one, other in zip(*answers, strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+    assert fastsw.soft_dtw(whole).dtype == default
+    assert list(map(repr, fastsw.traceback(whole, **PLAIN))) == list(
+        map(repr, fastsw.traceback(real, **PLAIN))
+    )
+
+
+def parts(answer):
+    """The arrays in an answer, in order."""
+    if isinstance(answer, tuple):
+        return [array for part in answer for array in parts(part)]
+    return [answer]
 
 
 def test_a_sparse_tensor_is_refused():
@@ -202,3 +235,45 @@ def test_one_matrix_takes_penalties_without_a_batch_axis():
 def test_warp_checks_its_axis():
     alignment = fastsw.traceback(np.eye(3), **PLAIN)
     refuse(ValueError, "axis", "'time'", alignment.warp, [0.0], axis="time")
+
+
+NEGATIVE = {
+    "numbers": dict(gap_open=-11, gap_extend=-1),
+    "sides": dict(gap_open=(-11.0, -3.0), gap_extend=-1),
+    "by-pair": dict(gap_open=-11, gap_extend=np.array([-1.0, -2.0])),
+}
+
+
+@BATCHES
+@pytest.mark.parametrize("negative", NEGATIVE.values(), ids=NEGATIVE)
+def test_gap_scores_in_place_of_costs_are_told_once_a_call(negative, batch):
+    for function in FUNCTIONS:
+        with pytest.warns(fastsw.GapSignWarning, match="-11.*11 and 1 here") as told:
+            function(batch(), **negative)
+        assert [Path(warning.filename).name for warning in told] == [Path(__file__).name]
+
+
+@BATCHES
+@pytest.mark.parametrize(
+    "options",
+    [
+        PLAIN,
+        dict(gap_open=-1.0, gap_extend=0.5),
+        dict(gap_open=1.0, gap_extend=-0.5),
+        dict(gap_open=(-1.0, 1.0), gap_extend=-0.5),
+        dict(gap_open=0.0, gap_extend=0.0),
+        dict(gap_open=np.array([-1.0, 1.0]), gap_extend=-1.0),
+    ],
+)
+def test_other_signs_pass_in_silence(options, batch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fastsw.score(batch(), **options)
+
+
+def test_a_module_of_gap_scores_warns_where_it_is_called():
+    pytest.importorskip("torch")
+    module = fastsw.nn.SmithWaterman(gap_open=-11.0, gap_extend=-1.0)
+    with pytest.warns(fastsw.GapSignWarning) as told:
+        module(torch_batch())
+    assert [Path(warning.filename).name for warning in told] == [Path(__file__).name]

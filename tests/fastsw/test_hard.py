@@ -159,6 +159,13 @@ def test_an_alignment_prints_its_runs():
     assert str(alignment([])) == "Alignment(score=1.5, empty)"
 
 
+def test_a_list_of_alignments_is_readable():
+    found = [alignment([[2, 0], [3, 1]]), alignment([])]
+    assert repr(found) == (
+        "[Alignment(score=1.5, 2 pairs, rows 2:4, columns 0:2), Alignment(score=1.5, empty)]"
+    )
+
+
 def test_an_alignment_slices_both_sides():
     found = alignment([[2, 0], [3, 1], [6, 7]])
     assert (found.rows, found.columns, len(found)) == (slice(2, 7), slice(0, 8), 3)
