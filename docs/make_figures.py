@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import fastsw
+from fastsw._palette import PATH, POSTERIOR
 
 FOLDER = Path(__file__).parent / "figures"
-COLOURS = "#123c69", "#b5482a"
+COLOURS = PATH, POSTERIOR
 
 
 def recording(progress: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -50,7 +51,7 @@ def alignment_figure() -> plt.Figure:
     path = fastsw.traceback(similarity, **penalties)
 
     figure, axes = plt.subplots(
-        1, 3, figsize=(12.5, 3.7), layout="constrained", width_ratios=(0.85, 1.0, 1.0)
+        1, 3, figsize=(12.5, 3.7), layout="compressed", width_ratios=(0.85, 1.0, 1.0)
     )
     draw_recordings(axes[0], signals, path)
     axes[0].set_title("A and B, best path")

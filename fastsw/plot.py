@@ -9,15 +9,15 @@ import numpy as np
 
 from fastsw._alignment import Alignment
 from fastsw._arrays import foreign_to_numpy, is_torch, refuse_special
+from fastsw._palette import PATH, posterior_colours, similarity_colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MASKED = "#e6ecf2"  # cells without a finite similarity
-_POSTERIOR = "#e4572e"
-_PATH = "#123c69"
 _DOTTED = 24  # up to this many rows or columns the pairs of a path are dots
 _SQUARE = 3.0  # up to this ratio of the sides cells are square
+_SIDE = 4.4  # inches of the longer side in a new figure
+_LARGE = 1000  # more rows or columns than this are averaged to pixels, not picked
 
 
 def alignment(
@@ -38,7 +38,8 @@ def alignment(
     alignment : Alignment, optional
         Drawn as a line through its pairs, dotted where it skips rows or columns.
     ax : matplotlib Axes, optional
-        Where to draw. Default: a new figure.
+        Where to draw. Default: a new figure, shaped like the matrix, in which nothing is cut off
+        when it is saved. A figure of your own does the same with ``layout="compressed"``.
 
     Returns
     -------
@@ -64,8 +65,7 @@ def alignment(
     'column'
     """
     try:
-        from matplotlib import colormaps, pyplot
-        from matplotlib.colors import ListedColormap, to_rgba
+        from matplotlib import pyplot
         from matplotlib.ticker import MaxNLocator
         from matplotlib.transforms import ScaledTranslation
     except ImportError as error:
@@ -73,13 +73,7 @@ def alignment(
 
     cells = _matrix("similarity", similarity)
     layers: list[tuple[str, np.ndarray, Any, Any]] = [
-        # The darkest greys are left out, so that what is laid over them can be seen.
-        (
-            "similarity",
-            cells,
-            ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.5, 256)), "similarity"),
-            None,
-        )
+        ("similarity", cells, similarity_colours(), _range(cells))
     ]
     if posterior is not None:
         shares = _matrix("posterior", posterior)
@@ -88,23 +82,21 @@ def alignment(
                 f"`posterior` must have the shape of `similarity`, {cells.shape}, got "
                 f"{shares.shape}"
             )
-        # Opacity grows fast at first, so that unlikely pairs can be seen.
-        tints = [to_rgba(_POSTERIOR, opacity) for opacity in np.linspace(0.0, 1.0, 256) ** 0.6]
-        layers.append(("posterior", shares, ListedColormap(tints, "posterior"), (0, 1)))
+        layers.append(("posterior", shares, posterior_colours(), (0, 1)))
     if alignment is not None:
         _check_fits(alignment, cells.shape)
     if ax is None:
-        _, ax = pyplot.subplots(layout="constrained")
+        # A layout that is not told of the square cells would cut the labels beside them off.
+        _, ax = pyplot.subplots(figsize=_inches(cells.shape, bars=len(layers)), layout="compressed")
 
     sides = max(cells.shape) / min(cells.shape)
-    for place, (name, values, colours, limits) in enumerate(layers):
-        low, high = limits or _range(values)
+    for place, (name, values, colours, (low, high)) in enumerate(layers):
         drawn = ax.imshow(
             np.ma.masked_invalid(values),
-            cmap=colours.with_extremes(bad=_MASKED if name == "similarity" else (0, 0, 0, 0)),
+            cmap=colours,
             vmin=low,
             vmax=high,
-            interpolation="nearest",
+            interpolation="nearest" if max(cells.shape) <= _LARGE else "auto",
             aspect="equal" if sides <= _SQUARE else "auto",
         )
         inches = ScaledTranslation(0.1 + 0.65 * place, 0.0, ax.figure.dpi_scale_trans)
@@ -115,7 +107,9 @@ def alignment(
     ax.set_xlabel("column")
     ax.set_ylabel("row")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+        axis.set_major_locator(
+            MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+        )
     return ax
 
 
@@ -154,12 +148,19 @@ def _range(values):
     return (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
 
 
+def _inches(shape, *, bars):
+    """Width and height of a figure that the matrix fills, with its labels and colour bars."""
+    rows, columns = np.array(shape) / max(shape)
+    least = 1 / _SQUARE
+    return _SIDE * max(columns, least) + 0.8 + 0.75 * bars, _SIDE * max(rows, least) + 0.6
+
+
 def _draw_path(ax, alignment, *, dotted):
     """Draw each run of consecutive pairs, and dotted bridges over the gaps between them."""
     from matplotlib import patheffects
 
     width = 1.6 if dotted else 1.1
-    style: dict[str, Any] = {"color": _PATH, "linewidth": width}
+    style: dict[str, Any] = {"color": PATH, "linewidth": width}
     if dotted:
         style["path_effects"] = [patheffects.withStroke(linewidth=width + 1.6, foreground="white")]
     breaks = np.flatnonzero((np.diff(alignment.pairs, axis=0) != 1).any(axis=1)) + 1

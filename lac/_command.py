@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -70,11 +70,17 @@ def no_such(name: str, known: Sequence[str], *, kind: str) -> str:
     return f"no {kind} {name}{did_you_mean(name, known)}"
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return a question with the nearest of the names, nothing if none is near."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the nearest of the names, None if none is near."""
     folded = {other.lower(): other for other in known}
-    near = get_close_matches(name.lower(), folded, n=1)
-    return f"; did you mean {folded[near[0]]}?" if near else ""
+    near = get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
+    return folded[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question with the nearest of the names, nothing if none is near."""
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -88,6 +94,19 @@ def one_of(*choices: str) -> Callable[[str], str]:
         return word
 
     return choose
+
+
+def of_kind(kind: Any) -> Callable[[str], Any]:
+    """Return the type of an option whose values are of a type, written as in YAML."""
+    from lac._kinds import convert, read
+
+    def take(word: str) -> Any:
+        try:
+            return convert(read(word), kind, text=word)
+        except TypeError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return take
 
 
 def at_least_one(word: str) -> int:
@@ -115,13 +134,20 @@ def _neighbours(path: Path) -> list[str]:
 
 @contextmanager
 def errors_in_one_line(*more: type[Exception]) -> Iterator[None]:
-    """End with one line where the input is at fault, an extra is missing, or Ctrl-C was pressed."""
+    """End with one line where the input is at fault or an extra is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
         sys.exit(f"error: {missing_extra(error)}")
     except (ValueError, OSError, *more) as error:  # type: ignore[misc]
         sys.exit(f"error: {error}")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """End with one line where Ctrl-C is pressed."""
+    try:
+        yield
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("\ninterrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

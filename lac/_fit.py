@@ -31,7 +31,12 @@ def train(cli: RunCLI, run: RunDirectory) -> dict[str, Any]:
             if isinstance(logger, RunCSVLogger):
                 logger.keep_before(step)
         ckpt_path = run.last if run.last.exists() else None
-        trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
+        try:
+            trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
+        except SystemExit:  # as Lightning ends what Ctrl-C has interrupted
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
     return _summarise(cli, run, time.monotonic() - started)
 
 

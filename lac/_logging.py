@@ -1,14 +1,18 @@
 """What a run logs beside its losses: one CSV file whatever the restarts, and figures."""
 
 import csv
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
+from lac._progress import EVERY, duration
 from lac.evaluation import evaluated_split, make_figures
 
 
@@ -45,6 +49,47 @@ class RunCSVLogger(CSVLogger):
 def _is_before(row: dict[str, str], step: int) -> bool:
     """Tell whether a row is whole and of a step before; a kill may leave half a row."""
     return (row.get("step") or "").isdigit() and int(row["step"]) < step
+
+
+class PlainProgress(ProgressBar):
+    """Say on stderr every few seconds how far training is: for where there is no terminal."""
+
+    def __init__(self) -> None:
+        """Say something soon."""
+        super().__init__()
+        self._enabled = True
+        self._batches = 0
+        self._began = self._said = time.monotonic()
+
+    def disable(self) -> None:
+        """Say nothing, as on all processes but the first."""
+        self._enabled = False
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Begin to count."""
+        self._began = self._said = time.monotonic()
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
+    ) -> None:
+        """Say how far it is, if it is time."""
+        self._batches += 1
+        now = time.monotonic()
+        if not self._enabled or now - self._said < EVERY:
+            return
+        self._said = now
+        words = f"Training: epoch {trainer.current_epoch + 1}"
+        if trainer.max_epochs and trainer.max_epochs > 0:
+            words += f" of {trainer.max_epochs}"
+            total = trainer.max_epochs * self.total_train_batches
+            done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+            left = (now - self._began) / self._batches * (total - done)
+            words += f", about {duration(left)} left"
+        if "train/loss" in trainer.callback_metrics:
+            words += f", loss {float(trainer.callback_metrics['train/loss']):.4g}"
+        print(words, file=sys.stderr, flush=True)
 
 
 class FigureLogger(lightning.Callback):

@@ -22,14 +22,22 @@ class _Task:
     total: int | None
     done: int = 0
     began: float = field(default_factory=time.monotonic)
+    last: float = 0.0  # when the last was done
+
+    def advance(self) -> None:
+        """Count one more."""
+        self.done += 1
+        self.last = time.monotonic()
 
     def __str__(self) -> str:
         """Say how far it is, and how long it will take if it goes on so."""
-        if self.total is None:
+        if self.total is None or self.done > self.total:  # who counted, was wrong
             return f"{self.label}: {self.done}" if self.done else self.label
         words = f"{self.label}: {self.done} of {self.total}"
         if self.done:
-            left = (time.monotonic() - self.began) / self.done * (self.total - self.done)
+            each = (self.last - self.began) / self.done
+            spent = time.monotonic() - self.last  # on the one that is being done
+            left = each * (self.total - self.done) - min(spent, each)
             words += f", about {duration(left)} left"
         return words
 
@@ -56,7 +64,15 @@ def progress(items: Iterable[Item], label: str, *, total: int | None = None) -> 
     with _shown(_Task(label, total)) as task:
         for item in items:
             yield item
-            task.done += 1
+            task.advance()
+
+
+def part(items: Iterable[Item], label: str, *, total: int | None = None) -> Iterator[Item]:
+    """Yield items as `progress` does, but show nothing unless work around it is shown.
+
+    For functions that others call from Python, who have not asked for it.
+    """
+    return progress(items, label, total=total) if _running else iter(items)
 
 
 @contextmanager

@@ -7,31 +7,36 @@ what only one of them shows stays unmatched.
 import argparse
 import csv
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lac._command import CommandParser, at_least_one, errors_in_one_line, existing, one_of
+from lac._command import (
+    CommandParser,
+    at_least_one,
+    errors_in_one_line,
+    interruptible,
+    one_of,
+)
 from lac._console import plain_console
 from lac._loadable import require
-from lac._progress import announced
+from lac._progress import announced, progress
 
 if TYPE_CHECKING:
     from lac._matching import Matching
     from lac.embed import Embedded
 
-_SIDE = 256  # pixels of each video in the one side by side
-
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, align, print, draw."""
     options = _parser().parse_args(args)
-    with errors_in_one_line():
+    with interruptible(), errors_in_one_line():
         require(options.run, options.checkpoint)
         _refuse_other_suffixes(options)
-        files = existing(options.a), existing(options.b)
+        files = options.a, options.b
+        from lac.embed import embed_file, require_readable
+
+        for file in files:
+            require_readable(file)
         with announced("Loading the network"):
             from lac._embedder import load
 
@@ -39,18 +44,16 @@ def main(args: Sequence[str] | None = None) -> None:
         if options.output and embedder.image_size is None:
             raise ValueError(f"`output` must be absent for a run on features, got {options.output}")
         from lac._matching import match
-        from lac.embed import embed_file
 
-        a, b = (embed_file(embedder, file, every=options.every) for file in files)
+        a, b = (
+            embed_file(embedder, file, every=options.every) for file in progress(files, "Embedding")
+        )
         with announced("Aligning"):
             matching = match(a.embeddings, b.embeddings, loss=embedder.loss)
         _report(matching, files, (a, b), unit="" if embedder.image_size is None else " s")
-        if options.plot:
-            _plot(options.plot, matching, files, (a, b))
         if options.pairs:
             _write_pairs(options.pairs, matching, (a, b), options.every)
-        if options.output:
-            _write_video(options.output, matching, files, a.times, options.every)
+        _draw(options, matching, files, (a, b), features=embedder.image_size is None)
 
 
 def _parser() -> CommandParser:
@@ -62,6 +65,7 @@ def _parser() -> CommandParser:
         examples=[
             "python -m lac.align lite0 a.mp4 b.mp4 --plot align.png",
             "python -m lac.align runs/rendered-1 a.mp4 b.mp4 -o both.mp4 --pairs pairs.csv",
+            "python -m lac.align lite0 a.mp4 b.mp4 --html both.html",
         ],
     )
     parser.add_argument(
@@ -74,6 +78,9 @@ def _parser() -> CommandParser:
     )
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="picture of similarity and alignment"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="page with the picture and both videos in step"
     )
     parser.add_argument("--pairs", type=Path, metavar="FILE", help="CSV file of all matched frames")
     parser.add_argument(
@@ -91,20 +98,21 @@ def _parser() -> CommandParser:
 
 def _refuse_other_suffixes(options: argparse.Namespace) -> None:
     """Refuse names of files that could not be written, before the work is done."""
-    for name in ("output", "plot"):
+    allowed = {"output": _videos, "plot": _pictures, "html": lambda: (".html", ".htm")}
+    for name, kinds in allowed.items():
         file = getattr(options, name)
         if file is None:
             continue
-        suffixes = _videos() if name == "output" else _pictures()
+        suffixes = kinds()
         if file.suffix.lower() not in suffixes:
             raise ValueError(f"`{name}` must end in one of {', '.join(suffixes)}, got {file}")
 
 
 def _videos() -> tuple[str, ...]:
     """Return the suffixes of videos that can be written."""
-    from lac.data._video import SUFFIXES
+    from lac.data._video import WRITABLE
 
-    return SUFFIXES
+    return WRITABLE
 
 
 def _pictures() -> tuple[str, ...]:
@@ -146,31 +154,36 @@ def _report(
             f" of {len(video.times)}.",
             soft_wrap=True,
         )
+    console.print(str(matching.trust), soft_wrap=True)
 
 
-def _plot(
-    file: Path, matching: "Matching", files: Sequence[Path], videos: "Sequence[Embedded]"
+def _draw(
+    options: argparse.Namespace,
+    matching: "Matching",
+    files: Sequence[Path],
+    videos: "Sequence[Embedded]",
+    *,
+    features: bool,
 ) -> None:
-    """Draw similarity, posterior and path, with times along the sides."""
-    from matplotlib.figure import Figure
+    """Write the picture, the video and the page that are asked for."""
+    if not (options.plot or options.output or options.html):
+        return
+    from lac.pictures import Shown, draw_alignment, write_page, write_side_by_side
 
-    import fastsw
-
-    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
-    axes = fastsw.plot.alignment(
-        matching.similarity, matching.posterior, matching.alignment, figure.subplots()
+    a, b = (
+        Shown(file.name, video.times, None if features else file, options.every)
+        for file, video in zip(files, videos, strict=True)
     )
-    for axis, times in ((axes.yaxis, videos[0].times), (axes.xaxis, videos[1].times)):
-        axis.set_major_formatter(partial(_tick, times))
-    axes.set_ylabel(f"time in {files[0].name}", parse_math=False)
-    axes.set_xlabel(f"time in {files[1].name}", parse_math=False)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=130)
-
-
-def _tick(times: np.ndarray, at: float, _: int) -> str:
-    """Return the time at a place between frames."""
-    return f"{np.interp(at, np.arange(len(times)), times):.2f}"
+    trust = matching.trust if len(matching.alignment) else None
+    if options.plot:
+        with announced(f"Drawing {options.plot.name}"):
+            draw_alignment(options.plot, matching, a, b, trust=trust)
+    if options.output:
+        with announced(f"Writing {options.output.name}"):
+            write_side_by_side(options.output, matching, a, b, trust=trust)
+    if options.html:
+        with announced(f"Writing {options.html.name}"):
+            write_page(options.html, matching, a, b, trust=trust)
 
 
 def _write_pairs(
@@ -186,21 +199,6 @@ def _write_pairs(
             a_time, b_time = times
             probability = f"{matching.posterior[t, u]:.4f}"
             writer.writerow([t * every, a_time, u * every, b_time, probability])
-
-
-def _write_video(
-    file: Path, matching: "Matching", files: Sequence[Path], times: np.ndarray, every: int
-) -> None:
-    """Write the aligned part of the first video beside the second's, warped onto its time."""
-    if not len(matching.alignment):
-        raise ValueError(f"`output` needs a part that matches, got none for {file}")
-    from lac.data import read_video
-    from lac.evaluation import write_aligned_video
-
-    videos = [read_video(path, size=_SIDE).frames[::every] for path in files]
-    rate = 1 / np.median(np.diff(times)) if len(times) > 1 else 1
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_aligned_video(file, videos, matching.alignment, fps=max(1, round(rate)))
 
 
 if __name__ == "__main__":

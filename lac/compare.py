@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lac._command import CommandParser, errors_in_one_line, one_of
+from lac._command import CommandParser, errors_in_one_line, interruptible, one_of
 from lac._console import plain_console
 from lac._run import RunDirectory, flat_settings
 
@@ -50,7 +50,7 @@ def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics"
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, print the tables, write them and their figures."""
     options = _parser().parse_args(args)
-    with errors_in_one_line():
+    with interruptible(), errors_in_one_line():
         runs = [read_run(path, report=options.report) for path in options.runs]
         from lac.evaluation._comparison import as_markdown, compare_runs, draw_comparison
 

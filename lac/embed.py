@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lac._command import CommandParser, at_least_one, errors_in_one_line, existing, one_of
+from lac._command import (
+    CommandParser,
+    at_least_one,
+    errors_in_one_line,
+    existing,
+    interruptible,
+    one_of,
+)
 from lac._console import plain_console
 from lac._loadable import require
 from lac._progress import announced, progress
@@ -70,15 +77,32 @@ def embed_file(embedder: "Embedder", path: Path, *, every: int = 1) -> Embedded:
     return Embedded(embedder(content[numbers], numbers).cpu().numpy(), seconds[numbers])
 
 
+def require_readable(path: Path) -> None:
+    """Refuse what is neither a video nor a file of features, before anything takes long.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    VideoError
+        If it is no video; the message says what it is.
+    """
+    from lac.data._video import open_video
+    from lac.data.features import SUFFIXES
+
+    if existing(path).suffix.lower() not in SUFFIXES:
+        open_video(path).close()
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, embed, write."""
     options = _parser().parse_args(args)
-    with errors_in_one_line():
+    with interruptible(), errors_in_one_line():
         _refuse_same_names(options.videos)
         require(options.run, options.checkpoint)
         if options.on_error == "refuse":
             for path in options.videos:
-                existing(path)
+                require_readable(path)
         with announced("Loading the network"):
             from lac._embedder import load
 

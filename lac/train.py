@@ -1,49 +1,122 @@
-"""Train an embedding: ``python -m lac.train [--config FILE] [--run DIR] [settings]``.
+"""Train an embedding: ``python -m lac.train [VIDEOS_DIR] [--config FILE] [--run DIR] [settings]``.
 
+With a folder of videos it takes the preset made for them, and says at the end what came of it.
 Without arguments it draws its own clips, trains on them for a few minutes on a CPU, evaluates and
 prints the metrics. Started again with the same ``--run`` it goes on where it was.
 """
 
+import shlex
 import sys
+from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from lac._command import INTERRUPTED, errors_in_one_line
 from lac._console import plain_console
+from lac._own import next_command, prepare
+from lac._progress import announced
 from lac._run import RunDirectory
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from lac._configuration import RunCLI
+    from lac._own import OwnVideos
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, train, evaluate, print the table."""
+    words = sys.argv[1:] if args is None else list(args)
+    cli = None
+    try:
+        with errors_in_one_line():
+            words, own = prepare(words)
+            if _answered_at_once(words):
+                return
+            with announced("Loading PyTorch and Lightning"):
+                cli = _build(words, name=own.name if own else None)
+            console = plain_console(quiet=not cli.trainer.is_global_zero)
+            report = _prepare(cli, own, console)
+        from lac.evaluation import print_verdict
+
+        run = cli.run
+        assert run is not None
+        if report is not None:
+            console.print(f"{run.path} is finished; these are its metrics.")
+        else:
+            report = _train_and_evaluate(cli, run, console)
+        _show(report, console)
+        console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+        print_verdict(report, console)
+    except KeyboardInterrupt:
+        sys.exit(_interrupted(cli))
+
+
+def _answered_at_once(words: list[str]) -> bool:
+    """Print the help if that is asked for; refuse what is wrong without what takes long to load."""
+    from lac._settings import Settings
+
+    settings = Settings(words)
+    if "help" in settings.flags:
+        from lac._help import help_text
+
+        print(help_text(), end="")
+        return True
+    if "help-all" in settings.flags:
+        words[:] = ["--help"]  # Lightning's parser has it all
+    elif "print_config" not in settings.flags:
+        settings.check()
+    return False
+
+
+def _build(words: Sequence[str], *, name: str | None) -> "RunCLI":
+    """Build module, data and trainer; what Lightning refuses is a ValueError of one line."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from lac._configuration import RunCLI, quiet_lightning
 
-    console = plain_console()
     quiet_lightning()
     try:
-        cli = RunCLI(sys.argv[1:] if args is None else args)
-        run = cli.run
-        assert run is not None
-        report = run.read_report(run.metrics) if run.metrics.exists() else None
-        if report is None:
-            cli.datamodule.setup("fit")
-            if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
-                raise ValueError(
-                    f"`patience` must be null without validation clips, got {cli.config.patience}"
-                )
-    except (ValueError, OSError, ModuleNotFoundError, MisconfigurationException) as error:
-        sys.exit(f"error: {error}")
-    if report is not None:
-        console.print(f"{run.path} is finished; these are its metrics.")
-    else:
-        report = _train_and_evaluate(cli, run, console)
-    _show(report, console)
-    console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+        return RunCLI(words, name=name)
+    except (ArgumentError, MisconfigurationException) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def _prepare(cli: "RunCLI", own: "OwnVideos | None", console: "Console") -> dict[str, Any] | None:
+    """Return the report of a finished run; else decode and extract what training needs."""
+    assert cli.run is not None
+    if cli.run.metrics.exists():
+        return cli.run.read_report(cli.run.metrics)
+    if own is not None:
+        _announce(cli, own, console)
+    cli.datamodule.setup("fit")
+    if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
+        raise ValueError(
+            f"`patience` must be null without validation clips, got {cli.config.patience}"
+        )
+    return None
+
+
+def _announce(cli: "RunCLI", own: "OwnVideos", console: "Console") -> None:
+    """Say what was seen of own videos, and how long training on them will take."""
+    from lac._estimate import estimate
+
+    for line in own.describe():
+        console.print(line, soft_wrap=True)
+    if cli.run is not None and not cli.run.last.exists():
+        console.print(estimate(cli, own).describe(), soft_wrap=True)
+
+
+def _interrupted(cli: "RunCLI | None") -> int:
+    """Say how the run goes on, whenever Ctrl-C has come; return the exit code."""
+    if cli is None or cli.run is None:
+        print("\ninterrupted before anything was done", file=sys.stderr)
+    elif cli.trainer.is_global_zero:  # of several processes, one speaks
+        if not cli.run.config.exists():
+            cli.run.write_text(cli.run.config, cli.settings)
+        path = shlex.quote(str(cli.run.path))
+        print(f"\ninterrupted; go on with: python -m lac.train --run {path}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") -> dict[str, Any]:
@@ -56,7 +129,6 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
 
     cli.add_checkpoints()
     first = cli.trainer.is_global_zero  # of several processes, one writes
-    console.quiet = not first
     if first:
         run.write_text(run.config, cli.settings)
     for reason in cli.datamodule.left_out.values():
@@ -66,8 +138,6 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
     # Sums are added in the order of the threads, so their number belongs to the configuration.
     torch.set_num_threads(cli.config.threads)
     summary = train(cli, run)
-    if cli.trainer.interrupted:
-        sys.exit(f"interrupted; go on with: python -m lac.train --run {run.path}")
     if not first:
         sys.exit()
     split = evaluated_split(cli.datamodule.collection)
@@ -84,6 +154,9 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
             checkpoint=checkpoint,
             protocol=PROTOCOLS[cli.config.protocol],
         )
+        files = [clip.path for clip in cli.datamodule.collection.select(split)]
+        if command := next_command(run.path, files, report.get("verdict")):
+            report["next"] = command
         if split == "train":
             report["note"] = "fewer than two validation clips: measured on the training clips"
     report["training"] = summary

@@ -3,24 +3,30 @@
 import contextlib
 import warnings
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
 from av.container import InputContainer
 
+from lac._progress import part
 from lac.data._orientation import OrientationError, orientation_of
+from lac.data._signature import what_is
 
 PREPROCESSING = 2  # raise with any change of the frames that are made of what FFmpeg decodes
 SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
 )
+WRITABLE = tuple(suffix for suffix in SUFFIXES if suffix not in (".ogv", ".webm"))  # H.264
 # A constant quantiser: with rate control x264 does not give small pictures the same bytes twice.
 ENCODING = {"qp": "18", "preset": "veryfast"}
+_TICK = Fraction(1, 90_000)  # seconds; what pictures without a constant rate are stamped with
 
 
 class VideoError(ValueError):
@@ -43,7 +49,7 @@ class Video:
     times: np.ndarray
 
 
-def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
+def read_video(path: str | PathLike, *, size: int | None = None, every: int = 1) -> Video:
     """Decode every frame of the best video stream of a file.
 
     Frames are counted by decoding, so a file that was cut short gives the frames it has. A file
@@ -58,6 +64,8 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     size : int, optional
         Side in pixels (>= 2) of the square frames returned: the short side is resized to `size`
         and the centre is cut out. Frames keep the size of the first frame if absent.
+    every : int
+        Keep every so many frames, >= 1, the first among them; all are decoded.
 
     Returns
     -------
@@ -79,32 +87,44 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     """
     if size is not None and size < 2:
         raise ValueError(f"`size` must be >= 2 pixels, got {size}")
+    if every < 1:
+        raise ValueError(f"`every` must be >= 1, got {every}")
     frames: list[np.ndarray] = []
     seconds: list[float | None] = []
     try:
-        with open_file(path) as container:
-            stream = container.streams.best("video")
-            if not isinstance(stream, av.VideoStream):
-                raise VideoError(f"{path}: no video stream in this file")
-            stream.codec_context.thread_type = "AUTO"
+        with open_video(path) as container:
+            stream = _best_stream(container, path)
             aspect = float(stream.sample_aspect_ratio or 1)
-            for frame in container.decode(stream):
+            claimed = stream.frames or None  # headers lie, so it is shown and no more
+            label = f"decoding {Path(path).name}"
+            for frame in part(container.decode(stream), label, total=claimed):
                 assert isinstance(frame, av.VideoFrame)
                 if frame.is_corrupt:
-                    raise VideoError(f"{path}: frame {len(frames)} is damaged in the file")
+                    raise VideoError(f"{path}: frame {len(seconds)} is damaged in the file")
                 first = frames[0] if frames else None
-                frames.append(upright_rgb(frame, aspect=aspect, size=size, first=first))
+                if len(seconds) % every == 0:
+                    frames.append(upright_rgb(frame, aspect=aspect, size=size, first=first))
                 seconds.append(frame.time)
             rate = stream.guessed_rate or stream.average_rate
             displayed = container.format.name != "avi"
     except av.FFmpegError as error:
         reason = error.strerror or str(error)
-        raise VideoError(f"{path}: decoding failed at frame {len(frames)}: {reason}") from error
+        raise VideoError(f"{path}: decoding failed at frame {len(seconds)}: {reason}") from error
     except OrientationError as error:
-        raise VideoError(f"{path}: frame {len(frames)}: {error}") from None
+        raise VideoError(f"{path}: frame {len(seconds)}: {error}") from None
     if not frames:
         raise VideoError(f"{path}: no frame could be decoded (empty video)")
-    return Video(np.stack(frames), _increasing_times(path, seconds, rate, displayed))
+    return Video(np.stack(frames), _increasing_times(path, seconds, rate, displayed)[::every])
+
+
+def decode(path: str | PathLike) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Yield the frames that `read_video` reads one by one, and the aspect of their pixels."""
+    with open_video(path) as container:
+        stream = _best_stream(container, path)
+        aspect = float(stream.sample_aspect_ratio or 1)
+        for frame in container.decode(stream):
+            assert isinstance(frame, av.VideoFrame)
+            yield frame, aspect
 
 
 def decoding() -> str:
@@ -116,11 +136,40 @@ def decoding() -> str:
     return f"{PREPROCESSING}, PyAV {av.__version__}, {', '.join(libraries)}"
 
 
+def open_video(path: str | PathLike) -> InputContainer:
+    """Open a file that is to be a video.
+
+    Raises
+    ------
+    VideoError
+        If it is missing or no video: the message says what it is.
+    """
+    if not Path(path).exists():
+        raise VideoError(f"{path}: no such file")
+    try:
+        container = open_file(path)
+    except av.FFmpegError:
+        raise VideoError(f"{path}: not a video but {what_is(Path(path))}") from None
+    if container.format.name == "tty":  # FFmpeg draws texts
+        container.close()
+        raise VideoError(f"{path}: not a video but {what_is(Path(path))}")
+    return container
+
+
 def open_file(path: str | PathLike) -> InputContainer:
     """Open a file whose name FFmpeg shall read as a name: not as `protocol:`, nor as a pattern."""
     return av.open(
         Path(path).absolute(), container_options={"pattern_type": "none"}, metadata_errors="ignore"
     )
+
+
+def _best_stream(container: InputContainer, path: str | PathLike) -> av.VideoStream:
+    """Return the best video stream, to be decoded by as many threads as FFmpeg likes."""
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream):
+        raise VideoError(f"{path}: no video stream in this file")
+    stream.codec_context.thread_type = "AUTO"
+    return stream
 
 
 def shortfall(path: Path, decoded: int) -> str | None:
@@ -220,14 +269,37 @@ def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> N
         or any(side % 2 for side in frames.shape[2:])
     ):
         raise ValueError(f"`frames` must be (T, 3, H, W), H and W even, got {frames.shape}")
-    with av.open(Path(path).absolute(), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options=ENCODING)
-        stream.height, stream.width = frames.shape[2:]
+    encode(Path(path), (image.transpose(1, 2, 0) for image in part(frames, "encoding")), rate=fps)
+
+
+def encode(
+    file: Path | BinaryIO,
+    pictures: Iterable[np.ndarray],
+    *,
+    rate: int | Fraction,
+    times: Sequence[float] | np.ndarray | None = None,
+    options: Mapping[str, str] = ENCODING,
+) -> None:
+    """Write RGB pictures (H, W, 3), of even sides, as H.264 one by one.
+
+    `times` in seconds, where pictures have no constant `rate`, begin with 0. What is no path is
+    written to as MP4.
+    """
+    target = file.absolute() if isinstance(file, Path) else file
+    with av.open(target, "w", format=None if isinstance(file, Path) else "mp4") as container:
+        stream = container.add_stream("libx264", rate=rate, options=dict(options))
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1  # x264's output depends on its number of threads
-        for image in frames:
-            picture = np.ascontiguousarray(image.transpose(1, 2, 0))
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        if times is not None:
+            stream.codec_context.time_base = _TICK
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            # One thread, as in `upright_rgb`: the encoder would convert with many.
+            frame = frame.reformat(format="yuv420p", threads=1)
+            if times is not None:
+                frame.pts, frame.time_base = round(times[number] / _TICK), _TICK
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 

@@ -93,12 +93,12 @@ class Encoder(nn.Module):
                 f"`stage` and `tuned` are of models of transformers, got {stage} and {tuned}"
                 f" for {backbone!r}"
             )
-        self.extractor: FrozenExtractor | None = None
         if (backbone == "none") != (channels is not None) or (channels or 1) < 1:
             raise ValueError(
                 f"`channels` must be >= 1 for `backbone` 'none', null for others, got {channels}"
                 f" for {backbone!r}"
             )
+        self.extractor: FrozenExtractor | None = None
         self.backbone: nn.Module = nn.Identity()
         if backbone == "none":
             pass

@@ -1,20 +1,29 @@
-"""Frozen encoders: nothing of them is trained, so that videos can be aligned at once.
+"""Frozen encoders: nothing of them is to be trained, so that videos can be aligned at once.
 
-What is read of a frame (pixels, or maps of a network) is averaged over a few fields of the picture,
-smoothed over time, taken less its mean over the video, and brought to unit length. The settings of
-each were chosen by measurement, see docs/results/alignment.md.
+`small` is an encoder as lac trains them, shipped with its weights. For the others, what is read of
+a frame (pixels, or maps of a network) is averaged over fields of the picture, smoothed over time,
+taken less its mean over the video, and brought to unit length. Settings were chosen by measurement,
+see docs/results/alignment.md.
 """
 
+import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch import nn
 from torch.nn import functional as F
 
+from lac.encoder._encoder import Encoder
 from lac.encoder.lite0 import Lite0Extractor
 from lac.losses import LacLoss
+
+_SHIPPED = Path(__file__).parent / "weights" / "small.safetensors"
+_STILL = 1e-5  # of a frame's features: what differs less from their mean does not differ
 
 
 class PixelExtractor:
@@ -57,8 +66,9 @@ class FrozenEncoder(nn.Module):
     ----------
     extractor : Lite0Extractor or PixelExtractor
         From frames to feature maps.
-    side : int
-        Maps are averaged to side x side fields, >= 1.
+    sides : tuple of int
+        Maps are averaged to side x side fields, >= 1, once for each side; all sides have equal
+        weight in a cosine of embeddings.
     smoothing : float
         Standard deviation of a Gaussian over time, in frames, >= 0.
 
@@ -75,17 +85,23 @@ class FrozenEncoder(nn.Module):
         If a parameter is out of range.
     """
 
-    def __init__(self, extractor: Lite0Extractor | PixelExtractor, *, side: int, smoothing: float):
+    def __init__(
+        self,
+        extractor: Lite0Extractor | PixelExtractor,
+        *,
+        sides: tuple[int, ...],
+        smoothing: float,
+    ):
         """Keep the settings."""
         super().__init__()
-        if side < 1:
-            raise ValueError(f"`side` must be >= 1, got {side}")
+        if not sides or min(sides) < 1:
+            raise ValueError(f"`sides` must be one or more numbers >= 1, got {sides}")
         if not 0 <= smoothing < np.inf:
             raise ValueError(f"`smoothing` must be >= 0 and finite, got {smoothing}")
         self.extractor = extractor
-        self.side = side
+        self.sides = sides
         self.smoothing = smoothing
-        self.dimension: int = extractor.channels * side**2
+        self.dimension: int = extractor.channels * sum(side**2 for side in sides)
 
     def forward(
         self, content: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
@@ -106,12 +122,20 @@ class FrozenEncoder(nn.Module):
         Tensor of float32, shape (B, T, D)
             Of unit length; zero where no frame is, or where a video does not change.
         """
-        x = F.adaptive_avg_pool2d(content.flatten(0, 1), self.side).flatten(1)
+        levels = [self._level(content, times, mask, side) for side in self.sides]
+        return F.normalize(torch.cat(levels, 2), dim=2)
+
+    def _level(
+        self, content: torch.Tensor, times: torch.Tensor, mask: torch.Tensor, side: int
+    ) -> torch.Tensor:
+        """Return unit vectors (B, T, D) of the fields of one side."""
+        x = F.adaptive_avg_pool2d(content.flatten(0, 1), side).flatten(1)
         x = x.unflatten(0, mask.shape) * mask[..., None]
         if self.smoothing:
             x = _smooth(x, times, mask, self.smoothing)
         mean = x.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
-        return F.normalize(x - mean, dim=2) * mask[..., None]
+        moves = (x - mean).norm(dim=2) > _STILL * x.norm(dim=2)  # not what rounding leaves
+        return F.normalize(x - mean, dim=2) * (mask & moves)[..., None]
 
 
 def _smooth(x: torch.Tensor, times: torch.Tensor, mask: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -130,17 +154,44 @@ def _smooth(x: torch.Tensor, times: torch.Tensor, mask: torch.Tensor, sigma: flo
     return total / weight.clamp(min=1)[..., None]
 
 
-def _lite0() -> tuple[FrozenEncoder, LacLoss]:
+class Parts(NamedTuple):
+    """What an `Embedder` is made of."""
+
+    encoder: Encoder | FrozenEncoder
+    loss: LacLoss
+    image_size: int
+
+
+def _frozen(encoder: FrozenEncoder) -> Parts:
+    """Add to an encoder what it is aligned with."""
+    return Parts(encoder, _scoring(), encoder.extractor.image_size)
+
+
+def _lite0() -> Parts:
     """Make the ImageNet network."""
-    encoder = FrozenEncoder(Lite0Extractor(block=4, pool=4), side=2, smoothing=1.0)
-    return encoder, LacLoss(penalties="fixed")
+    return _frozen(FrozenEncoder(Lite0Extractor(block=10, pool=4), sides=(1, 2), smoothing=1.0))
 
 
-def _pixels() -> tuple[FrozenEncoder, LacLoss]:
+def _pixels() -> Parts:
     """Make the baseline that looks at no more than brightness and colour."""
-    return FrozenEncoder(PixelExtractor(), side=8, smoothing=0.0), LacLoss(penalties="fixed")
+    return _frozen(FrozenEncoder(PixelExtractor(), sides=(8,), smoothing=1.0))
 
 
-FROZEN: Mapping[str, Callable[[], tuple[FrozenEncoder, LacLoss]]] = MappingProxyType(
-    {"lite0": _lite0, "pixels": _pixels}
+def _small() -> Parts:
+    """Read the encoder that is shipped; docs/train_shipped.py has trained it."""
+    with safe_open(_SHIPPED, framework="pt") as file:
+        about = file.metadata()
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
+    encoder = Encoder(**json.loads(about["encoder"]))
+    encoder.load_state_dict(weights)  # into single precision
+    return Parts(encoder, _scoring(), int(about["image_size"]))
+
+
+def _scoring() -> LacLoss:
+    """Return the temperature and penalties that cosines less their mean are aligned with."""
+    return LacLoss(temperature=0.2, gap_open=2.0, gap_extend=1.0, penalties="fixed")
+
+
+FROZEN: Mapping[str, Callable[[], Parts]] = MappingProxyType(
+    {"lite0": _lite0, "small": _small, "pixels": _pixels}
 )

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lac._progress import part
+
 MEAN, STD = 127 / 255, 128 / 255  # what the published weights were trained with
 # expansion, kernel, stride, output channels, repeats of each stage
 _STAGES = (
@@ -26,7 +28,7 @@ _STAGES = (
     (6, 3, 1, 320, 1),
 )
 BLOCKS = sum(stage[-1] for stage in _STAGES)
-_CHUNK = 64  # frames in one pass: bounds memory
+_CHUNK = 8  # frames in one pass: what is between layers stays in a processor's cache
 
 
 class Lite0Extractor:
@@ -69,6 +71,9 @@ class Lite0Extractor:
         self._block = block
         self._pool = pool
         self._net = load_lite0().eval().requires_grad_(False)
+        for weight in self._net.parameters():
+            if weight.ndim == 4:  # with chunks of 8, a third of the time
+                weight.data = weight.contiguous(memory_format=torch.channels_last)
         self.channels: int = _block_channels()[block]
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
@@ -84,14 +89,14 @@ class Lite0Extractor:
         ndarray of float16, shape (T, C, pool, pool)
             Half precision, as they are kept on disk.
         """
-        return np.concatenate(
-            [self._features(frames[t : t + _CHUNK]) for t in range(0, len(frames), _CHUNK)]
-        )
+        starts = part(range(0, len(frames), _CHUNK), "features")
+        return np.concatenate([self._features(frames[t : t + _CHUNK]) for t in starts])
 
     @torch.inference_mode()
     def _features(self, frames: np.ndarray) -> np.ndarray:
         """Return features of a few frames."""
         x = (torch.tensor(frames).float() / 255 - MEAN) / STD
+        x = x.contiguous(memory_format=torch.channels_last)
         x = self._net.features(x, last=self._block)
         return F.adaptive_avg_pool2d(x, self._pool).half().numpy()
 

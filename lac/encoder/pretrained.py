@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lac._progress import part
+
 ALIASES = {"resnet50": "microsoft/resnet-50"}
 _IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
 _CHUNK = 32  # frames in one pass: bounds memory
@@ -173,9 +175,8 @@ class PretrainedExtractor:
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Return features, float16 (T, C, h, w) with h, w <= 4, of uint8 frames (T, 3, H, W)."""
-        return np.concatenate(
-            [self._features(frames[t : t + _CHUNK]) for t in range(0, len(frames), _CHUNK)]
-        )
+        starts = part(range(0, len(frames), _CHUNK), "features")
+        return np.concatenate([self._features(frames[t : t + _CHUNK]) for t in starts])
 
     @torch.inference_mode()
     def _features(self, frames: np.ndarray) -> np.ndarray:

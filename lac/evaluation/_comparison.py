@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,8 @@ def draw_comparison(comparison: Comparison, file: Path) -> None:
     names = list(comparison.rows)
     from matplotlib.figure import Figure
 
+    from fastsw._palette import INK, LINES, PATH
+
     figure = Figure(
         figsize=(2.0 + 1.9 * len(comparison.metrics), 1.6 + 0.3 * len(names)), layout="constrained"
     )
@@ -218,10 +221,13 @@ def draw_comparison(comparison: Comparison, file: Path) -> None:
     for axes, metric in zip(panels, comparison.metrics, strict=True):
         for place, name in enumerate(names):
             values = comparison.rows[name][metric]
-            axes.plot(values, [place] * len(values), "o", color="tab:blue", alpha=0.5, markersize=4)
-            axes.plot(np.mean(values), place, "|", color="black", markersize=14)
-        for number, (name, row) in enumerate(comparison.baselines.items(), 1):
-            axes.axvline(np.mean(row[metric]), color=f"C{number}", linewidth=1, label=name)
+            axes.plot(values, [place] * len(values), "o", color=PATH, alpha=0.5, markersize=4)
+            axes.plot(np.mean(values), place, "|", color=INK, markersize=14)
+        for (name, row), (colour, dashes) in zip(
+            comparison.baselines.items(), cycle(LINES), strict=False
+        ):
+            mean = np.mean(row[metric])
+            axes.axvline(mean, color=colour, linestyle=dashes, linewidth=1.2, label=name)
         axes.set_title(short_name(metric), fontsize="medium")
         axes.grid(axis="x", alpha=0.3)
     panels[0].set_yticks(range(len(names)), names, parse_math=False)

@@ -4,22 +4,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 import fastsw
+from fastsw._palette import INK, PATH, posterior_colours, similarity_colours
 from lac._matching import Matching, match
 from lac.data import Clip, ClipDataModule
 from lac.encoder import Encoder
 from lac.evaluation._crops import Crop
 from lac.evaluation._representations import content, embed
-from lac.evaluation._videos import write_aligned_video, write_retrieval_video
+from lac.evaluation._videos import write_retrieval_video
 from lac.losses import Loss
+from lac.pictures import Shown, write_side_by_side
 
 _SHOWN = 8  # clips in the figure of embeddings and the gallery of the retrieval video
+_FPS = 15  # of the aligned clips
+_BEGINS = "a phase begins"
+# Ever lighter, but not so light that it is lost on white.
+_PROGRESS = ListedColormap(colormaps["viridis"](np.linspace(0, 0.92, 256)), "progress")
 
 
 def draw_figures(
@@ -45,9 +51,8 @@ def draw_figures(
     -------
     list of Path
         `similarity.png`, `posterior.png`, `embedding.png` and, unless clips are features,
-        `aligned.mp4`, the first clip and the second warped onto its time (absent if no frames
-        match), and `retrieval.mp4`, each frame of the first clip and the nearest frames of three
-        others.
+        `aligned.mp4`, the first clip and beside it the second, in step where they match, and
+        `retrieval.mp4`, each frame of the first clip and the nearest frames of three others.
     """
     clips = _shown(data, split)
     embeddings = _embed_clips(data, encoder, clips)
@@ -58,11 +63,12 @@ def draw_figures(
         files.append(directory / f"{name}.png")
         figure.savefig(files[-1], dpi=120)
     if data.source != "features":
-        aligned = directory / "aligned.mp4"
-        aligned.unlink(missing_ok=True)  # of other weights
-        if len(matching.alignment):
-            write_aligned_video(aligned, [data.load(c) for c in clips[:2]], matching.alignment)
-            files.append(aligned)
+        files.append(directory / "aligned.mp4")
+        a, b = (
+            Shown(clip.name, np.arange(data.length(clip)) / _FPS, data.load(clip))
+            for clip in clips[:2]
+        )
+        write_side_by_side(files[-1], matching, a, b)
         files.append(directory / "retrieval.mp4")
         write_retrieval_video(files[-1], [data.load(clip) for clip in clips], embeddings)
     return files
@@ -94,10 +100,18 @@ def _make(
     """Draw the three figures."""
     return {
         "similarity": _matrix_figure(
-            matching.similarity, matching.alignment, clips[:2], "similarity", "viridis"
+            matching.similarity,
+            matching.alignment,
+            clips[:2],
+            "similarity (cosine / temperature, less its mean)",
+            similarity_colours(),
         ),
         "posterior": _matrix_figure(
-            matching.posterior, matching.alignment, clips[:2], "probability of a pair", "magma"
+            matching.posterior,
+            matching.alignment,
+            clips[:2],
+            "probability that frames are paired",
+            posterior_colours(),
         ),
         "embedding": _embedding_figure(clips, embeddings),
     }
@@ -121,13 +135,13 @@ def _embedding_figure(clips: Sequence[Clip], embeddings: Sequence[np.ndarray]) -
     x, y = axis.transform(everything).T
     if labelled and colour.max() < 10:  # a colour for each phase, with its number beside it
         phases = int(colour.max()) + 1
-        colours = ListedColormap(colormaps["tab10"](range(phases)))
+        colours = _PROGRESS.resampled(phases)
         points = axes.scatter(
             x, y, c=colour, cmap=colours, vmin=-0.5, vmax=phases - 0.5, s=8, zorder=2
         )
         figure.colorbar(points, label="phase", ticks=range(phases))
     else:
-        points = axes.scatter(x, y, c=colour, cmap="viridis", s=8, zorder=2)
+        points = axes.scatter(x, y, c=colour, cmap=_PROGRESS, s=8, zorder=2)
         figure.colorbar(points, label="phase" if labelled else "place in the clip")
     share = axis.explained_variance_ratio_
     axes.set(
@@ -143,20 +157,20 @@ def _matrix_figure(
     alignment: fastsw.Alignment,
     clips: Sequence[Clip],
     meaning: str,
-    colours: str,
+    colours: Colormap,
 ) -> Figure:
     """Draw a matrix with the path of the alignment, and where phases begin along its sides."""
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(matrix, cmap=colours, aspect="auto", interpolation="nearest")
     rows, columns = alignment.pairs.T
-    axes.plot(columns, rows, color="white", linewidth=2.5)
-    axes.plot(columns, rows, color="tab:red", linewidth=1, label="alignment")
+    halo = [patheffects.withStroke(linewidth=3.4, foreground="white")]
+    axes.plot(columns, rows, color=PATH, linewidth=1.6, path_effects=halo, label="alignment")
     _mark_phases(axes, clips)
     axes.set_xlabel(f"frame of {clips[1].name}", parse_math=False)
     axes.set_ylabel(f"frame of {clips[0].name}", parse_math=False)
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # each label once
-    axes.legend(handles.values(), handles, loc="upper right", fontsize="small", facecolor="0.5")
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False)
     figure.colorbar(image, label=meaning)
     return figure
 
@@ -166,4 +180,4 @@ def _mark_phases(axes: Axes, clips: Sequence[Clip]) -> None:
     for clip, line in zip(clips, (axes.axhline, axes.axvline), strict=True):
         if clip.phase is not None:
             for begins in np.flatnonzero(np.diff(clip.phase)) + 0.5:
-                line(begins, color="white", linewidth=0.6, alpha=0.6, label="a phase begins")
+                line(begins, color=INK, linewidth=0.6, alpha=0.6, linestyle=":", label=_BEGINS)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from lac._progress import part
 from lac.data import Clip, ClipDataModule, Collection
 from lac.encoder import Encoder
 from lac.evaluation._crops import DEFAULT_PROTOCOL, Crop, Protocol, draw_crops
@@ -109,8 +110,8 @@ def _measure_action(
     if "precision" not in skipped:
         skipped |= _too_many_neighbours(tested, protocol)
     metrics = {
-        name: _measure_one(representation, trained, tested, events, skipped, protocol)
-        for name, representation in named.items()
+        name: _measure_one(name, representation, trained, tested, events, skipped, protocol)
+        for name, representation in part(named.items(), "representations", total=len(named))
     }
     return metrics, skipped
 
@@ -155,6 +156,7 @@ def _progression(crop: Crop, events: Sequence[int]) -> np.ndarray:
 
 
 def _measure_one(
+    name: str,
     representation: Representation,
     train: Sequence[Crop],
     test: Sequence[Crop],
@@ -163,11 +165,12 @@ def _measure_one(
     protocol: Protocol,
 ) -> dict[str, float]:
     """Return the metrics of one representation by name."""
-    tested = [(crop, representation(crop)) for crop in test]
+    tested = [(crop, representation(crop)) for crop in part(test, name)]
     found: dict[str, float] = {}
     labelled = [(crop, x) for crop, x in tested if crop.clip.phase is not None]
     if "phase_accuracy" not in skipped:
-        trained = [(c, representation(c)) for c in train if c.clip.phase is not None]
+        labelled_train = [crop for crop in train if crop.clip.phase is not None]
+        trained = [(crop, representation(crop)) for crop in part(labelled_train, name)]
         for fraction, draws in zip(protocol.fractions, protocol.draws, strict=True):
             found[f"phase_accuracy@{fraction:g}"] = float(
                 np.mean(

@@ -1,25 +1,15 @@
-"""Videos of a run: two clips in step, and what frames are nearest to a frame."""
+"""Video of a run: what frames are nearest to a frame."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-import fastsw
 from lac.data import write_video
 
 _LEAST_SIDE = 192  # pixels of a clip in a video: smaller ones are enlarged by whole numbers
 _NEIGHBOURS = 3  # clips beside the query
 _FPS = 15
-
-
-def write_aligned_video(
-    file: Path, clips: Sequence[np.ndarray], alignment: fastsw.Alignment, *, fps: int = _FPS
-) -> None:
-    """Write the first clip's aligned part beside the second's, warped onto its time."""
-    rows = np.arange(alignment.rows.start, alignment.rows.stop)
-    columns = np.rint(alignment.warp(rows)).astype(np.int64)
-    _write(file, [clips[0][rows], clips[1][columns]], fps=fps)
 
 
 def write_retrieval_video(

@@ -132,7 +132,7 @@ def test_no_clip_is_decoded_twice(cache, tmp_path, monkeypatch):
     decoded = []
     monkeypatch.setattr(
         "lac.data.module.read_frames",
-        lambda path, size: decoded.append(path) or read_video(path, size=size).frames,
+        lambda path, size, every: decoded.append(path) or read_video(path, size=size).frames,
     )
     root = open_data(cache).root
     for _ in range(2):
@@ -153,7 +153,7 @@ def test_frames_of_another_decoder_are_decoded_again(cache, tmp_path, monkeypatc
     decoded = []
     monkeypatch.setattr(
         "lac.data.module.read_frames",
-        lambda path, size: decoded.append(path) or read_video(path, size=size).frames,
+        lambda path, size, every: decoded.append(path) or read_video(path, size=size).frames,
     )
     open_data(tmp_path, **options)
     monkeypatch.setattr(changed, {"libavcodec": (99, 0, 0)} if "library" in changed else "99.0")
@@ -254,7 +254,7 @@ def test_a_clip_of_one_frame_is_refused(tmp_path):
 def test_a_broken_video_among_good_ones_is_named(tmp_path):
     root = clips_of(tmp_path / "data", {"a": 4})
     (root / "clips" / "b.mp4").write_bytes(b"broken")
-    with pytest.raises(VideoError, match=r"b\.mp4: decoding failed"):
+    with pytest.raises(VideoError, match=r"b\.mp4: not a video but text"):
         open_data(tmp_path / "cache", source="folder", root=root)
 
 
@@ -264,9 +264,7 @@ def test_bad_files_among_good_ones_are_left_out_on_request(tmp_path):
     (root / "clips" / "b.mp4").write_bytes(b"broken")
     data = open_data(tmp_path / "cache", source="folder", root=root, on_error="skip")
     assert [clip.name for clip in data.collection.clips] == ["a", "e"]
-    reasons = dict(
-        zip("bcd", ("decoding failed", "at least 2 frames", "one label per"), strict=True)
-    )
+    reasons = dict(zip("bcd", ("not a video", "at least 2 frames", "one label per"), strict=True))
     assert data.left_out.keys() == {str(root / "clips" / f"{name}.mp4") for name in reasons}
     for name, reason in reasons.items():
         assert reason in data.left_out[str(root / "clips" / f"{name}.mp4")]

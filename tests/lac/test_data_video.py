@@ -182,8 +182,14 @@ def test_a_name_is_a_name_and_no_address_or_pattern(tmp_path, monkeypatch, bands
     assert len(read_video(f"{name}.mp4").frames) == 12
     write_pictures(Path("%d"), {f"{name}.jpg": bands[0], f"{name}2.jpg": bands[1]})
     assert len(read_pictures(Path("%d"))) == 2
-    with pytest.raises(VideoError, match="No such file"):
+    with pytest.raises(VideoError, match="no such file"):
         read_video("%d/a%1d.jpg")  # a2.jpg may be there
+
+
+def test_a_text_is_no_video_although_ffmpeg_would_draw_it(tmp_path):
+    (tmp_path / "notes.txt").write_text("what was filmed\n" * 40)
+    with pytest.raises(VideoError, match="not a video but text, which begins 'what was filmed'"):
+        read_video(tmp_path / "notes.txt")
 
 
 def test_colours_of_bt709_are_right(tmp_path):
@@ -218,10 +224,12 @@ def test_pixels_that_are_not_square_are_stretched(tmp_path, bands):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "No such file"),
-        (b"", "Invalid data"),
-        (b"no video\n" * 400, "Invalid data"),
-        ("truncated", "Invalid data"),
+        (None, "no such file"),
+        (b"", "not a video but an empty file"),
+        (b"no video\n" * 400, "not a video but text, which begins 'no video'"),
+        ("é".encode() * 3000, "not a video but text"),  # cut within a character
+        (b"PK\x03\x04" + bytes(99), "not a video but a zip archive"),
+        ("truncated", "not a video but a file that is damaged"),
         ("sound", "no video stream"),
         ("frameless", "no video stream|empty video"),
     ],

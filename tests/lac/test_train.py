@@ -52,9 +52,11 @@ def test_a_run_leaves_everything_behind(finished):
     assert metrics["training"]["steps"] == load(run)["global_step"]
     tensorboard = EventAccumulator(str(run / "tensorboard")).Reload()
     assert {"similarity", "posterior", "embedding"} <= set(tensorboard.Tags()["images"])
-    for name, clips in (("aligned", 2), ("retrieval", 2)):  # of two validation clips
-        video = read_video(run / "figures" / f"{name}.mp4")
-        assert video.frames.shape[3] == clips * video.frames.shape[2]
+    retrieval, aligned = (  # of two validation clips
+        read_video(run / "figures" / f"{name}.mp4").frames for name in ("retrieval", "aligned")
+    )
+    assert retrieval.shape[3] == 2 * retrieval.shape[2]
+    assert len(aligned) == len(retrieval) and aligned.shape[2] > 360 and aligned.shape[3] > 720
 
 
 def test_training_lowers_the_loss_and_learns_the_penalties_without_decay(finished):
@@ -85,6 +87,42 @@ def kill_and_go_on(run, cache, *options):
     resumed = load(run)
     assert stopped["epoch"] < resumed["epoch"], "the run was over before it could be killed"
     return resumed
+
+
+def test_ctrl_c_says_how_to_go_on(cache, tmp_path):
+    process = start(tmp_path / "a run", cache, "--trainer.max_epochs=100")
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "a run" / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.endswith(
+        f"interrupted; go on with: python -m lac.train --run '{tmp_path}/a run'\n"
+    )
+    assert "Traceback" not in output
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
+@pytest.mark.parametrize(
+    "during", ["lac.data.ClipDataModule.setup", "lac._fit.train", "lac.evaluate.evaluate"]
+)
+def test_ctrl_c_at_any_time_leaves_a_run_that_goes_on(during, cache, tmp_path, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    small = [*TINY, "--trainer.max_epochs=1", f"--data.cache={cache}", f"--run={tmp_path / 'run'}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(during, interrupt)
+        with pytest.raises(SystemExit) as end:
+            train.main(small)
+    assert end.value.code == 130
+    command = f"interrupted; go on with: python -m lac.train --run {tmp_path}/run"
+    assert capsys.readouterr().err.endswith(f"{command}\n")
+    resumed = RunCLI(["--run", str(tmp_path / "run")])
+    assert resumed.config.data.frames == 12
 
 
 def assert_same_run(run, resumed, whole_run):
@@ -139,7 +177,7 @@ def test_a_run_is_evaluated_again_and_on_other_clips(finished, cache, capsys, tm
     other.mkdir()
     (other / "clips").symlink_to(drawn / "clips")
     evaluate.main([str(run), "--data.root", str(other), "--split", "train"])
-    assert "phase_accuracy skipped" in capsys.readouterr().out
+    assert "phase_accuracy, progression_r2, precision skipped" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

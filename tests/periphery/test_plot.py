@@ -80,6 +80,17 @@ def test_tensors_are_drawn(pair):
     np.testing.assert_array_equal(ax.get_images()[0].get_array(), pair[0])
 
 
+@pytest.mark.parametrize("shape", [(65, 65), (60, 66), (30, 90), (90, 31), (2, 300), (300, 1)])
+def test_nothing_is_cut_off_when_a_picture_is_saved(shape, tmp_path):
+    ax = fastsw.plot.alignment(np.zeros(shape), np.zeros(shape))
+    ax.set_ylabel("time in a.mp4")
+    ax.figure.savefig(tmp_path / "a.png", dpi=40)
+    drawn = ax.figure.get_tightbbox()
+    width, height = ax.figure.get_size_inches()
+    assert 0 <= drawn.x0 < drawn.x1 <= width and 0 <= drawn.y0 < drawn.y1 <= height
+    assert drawn.width > 0.75 * width and drawn.height > 0.75 * height  # and little is empty
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "name"),
     [

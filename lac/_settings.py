@@ -1,0 +1,427 @@
+"""The settings of training: what there are, and checks of them before anything heavy is imported.
+
+What a check here lets pass is parsed and checked again by Lightning's parser, in full.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import lac.data
+import lac.losses
+from lac._command import did_you_mean, nearest
+from lac._kinds import convert, read
+from lac._run import RunDirectory, flat_settings
+from lac._sketch import Sketch, sketch, sketch_of
+
+COMMAND = "python -m lac.train"
+_PRESETS = files("lac") / "configs"
+LOSSES = {
+    name.removesuffix("Loss").lower(): f"lac.losses.{name}"
+    for name in lac.losses.__all__
+    if name.endswith("Loss") and name != "Loss"
+}
+TRAINER_DEFAULTS: Mapping[str, Any] = {
+    "max_epochs": 30,
+    "devices": 1,
+    "deterministic": "warn",  # exact on the CPU; some CUDA kernels have no such form
+    "gradient_clip_val": 1.0,
+    "use_distributed_sampler": False,  # the data's own sampler divides the clips
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 1,
+    "enable_model_summary": False,
+    "enable_checkpointing": False,
+}
+_ENCODER = "lac.encoder.Encoder"
+_NOT_OURS = ("optimizer", "lr_scheduler")  # Lightning's: refused where all settings are there
+_FLAGS = ("help", "help-all", "print_config")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is told beside the settings of its parts.
+
+    Parameters
+    ----------
+    run : Path, optional
+        Run directory (default: the next runs/SOURCE-N). Started again with it, a run goes on.
+    threads : int
+        Threads of torch on the CPU; more help large models on idle cores alone.
+    protocol : {"ours", "carl", "tcc"}
+        How the run is evaluated at its end.
+    patience : int, optional
+        Stop after this many epochs without a lower validation loss, and evaluate the best
+        checkpoint (default: train to the end, and evaluate the last).
+    ema : float, optional
+        Decay of an exponential moving average of the weights, by step; the average is what is
+        validated, kept and evaluated (default: none).
+    figures_every : int
+        Epochs between figures in TensorBoard; 0 for none.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range.
+    """
+
+    run: Path | None = None
+    threads: int = 1
+    protocol: Literal["ours", "carl", "tcc"] = "ours"
+    patience: int | None = None
+    ema: float | None = None
+    figures_every: int = 10
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        for name, least in (("threads", 1), ("patience", 1), ("figures_every", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"`{name}` must be >= {least}, got {value}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"`ema` must be in (0, 1), got {self.ema}")
+
+
+def loss_class(name: str) -> str:
+    """Return the dotted name of a loss by any of its names; other dotted names as they are.
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss.
+
+    Examples
+    --------
+    >>> loss_class("scl"), loss_class("TccLoss")
+    ('lac.losses.SclLoss', 'lac.losses.TccLoss')
+    """
+    package, _, own = name.rpartition(".")
+    if package not in ("", "lac.losses"):
+        return name
+    short = own.lower().removesuffix("loss")
+    if short not in LOSSES:
+        raise ValueError(
+            f"`model.loss` must be one of {', '.join(LOSSES)} or a class by its dotted name,"
+            f" got {name!r}{did_you_mean(short, LOSSES)}"
+        )
+    return LOSSES[short]
+
+
+def find_preset(name: str) -> str:
+    """Return the path of a configuration file, or of the package's own of that name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither.
+    """
+    if Path(name).is_file():
+        return name
+    preset = _PRESETS / Path(name).with_suffix(".yaml").name
+    own = Path(name).parent in (Path(), Path("lac/configs"))
+    if own and preset.is_file():
+        return str(preset)
+    raise FileNotFoundError(
+        f"`config` must be a file or one of {', '.join(presets())},"
+        f" got {name!r}{did_you_mean(Path(name).stem, presets())}"
+    )
+
+
+def presets() -> list[str]:
+    """Return the names of the package's own configurations."""
+    return sorted(Path(str(file)).stem for file in _PRESETS.iterdir())
+
+
+def refuse_what_cannot_train(setting: Callable[[str], Any]) -> None:
+    """Refuse settings that training has no place for, or would fail at late.
+
+    Parameters
+    ----------
+    setting : callable
+        From a dotted name to the value.
+
+    Raises
+    ------
+    ValueError
+        If there are such.
+    """
+    for name in _NOT_OURS:
+        if setting(name) is not None:
+            raise ValueError(
+                f"`{name}` must be null, as training has its own (see `model.learning_rate`,"
+                f" `model.weight_decay`, `model.warmup`), got {setting(name)}"
+            )
+    for name in ("trainer.fast_dev_run", "trainer.barebones"):
+        if setting(name):
+            raise ValueError(
+                f"`{name}` must be false, as it keeps no checkpoint to evaluate,"
+                f" got {setting(name)}"
+            )
+    steps, epochs = setting("trainer.max_steps"), setting("trainer.max_epochs")
+    accumulated = setting("trainer.accumulate_grad_batches")
+    if accumulated < 1:
+        raise ValueError(f"`trainer.accumulate_grad_batches` must be >= 1, got {accumulated}")
+    if steps < 1 and (epochs or 1) < 1:
+        raise ValueError(
+            "`trainer.max_epochs` must be >= 1 unless `trainer.max_steps` is, as the learning"
+            f" rate falls to the end, got {epochs}"
+        )
+    source, backbone = setting("data.source"), setting("model.encoder.backbone")
+    if (source == "features") != (backbone == "none"):
+        raise ValueError(
+            "`model.encoder.backbone` must be 'none' for `data.source` 'features' and for no"
+            f" other, got {backbone!r} for {source!r}"
+        )
+
+
+class Settings:
+    """What a command line and its configuration files say, checked as far as can be done at once.
+
+    Parameters
+    ----------
+    args : sequence of str
+        The command line.
+
+    Attributes
+    ----------
+    flags : set of str
+        Which of `help`, `help-all` and `print_config` are asked for.
+    values : dict of str to object
+        What is set, by dotted name without `init_args`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a configuration file or the run's is missing.
+    ValueError
+        If there is no setting of a name, or a value is not of its type.
+    """
+
+    def __init__(self, args: Sequence[str]):
+        """Read all words; check names and types."""
+        self.flags: set[str] = set()
+        self.values: dict[str, Any] = {}
+        self._classes = {"model.encoder": _ENCODER, "model.loss": LOSSES["lac"]}
+        self._incomplete = False  # a group of settings stands in a file of its own
+        words = list(_pairs(args, self.flags))
+        if self.flags & {"help", "help-all"}:
+            return
+        run = next((RunDirectory(value) for name, value in words if name == "run"), None)
+        self._started = run if run is not None and run.config.exists() else None
+        configurations = [find_preset(value) for name, value in words if name in ("config", "c")]
+        if self._started is not None:
+            self._read(self._started.read_settings(), str(self._started.config))
+        self._before = dict(self.values)
+        for file in configurations:
+            self._read(_read_yaml(Path(file)), file)
+        for name, value in words:
+            if name not in ("config", "c"):
+                self._set(name, read(value), f"--{name}", text=value)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a value as set, or its default."""
+        if name in self.values:
+            return self.values[name]
+        group, _, own = name.rpartition(".")
+        if group == "trainer" and own in TRAINER_DEFAULTS:
+            return TRAINER_DEFAULTS[own]
+        described = self.described(group)
+        if described is None or own not in described.parameters:
+            return None
+        return described.parameters[own].default
+
+    def check(self) -> None:
+        """Refuse what the parts that take the settings would refuse, as they would.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            Of the first thing that is wrong.
+        """
+        if self._incomplete:
+            return
+        RunOptions(**self._of_group(""))
+        refuse_what_cannot_train(self.__getitem__)
+        data = self._of_group("data")
+        if "data.augmentation" not in self.values:
+            data["augmentation"] = self._built("data.augmentation")
+        sketch_of("lac.data", "ClipDataModule").check(
+            **data, rendered=self._built("data.rendered"), seed=self._seed()
+        )
+        self._built("model")
+        if self._classes["model.encoder"] == _ENCODER:
+            encoder = self._of_group("model.encoder")
+            if self["data.source"] == "features":
+                encoder.setdefault("channels", 1)  # read from the first file
+            sketch_of("lac.encoder", "Encoder").check(**encoder)
+            transformer = sketch_of("lac.encoder", "TemporalTransformer")
+            shared = {name: self[f"model.encoder.{name}"] for name in transformer.parameters}
+            transformer.check(**shared)
+        self._built("model.loss")
+        self._refuse_changes()
+        if self["data.source"] != "rendered":
+            from lac.data.sources import read_source
+
+            read_source(self["data.source"], Path(self["data.root"]), action=self["data.action"])
+
+    def _seed(self) -> int:
+        """Return the seed that decides everything."""
+        seed = self.values.get("seed_everything", 0)
+        return seed if type(seed) is int else 0
+
+    def _refuse_changes(self) -> None:
+        """Refuse plain values other than those that the run was started with."""
+        if self._started is None:
+            return
+        for name, value in self.values.items():
+            before = self._before.get(name)
+            if isinstance(value, int | float | str) and value != before and name != "run":
+                raise ValueError(changed(self._started.path, name, before, value))
+
+    def _built(self, group: str) -> Any:
+        """Check the settings of a group; return what they make where its module is light."""
+        described = self.described(group)
+        return None if described is None else described.check(**self._of_group(group))
+
+    def _of_group(self, group: str) -> dict[str, Any]:
+        """Return the settings of a group by their own names."""
+        described = self.described(group)
+        names = {} if described is None else described.parameters
+        prefix = f"{group}." if group else ""
+        return {name: self.values[prefix + name] for name in names if prefix + name in self.values}
+
+    def described(self, group: str) -> Sketch | None:
+        """Return what is known of a group of settings, None for classes of others."""
+        if group in self._classes:
+            module, _, name = self._classes[group].rpartition(".")
+            return sketch_of(module, name) if module.startswith("lac.") else None
+        return GROUPS[group]() if group in GROUPS else None
+
+    def _read(self, settings: Mapping[str, Any], file: str) -> None:
+        """Take over the settings of a file."""
+        for name, value in flat_settings(settings):
+            self._set(name, value, f"`{name}` in {file}")
+
+    def _set(self, name: str, value: Any, where: str, *, text: str | None = None) -> None:
+        """Take over one setting, if there is such a one and it takes such a value."""
+        name = ".".join(part for part in name.split(".") if part != "init_args").removesuffix("+")
+        group, _, own = name.rpartition(".")
+        if name in self._classes or (own == "class_path" and group in self._classes):
+            self._choose(name.removesuffix(".class_path"), value, where)
+        elif name.partition(".")[0] in _NOT_OURS:
+            self.values[name.partition(".")[0]] = value
+        elif name in ("seed_everything", "trainer", "data", "model") or name.endswith(".help"):
+            self._incomplete |= name != "seed_everything"
+            self.values[name] = value
+        elif name in GROUPS and not isinstance(value, str | int | float):
+            for key, entry in flat_settings(value or {}):
+                self._set(f"{name}.{key}", entry, where)
+            if value is None:
+                self.values[name] = None
+        elif group in self._classes and self.described(group) is None:
+            self._incomplete = True
+        elif name.count(".") > 1 and name.startswith("trainer."):
+            pass  # of a class of Lightning's
+        else:
+            described = self.described(group)
+            if described is None or own not in described.parameters or name == "data.seed":
+                near = self._nearest(name)
+                hint = f"did you mean {near}?" if near else f"{COMMAND} --help lists the settings"
+                raise ValueError(f"no setting {where}; {hint}")
+            try:
+                self.values[name] = convert(value, described.parameters[own].annotation, text=text)
+            except TypeError as error:
+                raise ValueError(f"`{name}` {error}") from None
+
+    def _choose(self, part: str, value: Any, where: str) -> None:
+        """Take another class for a part, and drop the settings that it does not have."""
+        if isinstance(value, Mapping):
+            for name, entry in flat_settings(value):
+                self._set(f"{part}.{name}", entry, where)
+            return
+        chosen = loss_class(str(value)) if part == "model.loss" else str(value)
+        if "." not in chosen:
+            chosen = f"lac.encoder.{chosen}"
+        if chosen != value and not where.startswith("--"):
+            raise ValueError(f"{where} must be written {chosen}, got {value!r}")
+        if chosen != self._classes[part]:
+            self._classes[part] = chosen
+            described = self.described(part)
+            has = {} if described is None else described.parameters
+            for name in [name for name in self.values if name.startswith(f"{part}.")]:
+                if name.rpartition(".")[2] not in has:
+                    del self.values[name]
+
+    def _nearest(self, name: str) -> str | None:
+        """Return the option that is nearest to a name, by all of it or by its last part."""
+        known = list(self.names())
+        last = {
+            own: other
+            for other in reversed(known)
+            for group, _, own in [other.rpartition(".")]
+            if group != "trainer" or own in TRAINER_DEFAULTS  # of Lightning's, those used here
+        }
+        near = nearest(name, known) or last.get(nearest(name.rpartition(".")[2], last) or "")
+        return f"--{near}" if near else None
+
+    def names(self) -> Iterator[str]:
+        """Yield the dotted names of all settings that are known."""
+        yield from ("config", "seed_everything", "help", "help-all", "print_config")
+        for group in (*GROUPS, *self._classes):
+            described = self.described(group)
+            for own in {} if described is None else described.parameters:
+                name = f"{group}.{own}" if group else own
+                if name != "data.seed":
+                    yield name
+
+
+GROUPS: Mapping[str, Callable[[], Sketch]] = {
+    "": lambda: sketch(RunOptions),
+    "data": lambda: sketch_of("lac.data", "ClipDataModule"),
+    "data.augmentation": lambda: sketch(lac.data.Augmentation),
+    "data.rendered": lambda: sketch(lac.data.Rendered),
+    "model": lambda: sketch_of("lac._training", "EmbeddingModule"),
+    "trainer": lambda: sketch_of("lightning.pytorch.trainer.trainer", "Trainer"),
+}
+
+
+def changed(run: Path, name: str, before: Any, now: Any) -> str:
+    """Say that a run cannot go on with another setting."""
+    return (
+        f"`{name}` must be as the run {run} was started, {before}, got {now}; choose another --run"
+    )
+
+
+def _pairs(args: Sequence[str], flags: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield names and values of a command line; note the flags, which take no value."""
+    rest = iter(args)
+    for word in rest:
+        name, assigned, value = word.partition("=")
+        name = {"-h": "--help", "-c": "--config"}.get(name, name)
+        if not name.startswith("--"):
+            raise ValueError(f"no place for {word!r}; {COMMAND} --help lists the settings")
+        name = name.removeprefix("--")
+        if name in _FLAGS:
+            flags.add(name)
+        elif assigned:
+            yield name, value
+        else:
+            following = next(rest, None)
+            if following is None:
+                raise ValueError(f"`{name}` must be given a value, got none")
+            yield name, following
+
+
+def _read_yaml(file: Path) -> Mapping[str, Any]:
+    """Read a configuration file."""
+    import yaml
+
+    try:
+        settings = yaml.safe_load(file.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file} is not valid YAML: {reason}") from error
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{file} must hold settings by name, got {settings!r}")
+    return settings
