@@ -178,14 +178,16 @@ def _draw(
         Shown(file.name, video.times, None if features else file, options.every)
         for file, video in zip(files, videos, strict=True)
     )
+    trust = matching.trust if len(matching.alignment) else None
     if options.plot:
         with announced(f"Drawing {options.plot.name}"):
-            draw_alignment(options.plot, matching, a, b)
+            draw_alignment(options.plot, matching, a, b, trust=trust)
     if options.output:
-        write_side_by_side(options.output, matching, a, b)
+        with announced(f"Writing {options.output.name}"):
+            write_side_by_side(options.output, matching, a, b, trust=trust)
     if options.html:
         with announced(f"Writing {options.html.name}"):
-            write_page(options.html, matching, a, b)
+            write_page(options.html, matching, a, b, trust=trust)
 
 
 def _write_pairs(
