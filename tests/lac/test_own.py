@@ -88,6 +88,7 @@ def test_a_folder_stands_for_the_preset_and_sizes(videos):
     assert own is not None and own.name == "my videos"
     assert words[words.index("--config") + 1] == "own" and f"--data.root={videos}" in words
     assert [word for word in words if word.startswith("--data.frames")] == ["--data.frames=12"]
+    assert "as given: --data.frames" in list(own.describe())[1]
     assert f"--data.pairs_per_clip={own.sizing.pairs_per_clip}" in words
     assert words[-3:] == ["--trainer.accelerator", "cpu", "--data.frames=12"]
     same, _ = prepare(["--config", "own", "--data.root", str(videos)])
@@ -214,7 +215,7 @@ def test_a_folder_of_videos_is_trained_on_and_judged(videos, tmp_path, capsys, m
     train.main([str(videos), *tiny])
     output = capsys.readouterr().out
     for part in (
-        "my videos: 12 videos, 0.6 to 0.6 s long, 25 frames a second, 32 x 32 pixels",
+        "my videos: 12 clips, 0.6 to 0.6 s long, 25 frames a second, 32 x 32 pixels",
         "Only 10 clips to train on",
         "About ",
         "bad.mp4",
