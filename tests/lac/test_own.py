@@ -2,6 +2,7 @@
 
 import json
 
+import av
 import numpy as np
 import pytest
 from layouts import features_folder, noise
@@ -54,6 +55,17 @@ def test_headers_tell_length_rate_and_size_of_any_container(tmp_path):
         header = read_header(tmp_path / f"{suffix}.{suffix}")
         assert abs(header.frames - 30) <= 1 and round(header.rate) == 10
         assert (header.width, header.height) == (32, 32)
+
+
+def test_a_count_of_frames_that_cannot_be_is_not_believed(tmp_path):
+    path = tmp_path / "a.dv"  # DV counts something else
+    with av.open(path, "w") as container:
+        stream = container.add_stream("dvvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame(720, 576, "yuv420p")))
+        container.mux(stream.encode())
+    assert read_header(path).frames == 10
 
 
 def test_files_that_do_not_open_are_known_before_training(tmp_path):
