@@ -132,7 +132,7 @@ def test_no_clip_is_decoded_twice(cache, tmp_path, monkeypatch):
     decoded = []
     monkeypatch.setattr(
         "lac.data.module.read_frames",
-        lambda path, size: decoded.append(path) or read_video(path, size=size).frames,
+        lambda path, size, every: decoded.append(path) or read_video(path, size=size).frames,
     )
     root = open_data(cache).root
     for _ in range(2):
@@ -153,7 +153,7 @@ def test_frames_of_another_decoder_are_decoded_again(cache, tmp_path, monkeypatc
     decoded = []
     monkeypatch.setattr(
         "lac.data.module.read_frames",
-        lambda path, size: decoded.append(path) or read_video(path, size=size).frames,
+        lambda path, size, every: decoded.append(path) or read_video(path, size=size).frames,
     )
     open_data(tmp_path, **options)
     monkeypatch.setattr(changed, {"libavcodec": (99, 0, 0)} if "library" in changed else "99.0")
