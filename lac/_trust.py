@@ -41,7 +41,7 @@ class Trust:
     --------
     >>> print(Trust((0.9, 0.8), entropy=1.4, reversed=1.02, shuffled=1.3, probability=0.55))
     Unsure whether these match (probability 0.55): 90 % and 80 % of the frames are paired, each \
-with one of about 4; the score is 1.0 times that of the second played backwards, 1.3 times that of \
+with one of about 4 frames; the score is 1.0 times that of the second played backwards, 1.3 times that of \
 its frames shuffled.
     """
 
@@ -68,7 +68,7 @@ its frames shuffled.
         first, second = (f"{100 * share:.0f} %" for share in self.shares)
         return (
             f"{words[self.verdict]} (probability {self.probability:.2f}): {first} and {second} of"
-            f" the frames are paired, each with one of about {math.exp(self.entropy):.0f};"
+            f" the frames are paired, each with one of about {math.exp(self.entropy):.0f} frames;"
             f" the score is {self.reversed:.1f} times that of the second played backwards,"
             f" {self.shuffled:.1f} times that of its frames shuffled."
         )

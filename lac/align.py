@@ -69,7 +69,9 @@ def _parser() -> CommandParser:
         ],
     )
     parser.add_argument(
-        "run", metavar="RUN", help="run directory of lac.train, or lite0 (nothing trained)"
+        "run",
+        metavar="RUN",
+        help="run directory of lac.train; or lite0 or small (nothing to train)",
     )
     parser.add_argument("a", type=Path, metavar="A", help="a video")
     parser.add_argument("b", type=Path, metavar="B", help="another")
@@ -174,14 +176,15 @@ def _draw(
         Shown(file.name, video.times, None if features else file, options.every)
         for file, video in zip(files, videos, strict=True)
     )
+    trust = str(matching.trust)
     if options.plot:
         with announced(f"Drawing {options.plot.name}"):
-            draw_alignment(options.plot, matching, a, b)
+            draw_alignment(options.plot, matching, a, b, trust=trust)
     if options.output:
-        write_side_by_side(options.output, matching, a, b)
+        write_side_by_side(options.output, matching, a, b, trust=trust)
     if options.html:
         with announced(f"Writing {options.html.name}"):
-            write_page(options.html, matching, a, b)
+            write_page(options.html, matching, a, b, trust=trust)
 
 
 def _write_pairs(

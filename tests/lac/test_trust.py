@@ -90,7 +90,7 @@ def test_the_verdict_is_one_sentence(probability, verdict, words):
     assert trust.verdict == verdict
     said = str(trust)
     assert said.startswith(words) and "\n" not in said and said.count(".") - said.count("0.") < 4
-    assert "50 % and 25 % of the frames are paired" in said and "about 3;" in said
+    assert "50 % and 25 % of the frames are paired" in said and "about 3 frames;" in said
 
 
 def test_align_says_how_far_to_trust_it(tmp_path, capsys, monkeypatch):
