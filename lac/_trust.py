@@ -41,8 +41,8 @@ class Trust:
     --------
     >>> print(Trust((0.9, 0.8), entropy=1.4, reversed=1.02, shuffled=1.3, probability=0.55))
     Unsure whether these match (probability 0.55): 90 % and 80 % of the frames are paired, each \
-with one of about 4 frames; the score is 1.0 times that of the second played backwards, 1.3 times that of \
-its frames shuffled.
+with one of about 4 frames; the score is 1.0 times that of the second played backwards, 1.3 times \
+that of its frames shuffled.
     """
 
     shares: tuple[float, float]

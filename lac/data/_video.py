@@ -269,7 +269,7 @@ def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> N
         or any(side % 2 for side in frames.shape[2:])
     ):
         raise ValueError(f"`frames` must be (T, 3, H, W), H and W even, got {frames.shape}")
-    encode(Path(path), (image.transpose(1, 2, 0) for image in frames), rate=fps)
+    encode(Path(path), (image.transpose(1, 2, 0) for image in part(frames, "encoding")), rate=fps)
 
 
 def encode(
@@ -292,7 +292,7 @@ def encode(
         stream.codec_context.thread_count = 1  # x264's output depends on its number of threads
         if times is not None:
             stream.codec_context.time_base = _TICK
-        for number, picture in enumerate(part(pictures, "encoding")):
+        for number, picture in enumerate(pictures):
             if number == 0:
                 stream.height, stream.width = picture.shape[:2]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
