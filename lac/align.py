@@ -70,7 +70,9 @@ def _parser() -> CommandParser:
         ],
     )
     parser.add_argument(
-        "run", metavar="RUN", help="run directory of lac.train, or lite0 (nothing trained)"
+        "run",
+        metavar="RUN",
+        help="run directory of lac.train; or lite0 or small (nothing to train)",
     )
     parser.add_argument("a", type=Path, metavar="A", help="a video")
     parser.add_argument("b", type=Path, metavar="B", help="another")

@@ -126,7 +126,9 @@ def _parser() -> CommandParser:
         ],
     )
     parser.add_argument(
-        "run", metavar="RUN", help="run directory of lac.train, or lite0 (nothing trained)"
+        "run",
+        metavar="RUN",
+        help="run directory of lac.train; or lite0 or small (nothing to train)",
     )
     parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help="video files")
     parser.add_argument(
