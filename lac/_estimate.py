@@ -4,6 +4,7 @@ import copy
 import time
 from dataclasses import dataclass
 from math import ceil
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from lac._own import OwnVideos
     from lac.data import ClipDataModule
 
-_TIMED = 2  # steps, after one that is not
+_TIMED = 3  # steps, after one that is not
+_TRIED = 16  # frames that are extracted
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,15 @@ class Estimate:
 def estimate(cli: "RunCLI", own: "OwnVideos") -> Estimate:
     """Extract features of a few frames, take a few steps on noise, and calculate the rest.
 
-    Nothing of the run is changed by it, generators of random numbers included.
+    Nothing of the run is changed by it, generators of random numbers included, but for the number
+    of threads: on busy processors one is faster than several, and what is faster is left set.
     """
     data = cli.datamodule
     kept = [header.frames // data.every for header in own.seen.headers]
     with announced("Trying out how long it will take"):
         copies = data.to_extract()
         frames = round(copies * sum(kept) / len(kept))
-        a_frame = data.seconds_a_frame() if frames else 0.0
+        a_frame = _seconds_a_frame(data) if frames else 0.0
         return Estimate(frames, _steps(cli, len(own.seen.train)), a_frame, _seconds_a_step(cli))
 
 
@@ -83,6 +86,22 @@ def _steps(cli: "RunCLI", clips: int) -> int:
         limit for limit in (trainer.max_steps, (trainer.max_epochs or -1) * an_epoch) if limit >= 0
     ]
     return min(limits)
+
+
+def _seconds_a_frame(data: "ClipDataModule") -> float:
+    """Return how long extraction takes for a frame, by the faster number of threads."""
+    assert data.extractor is not None
+    frames = data.sample(_TRIED)
+    data.extractor(frames[:2])  # the first call is slower
+    found = {}
+    for threads in sorted({1, torch.get_num_threads()}):
+        torch.set_num_threads(threads)
+        began = time.perf_counter()
+        data.extractor(frames)
+        found[threads] = (time.perf_counter() - began) / _TRIED
+    fastest = min(found, key=found.__getitem__)
+    torch.set_num_threads(fastest)
+    return found[fastest]
 
 
 def _seconds_a_step(cli: "RunCLI") -> float:
@@ -99,14 +118,14 @@ def _seconds_a_step(cli: "RunCLI") -> float:
                 "times": torch.arange(shape[2], device=device).float().expand(shape),
                 "mask": torch.ones(shape, dtype=torch.bool, device=device),
             }
-            began = 0.0
-            for step in range(1 + _TIMED):
-                if step == 1:
-                    began = time.perf_counter()
+            seconds = []
+            for _ in range(1 + _TIMED):
+                began = time.perf_counter()
                 loss = module.loss(module(batch), batch["times"], batch["mask"])["loss"]
                 loss.backward()
                 loss.item()  # the step is over
-            return (time.perf_counter() - began) / _TIMED
+                seconds.append(time.perf_counter() - began)
+            return median(seconds[1:])  # the first may compile kernels
         finally:
             torch.set_num_threads(threads)
 

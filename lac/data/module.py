@@ -1,6 +1,5 @@
 """The data module: sources, caches and sampling behind Lightning's interface."""
 
-import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,8 +23,6 @@ from lac.data.folder import read_folder
 from lac.data.rendered import Rendered, render
 from lac.data.sources import LAYOUTS, Source, read_source
 from lac.data.views import TwoViews
-
-_TRIED = 32  # frames that are extracted to see how long it takes
 
 
 class FrozenExtractor(Protocol):
@@ -245,8 +242,8 @@ class ClipDataModule(lightning.LightningDataModule):
             for seed in self._seeds(clip)
         )
 
-    def seconds_a_frame(self) -> float:
-        """Return how long extraction takes for a frame on average, by a try on a clip.
+    def sample(self, count: int) -> np.ndarray:
+        """Return so many frames of one clip, as the extractor wants them, to try it out.
 
         Raises
         ------
@@ -257,15 +254,11 @@ class ClipDataModule(lightning.LightningDataModule):
         reason = "there is none"
         for clip in (self.collection if self._ready else self._read_source()).clips:
             try:
-                frames = self._decoded(clip, self.extractor.image_size)[:_TRIED]
+                frames = self._decoded(clip, self.extractor.image_size)[:count]
             except (ValueError, OSError) as error:
                 reason = str(error)
-                continue
-            frames = np.resize(frames, (_TRIED, *frames.shape[1:]))  # a short clip is repeated
-            self.extractor(frames[:2])  # the first call is slower
-            began = time.perf_counter()
-            self.extractor(frames)
-            return (time.perf_counter() - began) / _TRIED
+            else:
+                return np.resize(frames, (count, *frames.shape[1:]))  # a short clip is repeated
         raise ValueError(f"`root` must hold a clip that can be read, got none: {reason}")
 
     def train_dataloader(self) -> DataLoader:

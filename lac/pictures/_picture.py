@@ -38,6 +38,7 @@ _TICK_EVERY = (0.4, 0.6)
 _BARS = (0.95, 0.7)  # room for the colour bars
 _CELLS = 1200  # rows or columns drawn at most
 _PIXELS = 220  # an inch of key frames
+_FAINT = 0.2  # least probability that the darkest colour stands for
 _SIMILARITY = "similarity of frames\n(cosine / temperature, less its mean)"
 _POSTERIOR = "probability that frames are paired"
 
@@ -128,9 +129,10 @@ def _draw_matrix(axes: Axes, matching: Matching) -> None:
         np.diff(begins, append=length)
         for begins, length in zip(merged, (rows, columns), strict=True)
     )
+    likely = max(_FAINT, np.ceil(10 * matching.posterior.max()) / 10)
     for cells, merge, shares, colours, limits in (
         (matching.similarity, np.add, np.outer(heights, widths), similarity_colours(), None),
-        (matching.posterior, np.maximum, 1, posterior_colours(), (0, 1)),
+        (matching.posterior, np.maximum, 1, posterior_colours(), (0, likely)),
     ):
         for axis, begins in enumerate(merged):
             cells = merge.reduceat(cells, begins, axis)

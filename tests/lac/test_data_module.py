@@ -128,6 +128,26 @@ def test_validation_batches_are_the_same_in_every_epoch(cache):
     assert torch.cat([batch["clip"] for batch in first]).tolist() == [0, 1]
 
 
+def test_every_third_frame_is_as_a_slower_camera(cache, tmp_path):
+    labels = {"phase_names": ["x", "y"], "clips": {"a": {"phase": [0] * 7 + [1] * 4}}}
+    root = tmp_path / "data"
+    root.mkdir()
+    frames = np.repeat(np.arange(11, dtype=np.uint8)[:, None, None, None] * 20, 3, 1)
+    write_video(root / "a.mp4", np.ascontiguousarray(np.broadcast_to(frames, (11, 3, 32, 32))))
+    (root / "labels.json").write_text(json.dumps(labels))
+    options = {"source": "folder", "root": root}
+    whole, thinned = open_data(cache, **options), open_data(cache, **options, every=3)
+    (clip,) = thinned.collection.clips
+    assert thinned.length(clip) == 4 and clip.phase.tolist() == [0, 0, 0, 1]
+    np.testing.assert_array_equal(thinned.load(clip), whole.load(clip)[::3])
+    (batch,) = epoch(thinned, 0)
+    assert batch["times"].max() <= 3
+    with pytest.raises(ValueError, match="at least 2 frames of which one in 11 is kept, got 1"):
+        open_data(cache, **options, every=11)
+    with pytest.raises(ValueError, match="`every` must be >= 1, got 0"):
+        open_data(cache, every=0)
+
+
 def test_no_clip_is_decoded_twice(cache, tmp_path, monkeypatch):
     decoded = []
     monkeypatch.setattr(
