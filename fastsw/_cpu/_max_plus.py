@@ -104,16 +104,15 @@ def kernels(bits: int, lanes: int):
     def set_columns(work, penalties, b, columns, origin, length):
         """What skipping a column costs, with nothing to pay beyond the last."""
         for field in range(COLUMN_ROWS):
-            first = field * length
-            work.columns[first : first + length] = 0.0
-            for c in range(columns):
-                cost = at(penalties[field], b, 0, max(c - origin, 0))
-                work.columns[first + pad + c] = cost
+            for c in range(-pad, length - pad):
+                cost = at(penalties[field], b, 0, max(c - origin, 0)) if 0 <= c < columns else 0.0
+                work.columns[field * length + pad + c] = cost
 
     @variant.helper
     def set_carry(work, penalties, b, mode, columns, length):
         """Row 0 of the grid; in local mode, where nothing lies before the first pair, none."""
-        work.carry[: CARRIED * length] = NEG_INF
+        for k in range(CARRIED * length):
+            work.carry[k] = NEG_INF
         if mode == LOCAL:
             return
         opened = at(penalties[2], b, 0, 0)
