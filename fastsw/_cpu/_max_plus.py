@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw._cpu._compile import Variant
-from fastsw._cpu._linear import aligned, at
+from fastsw._cpu._linear import LINE, aligned, at
 from fastsw._cpu._simd import address, lanes_of, vmax, widened
 from fastsw._cpu._smax import EMPTY, add
 from fastsw._cpu._strip import Extent, row_length, squares, step_count
@@ -30,10 +30,10 @@ from fastsw._recurrence import NEG_INF
 from fastsw._reference import FITTING, GLOBAL, LOCAL
 
 # Rows of `Work.columns` and of `Work.carry`, and fields of `Work.lane`: penalties of row b and of
-# the row below it, and the largest M of both rows.
+# the row below it, the largest M of both rows, and what `read_ahead` saw.
 OPEN_X, EXTEND_X, COLUMN_ROWS = range(3)
 H, Y, CARRIED = range(3)
-OPEN_B, EXTEND_B, OPEN_BELOW, EXTEND_BELOW, BEST_A, BEST_B, LANE_FLOATS = range(7)
+OPEN_B, EXTEND_B, OPEN_BELOW, EXTEND_BELOW, BEST_A, BEST_B, SEEN, LANE_FLOATS = range(8)
 
 
 class Work(NamedTuple):
@@ -99,6 +99,20 @@ def kernels(bits: int, lanes: int):
                 store_first(carry, Y * length + t - (width - 1), y_below)
         store(lane, BEST_A * width, best_a)
         store(lane, BEST_B * width, best_b)
+
+    @variant.helper
+    def read_ahead(lane, similarity, offset, stride, first, n, m):
+        """Read the similarities of a strip as they lie in memory, one of each cache line.
+
+        The walk jumps from row to row, and would wait for memory at every one. What was read is
+        kept, or else the compiler would leave it out.
+        """
+        top = similarity[offset]
+        for row in range(first, min(first + 2 * width, n)):
+            start = offset + row * stride
+            for cell in range(start, start + m, LINE * 8 // bits):
+                top = max(top, similarity[cell])
+        lane[SEEN * width] = top
 
     @variant.helper
     def set_columns(work, penalties, b, columns, origin, length):
@@ -177,7 +191,9 @@ def kernels(bits: int, lanes: int):
             steps, length = step_count(columns, width), row_length(columns, width)
             set_columns(work, penalties, b, columns, origin, length)
             set_carry(work, penalties, b, mode, columns, length)
+            read_ahead(work.lane, similarity, offset, stride, 0, n, m)
             for bottom in range(width - 1, (n + 1) // 2 + width - 1, width):
+                read_ahead(work.lane, similarity, offset, stride, 2 * (bottom + 1), n, m)
                 set_lanes(work.lane, penalties, b, n, bottom)
                 walk(place, extents, places, bottom, steps, length, start)
                 for r in range(width):
