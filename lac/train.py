@@ -4,6 +4,7 @@ Without arguments it draws its own clips, trains on them for a few minutes on a 
 prints the metrics. Started again with the same ``--run`` it goes on where it was.
 """
 
+import re
 import shlex
 import sys
 from argparse import ArgumentError
@@ -72,7 +73,19 @@ def _build(words: Sequence[str]) -> "RunCLI":
     try:
         return RunCLI(words)
     except (ArgumentError, MisconfigurationException) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        raise ValueError(_in_short(str(error))) from error
+
+
+def _in_short(message: str) -> str:
+    """Return one line of what Lightning's parser says in many."""
+    line = re.sub(r"<class '([^']*)'>", r"\1", " ".join(message.split()))
+    line = re.sub(r"- Expected a path but \S+ either not accessible or invalid ", "", line)
+    union = re.search(r'key "([^"]+)":.*Subtypes: \[(.*)\] Errors:.*Given value: (.*)', line)
+    if union:
+        key, kinds, value = union.groups()
+        kinds = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])", "", kinds)  # without their modules
+        return f"`{key}` must be of {kinds}, got {value}"
+    return re.sub(r'Parser key "([^"]+)": -? ?', r"`\1`: ", line)
 
 
 def _prepare(cli: "RunCLI") -> dict[str, Any] | None:

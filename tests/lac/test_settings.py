@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import lac
+from lac import train
 from lac._configuration import RunCLI
 from lac._kinds import convert
 from lac._run import flat_settings
@@ -109,6 +110,23 @@ def test_settings_of_other_classes_are_left_to_the_parser():
         ]
     )
     settings.check()
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--trainer.logger=Mine", "`trainer.logger` must be of Logger, Iterable[Logger], bool"),
+        ("--trainer.precision=8", "'64-true'], Literal['64', '32', '16', 'bf16'], NoneType, got 8"),
+        ("--model.loss=mine.Loss", "`model.loss`: Problem with given class_path 'mine.Loss'"),
+        ("--trainer.strategy=mine", "You selected an invalid strategy name"),
+    ],
+)
+def test_what_lightning_refuses_is_one_line(option, message, tmp_path):
+    with pytest.raises(SystemExit) as refusal:
+        train.main([f"--run={tmp_path}", option])
+    assert message in refusal.value.code and "\n" not in refusal.value.code
+    assert not (tmp_path / "config.yaml").exists()
 
 
 @pytest.mark.parametrize("name", ["scl", "SCL", "SclLoss", "sclloss", "lac.losses.SclLoss"])
