@@ -67,17 +67,26 @@ def errors(warped: np.ndarray, first: slice, second: slice) -> Errors:
     )
 
 
-def of_run(path: Path) -> Representation:
-    """Embed with a run, and align with the penalties that it learned."""
-    embedder = lac.load(path)
-    size = embedder.image_size
+def of_run(run: str) -> Representation:
+    """Embed with a run or a frozen encoder, and align as it is aligned."""
+    embedder = lac.load(run)
+    size, extractor = embedder.image_size, embedder.encoder.extractor
     if size is None:
-        raise ValueError(f"`runs` must be on videos, got {path}")
-    return Representation(
-        lambda frames: resize(frames, size=size),
-        lambda frames: embedder(frames).numpy(),
-        embedder.loss,
-    )
+        raise ValueError(f"`runs` must be on videos, got {run}")
+    if extractor is None:
+        return Representation(
+            lambda frames: resize(frames, size=size),
+            lambda frames: embedder(frames).numpy(),
+            embedder.loss,
+        )
+
+    @torch.inference_mode()
+    def embed(maps: np.ndarray) -> np.ndarray:
+        times, mask = torch.arange(len(maps)), torch.ones(1, len(maps), dtype=torch.bool)
+        content = torch.tensor(maps).float()[None]
+        return embedder.encoder(content, times.float()[None], mask)[0].numpy()
+
+    return Representation(lambda frames: extractor(resize(frames, size=size)), embed, embedder.loss)
 
 
 def raw() -> dict[str, Representation]:
@@ -106,7 +115,7 @@ def main() -> None:
     """Measure runs and baselines on the same crops."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", type=Path)
-    parser.add_argument("runs", type=Path, nargs="*")
+    parser.add_argument("runs", nargs="*", help="run directories, and names of frozen encoders")
     parser.add_argument("--only", nargs="+", help="names of the videos, all by default")
     parser.add_argument("--crops", type=int, default=20, help="of each two videos")
     parser.add_argument("--every", type=int, default=1, help="take every so many frames")
@@ -116,7 +125,7 @@ def main() -> None:
         f for f in sorted(options.videos.iterdir()) if not options.only or f.stem in options.only
     ]
     videos = [read_video(file, size=256).frames[:: options.every] for file in files]
-    representations = {run.name: of_run(run) for run in options.runs} | raw()
+    representations = {Path(run).name: of_run(run) for run in options.runs} | raw()
     found: dict[str, list[Errors]] = {name: [] for name in (*representations, "time only")}
     prepared = {
         name: [representation.prepare(video) for video in videos]

@@ -126,8 +126,9 @@ def load(
     ----------
     run : str or path
         Run directory, whose clips are not needed; or, as a string, the name of an encoder that
-        needs no training: `"lite0"`, an ImageNet network (extra `lite0`), or `"pixels"`, the
-        pictures themselves, to compare with.
+        needs no training: `"lite0"`, an ImageNet network (extra `lite0`), best of them as far as
+        measured; `"small"`, shipped with lac; or `"pixels"`, the pictures themselves, to compare
+        with.
     checkpoint : {"last", "best"}
         Which weights of a run. They are read as plain tensors (`weights_only`): no code in them
         is run.
@@ -157,8 +158,8 @@ def load(
     """
     require(run, checkpoint)
     if is_frozen(run):
-        encoder, loss = FROZEN[str(run)]()
-        return Embedder(encoder, loss, image_size=encoder.extractor.image_size).to(device)
+        encoder, loss, size = FROZEN[str(run)]()
+        return Embedder(encoder, loss, image_size=size).to(device)
     directory = RunDirectory(run)
     settings = directory.read_settings()
     module = _configured(settings["model"])

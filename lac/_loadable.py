@@ -8,7 +8,7 @@ from typing import Literal
 from lac._command import did_you_mean
 from lac._run import RunDirectory
 
-FROZEN = ("lite0", "pixels")
+FROZEN = ("lite0", "small", "pixels")
 
 
 def is_frozen(run: str | PathLike) -> bool:

@@ -1,13 +1,24 @@
 """How the frames of two videos match: the most accurate path through the posterior."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 import fastsw
+from lac._trust import Trust, measure_trust
 from lac.losses import LacLoss, Loss
 
 _BREAK = 5  # skipped frames that end a part and begin the next
+
+
+class Scoring(NamedTuple):
+    """Gap penalties and temperature, as `fastsw.posterior` takes them."""
+
+    gap_open: float
+    gap_extend: float
+    temperature: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +33,21 @@ class Matching:
         Probability that frame t of the first and u of the second are paired.
     alignment : fastsw.Alignment
         Pairs of frame numbers; its score is the number of them expected to be right.
+    scoring : Scoring
+        Gap penalties and temperature of the posterior.
     """
 
     similarity: np.ndarray
     posterior: np.ndarray
     alignment: fastsw.Alignment
+    scoring: Scoring
+
+    @cached_property
+    def trust(self) -> Trust:
+        """How far the matching can be trusted, by alignments with the second video disordered."""
+        return measure_trust(
+            self.similarity, self.posterior, self.alignment.pairs, **self.scoring._asdict()
+        )
 
     @property
     def parts(self) -> list[np.ndarray]:
@@ -64,31 +85,22 @@ def match(x: np.ndarray, y: np.ndarray, *, loss: Loss | None = None) -> Matching
     Examples
     --------
     >>> x = np.eye(6, dtype=np.float32)
-    >>> match(x[:4], x[2:]).alignment.pairs.tolist()
+    >>> matching = match(x[:4], x[2:])
+    >>> matching.alignment.pairs.tolist()
     [[2, 0], [3, 1]]
+    >>> matching.trust.verdict
+    'match'
     """
     settings = loss if isinstance(loss, LacLoss) else LacLoss()
     similarity = x @ y.T / settings.temperature
     similarity = (similarity - similarity.mean()).astype(np.float32)
-    posterior = fastsw.posterior(
-        similarity,
-        gap_open=settings.gap_open.item(),
-        gap_extend=settings.gap_extend.item(),
-        temperature=settings.alignment_temperature,
+    scoring = Scoring(
+        settings.gap_open.item(), settings.gap_extend.item(), settings.alignment_temperature
     )
-    return Matching(similarity, posterior, _most_accurate(posterior))
-
-
-def _most_accurate(posterior: np.ndarray) -> fastsw.Alignment:
-    """Return the path of the largest sum of the posterior, over frames that are likely paired."""
-    rows, columns = posterior.sum(1) > 0.5, posterior.sum(0) > 0.5
-    if not (rows.any() and columns.any()):
-        return fastsw.Alignment(0.0, np.empty((0, 2), np.int64))
+    posterior = fastsw.posterior(similarity, **scoring._asdict())
     # A likely paired frame has a partner of more than 0.5 / its frames: what is half of that and
     # less can be no more than a pair that costs nothing.
-    gain = posterior - 0.25 / max(posterior.shape)
-    gain[~rows] = -np.inf
-    gain[:, ~columns] = -np.inf
-    best = fastsw.traceback(gain, gap_open=0.0, gap_extend=0.0)
-    assert isinstance(best, fastsw.Alignment)  # one pair in, one alignment out
-    return fastsw.Alignment(float(posterior[tuple(best.pairs.T)].sum()), best.pairs)
+    least = 0.25 / max(posterior.shape)
+    alignment = fastsw.mea(posterior, threshold=least, min_paired=0.5)
+    assert isinstance(alignment, fastsw.Alignment)  # one pair in, one alignment out
+    return Matching(similarity, posterior, alignment, scoring)

@@ -154,6 +154,7 @@ def _report(
             f" of {len(video.times)}.",
             soft_wrap=True,
         )
+    console.print(str(matching.trust), soft_wrap=True)
 
 
 def _draw(

@@ -1,21 +1,28 @@
-"""Frozen encoders: nothing of them is trained, so that videos can be aligned at once.
+"""Frozen encoders: nothing of them is to be trained, so that videos can be aligned at once.
 
-What is read of a frame (pixels, or maps of a network) is averaged over a few fields of the picture,
-smoothed over time, taken less its mean over the video, and brought to unit length. The settings of
-each were chosen by measurement, see docs/results/alignment.md.
+`small` is an encoder as lac trains them, shipped with its weights. For the others, what is read of
+a frame (pixels, or maps of a network) is averaged over fields of the picture, smoothed over time,
+taken less its mean over the video, and brought to unit length. Settings were chosen by measurement,
+see docs/results/alignment.md.
 """
 
+import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch import nn
 from torch.nn import functional as F
 
+from lac.encoder._encoder import Encoder
 from lac.encoder.lite0 import Lite0Extractor
 from lac.losses import LacLoss
 
+_SHIPPED = Path(__file__).parent / "weights" / "small.safetensors"
 _STILL = 1e-5  # of a frame's features: what differs less from their mean does not differ
 
 
@@ -147,15 +154,37 @@ def _smooth(x: torch.Tensor, times: torch.Tensor, mask: torch.Tensor, sigma: flo
     return total / weight.clamp(min=1)[..., None]
 
 
-def _lite0() -> tuple[FrozenEncoder, LacLoss]:
+class Parts(NamedTuple):
+    """What an `Embedder` is made of."""
+
+    encoder: Encoder | FrozenEncoder
+    loss: LacLoss
+    image_size: int
+
+
+def _frozen(encoder: FrozenEncoder) -> Parts:
+    """Add to an encoder what it is aligned with."""
+    return Parts(encoder, _scoring(), encoder.extractor.image_size)
+
+
+def _lite0() -> Parts:
     """Make the ImageNet network."""
-    encoder = FrozenEncoder(Lite0Extractor(block=10, pool=4), sides=(1, 2), smoothing=1.0)
-    return encoder, _scoring()
+    return _frozen(FrozenEncoder(Lite0Extractor(block=10, pool=4), sides=(1, 2), smoothing=1.0))
 
 
-def _pixels() -> tuple[FrozenEncoder, LacLoss]:
+def _pixels() -> Parts:
     """Make the baseline that looks at no more than brightness and colour."""
-    return FrozenEncoder(PixelExtractor(), sides=(8,), smoothing=1.0), _scoring()
+    return _frozen(FrozenEncoder(PixelExtractor(), sides=(8,), smoothing=1.0))
+
+
+def _small() -> Parts:
+    """Read the encoder that is shipped; docs/train_shipped.py has trained it."""
+    with safe_open(_SHIPPED, framework="pt") as file:
+        about = file.metadata()
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
+    encoder = Encoder(**json.loads(about["encoder"]))
+    encoder.load_state_dict(weights)  # into single precision
+    return Parts(encoder, _scoring(), int(about["image_size"]))
 
 
 def _scoring() -> LacLoss:
@@ -163,6 +192,6 @@ def _scoring() -> LacLoss:
     return LacLoss(temperature=0.2, gap_open=2.0, gap_extend=1.0, penalties="fixed")
 
 
-FROZEN: Mapping[str, Callable[[], tuple[FrozenEncoder, LacLoss]]] = MappingProxyType(
-    {"lite0": _lite0, "pixels": _pixels}
+FROZEN: Mapping[str, Callable[[], Parts]] = MappingProxyType(
+    {"lite0": _lite0, "small": _small, "pixels": _pixels}
 )

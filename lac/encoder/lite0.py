@@ -71,7 +71,9 @@ class Lite0Extractor:
         self._block = block
         self._pool = pool
         self._net = load_lite0().eval().requires_grad_(False)
-        self._net.to(memory_format=torch.channels_last)  # with chunks of 8, a third of the time
+        for weight in self._net.parameters():
+            if weight.ndim == 4:  # with chunks of 8, a third of the time
+                weight.data = weight.contiguous(memory_format=torch.channels_last)
         self.channels: int = _block_channels()[block]
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:

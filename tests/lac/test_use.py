@@ -211,7 +211,7 @@ def test_names_with_markup_are_shown_as_they_are(run, tmp_path, capsys, monkeypa
     align.main([str(run), *map(str, files), "--plot", str(tmp_path / "align.png")])
     heading, *lines = capsys.readouterr().out.strip().splitlines()
     assert [word for word in heading.split() if ".mp4" in word] == [file.name for file in files]
-    assert [line.split(": ")[0] for line in lines[-2:]] == [file.name for file in files]
+    assert [line.split(": ")[0] for line in lines[-3:-1]] == [file.name for file in files]
     embed.main([str(run), str(files[1]), "-o", str(tmp_path / "[out]")])
     assert "[out]/c:dog:[0].npz: " in capsys.readouterr().out
 

@@ -1,0 +1,128 @@
+"""How far an alignment can be trusted: is there more in it than two unrelated videos would give?"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+import fastsw
+
+_SHUFFLES = 4
+# Logistic regression of whether two videos show one procedure, fitted by docs/measure_trust.py on
+# lite0's alignments; docs/results/alignment.md says of what, and how well it holds elsewhere.
+_INTERCEPT, _REVERSED, _ENTROPY = 1.315, 2.604, -0.744
+_FLOOR = 3.0  # added to scores before their ratio is taken: small ones tell little
+_SURE = 0.8  # least probability of what is stated without reserve
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far an alignment of two videos can be trusted.
+
+    Attributes
+    ----------
+    shares : tuple of two floats
+        Share of the first and of the second video's frames that are matched.
+    entropy : float
+        Mean entropy of whom a frame is paired with, in nats, over both videos, frames weighted
+        by how likely they are paired.
+    reversed : float
+        Score over that of the second video played backwards, which has the same pictures at the
+        same pace in a wrong order. About 1: their order says nothing.
+    shuffled : float
+        Score over the mean of those of the second video with its frames in random order.
+    probability : float
+        That the two show the same procedure, if that is as likely as not beforehand. From
+        `entropy` and `reversed`, by a logistic regression for `lite0`; for other embeddings it is
+        a guide.
+
+    Examples
+    --------
+    >>> print(Trust((0.9, 0.8), entropy=1.4, reversed=1.02, shuffled=1.3, probability=0.55))
+    Unsure whether these match (probability 0.55): 90 % and 80 % of the frames are paired, each \
+with one of about 4; the score is 1.0 times that of the second played backwards, 1.3 times that of \
+its frames shuffled.
+    """
+
+    shares: tuple[float, float]
+    entropy: float
+    reversed: float
+    shuffled: float
+    probability: float
+
+    @property
+    def verdict(self) -> Literal["match", "unsure", "no match"]:
+        """The probability in words: from 0.8 a match, up to 0.2 none."""
+        if self.probability >= _SURE:
+            return "match"
+        return "no match" if self.probability <= 1 - _SURE else "unsure"
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        words = {
+            "match": "These match",
+            "unsure": "Unsure whether these match",
+            "no match": "These do not match",
+        }
+        first, second = (f"{100 * share:.0f} %" for share in self.shares)
+        return (
+            f"{words[self.verdict]} (probability {self.probability:.2f}): {first} and {second} of"
+            f" the frames are paired, each with one of about {math.exp(self.entropy):.0f};"
+            f" the score is {self.reversed:.1f} times that of the second played backwards,"
+            f" {self.shuffled:.1f} times that of its frames shuffled."
+        )
+
+
+def measure_trust(
+    similarity: np.ndarray,
+    posterior: np.ndarray,
+    pairs: np.ndarray,
+    *,
+    gap_open: float,
+    gap_extend: float,
+    temperature: float,
+) -> Trust:
+    """Compare an alignment with those of the second video in wrong orders.
+
+    Parameters
+    ----------
+    similarity, posterior : ndarray of float32, shape (T, U)
+        What was aligned, and its posterior.
+    pairs : ndarray of int, shape (K, 2)
+        Matched frames.
+    gap_open, gap_extend, temperature : float
+        What it was aligned with.
+    """
+
+    def score(order: np.ndarray) -> float:
+        """Return the score of the second video's frames in an order, at least 0, over T."""
+        found = fastsw.score(
+            np.ascontiguousarray(similarity[:, order]),
+            gap_open=gap_open,
+            gap_extend=gap_extend,
+            temperature=temperature,
+        )
+        return max(float(found), 0.0) / temperature
+
+    frames = np.arange(similarity.shape[1])
+    rng = np.random.default_rng(0)
+    forward, backward = score(frames), score(frames[::-1])
+    shuffled = np.mean([score(rng.permutation(frames)) for _ in range(_SHUFFLES)])
+    against_reversed = (forward + _FLOOR) / (backward + _FLOOR)
+    entropy = (_partner_entropy(posterior) + _partner_entropy(posterior.T)) / 2
+    logit = _INTERCEPT + _REVERSED * math.log(against_reversed) + _ENTROPY * entropy
+    return Trust(
+        shares=(len(pairs) / similarity.shape[0], len(pairs) / similarity.shape[1]),
+        entropy=entropy,
+        reversed=against_reversed,
+        shuffled=float((forward + _FLOOR) / (shuffled + _FLOOR)),
+        probability=1 / (1 + math.exp(-logit)) if len(pairs) else 0.0,
+    )
+
+
+def _partner_entropy(posterior: np.ndarray) -> float:
+    """Return the mean entropy of a row's partner, rows weighted by how likely they have one."""
+    sums = posterior.sum(1, keepdims=True, dtype=np.float64)
+    shares = np.divide(posterior, sums, out=np.ones(posterior.shape), where=posterior > 0)
+    return float(-(posterior * np.log(shares)).sum() / max(sums.sum(), np.finfo(np.float64).tiny))
