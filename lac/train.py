@@ -43,7 +43,7 @@ def main(args: Sequence[str] | None = None) -> None:
         _show(report, console)
         console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
     except KeyboardInterrupt:
-        sys.exit(_interrupted(cli))
+        sys.exit(_interrupted(cli, words))
 
 
 def _answered_at_once(words: list[str]) -> bool:
@@ -101,10 +101,11 @@ def _prepare(cli: "RunCLI") -> dict[str, Any] | None:
     return None
 
 
-def _interrupted(cli: "RunCLI | None") -> int:
+def _interrupted(cli: "RunCLI | None", words: Sequence[str]) -> int:
     """Say how the run goes on, whenever Ctrl-C has come; return the exit code."""
     if cli is None or cli.run is None:
-        print("\ninterrupted before anything was done", file=sys.stderr)
+        again = shlex.join(["python", "-m", "lac.train", *words])
+        print(f"\ninterrupted before anything was done; begin with: {again}", file=sys.stderr)
     elif cli.trainer.is_global_zero:  # of several processes, one speaks
         if not cli.run.config.exists():
             cli.run.write_text(cli.run.config, cli.settings)

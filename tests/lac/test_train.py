@@ -125,6 +125,18 @@ def test_ctrl_c_at_any_time_leaves_a_run_that_goes_on(during, cache, tmp_path, m
     assert resumed.config.data.frames == 12
 
 
+def test_ctrl_c_while_lightning_loads_tells_the_command(tmp_path, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_build", interrupt)
+    with pytest.raises(SystemExit) as end:
+        train.main(["--run", str(tmp_path / "a run")])
+    assert end.value.code == 130
+    expected = f"begin with: python -m lac.train --run '{tmp_path}/a run'\n"
+    assert capsys.readouterr().err.endswith(expected)
+
+
 def assert_same_run(run, resumed, whole_run):
     whole = load(whole_run)
     assert resumed["global_step"] == whole["global_step"]
