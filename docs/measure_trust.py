@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from measure_alignment import crops, of_run
+from measure_alignment import Representation, crops, of_run
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -37,9 +37,10 @@ class Pair(NamedTuple):
     sets: tuple[str, ...]
     matches: bool
     trust: Trust
+    names: tuple[str, ...] = ()
 
 
-def read_sets(data: Path, drawn: Path) -> dict[str, dict[str, np.ndarray]]:
+def read_sets(data: Path, drawn: Path, size: int) -> dict[str, dict[str, np.ndarray]]:
     """Return frames by set and name; of GRID, the clips that nothing shipped was trained on."""
     render(drawn, DRAWN)
     held_out = json.loads((data / "grid" / "labels.json").read_text())["split"]["val"]
@@ -50,14 +51,15 @@ def read_sets(data: Path, drawn: Path) -> dict[str, dict[str, np.ndarray]]:
         "signs": sorted((data / "unlabelled_videos").glob("*.mkv")),
     }
     return {
-        name: {file.stem: read_video(file, size=128).frames for file in paths}
+        name: {file.stem: read_video(file, size=size).frames for file in paths}
         for name, paths in files.items()
     }
 
 
-def compare(sets: dict[str, dict[str, np.ndarray]], encoder: str, seed: int) -> Iterator[Pair]:
+def compare(
+    sets: dict[str, dict[str, np.ndarray]], representation: Representation, seed: int
+) -> Iterator[Pair]:
     """Align pairs of each kind."""
-    representation = of_run(encoder)
     rng = np.random.default_rng(seed)
     prepared = {
         name: {clip: representation.prepare(frames) for clip, frames in clips.items()}
@@ -82,7 +84,7 @@ def compare(sets: dict[str, dict[str, np.ndarray]], encoder: str, seed: int) -> 
             yield Pair(f"{name}, one backwards", (name,), False, trust(x, y[::-1].copy()))
     for a, b in combinations(sorted(prepared["signs"]), 2):
         x, y = prepared["signs"][a], prepared["signs"][b]
-        yield Pair("signs, different", ("signs",), False, trust(x, y))
+        yield Pair("signs, different", ("signs",), False, trust(x, y), (a, b))
     for x in prepared["signs"].values():
         yield Pair("signs, two crops of one", ("signs",), True, trust(crop(x), crop(x)))
     for a, b in combinations(prepared, 2):
@@ -141,6 +143,17 @@ def print_reliability(pairs: list[Pair], held_out: np.ndarray) -> None:
     print(f"\nHeld out, area under the ROC curve {area:.2f}.")
 
 
+def print_signs(pairs: list[Pair]) -> None:
+    """Name the different signs that are said to match, or not to."""
+    for verdict in ("match", "no match"):
+        said = sorted(
+            (pair for pair in pairs if pair.names and pair.trust.verdict == verdict),
+            key=lambda pair: -pair.trust.probability,
+        )
+        listed = (f"{' and '.join(p.names)} ({p.trust.probability:.2f})" for p in said)
+        print(f"\nDifferent signs, {verdict}: {', '.join(listed) or 'none'}.")
+
+
 def main() -> None:
     """Measure one encoder."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -150,18 +163,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    pairs = list(compare(read_sets(options.data, options.drawn), options.encoder, options.seed))
+    representation = of_run(options.encoder)
+    sets = read_sets(options.data, options.drawn, representation.size)
+    pairs = list(compare(sets, representation, options.seed))
     every = fit(pairs)
     (reversed_, entropy), intercept = every.coef_[0], every.intercept_[0]
     print(f"intercept {intercept:.3f}, log reversed {reversed_:.3f}, entropy {entropy:.3f}\n")
     held_out = np.empty(len(pairs))
-    for sets in {pair.sets for pair in pairs}:
-        without = fit([pair for pair in pairs if not {*pair.sets} & {*sets}])
-        places = [k for k, pair in enumerate(pairs) if pair.sets == sets]
+    for involved in {pair.sets for pair in pairs}:
+        without = fit([pair for pair in pairs if not {*pair.sets} & {*involved}])
+        places = [k for k, pair in enumerate(pairs) if pair.sets == involved]
         chosen = predictors([pairs[k] for k in places])
         held_out[places] = without.predict_proba(chosen)[:, 1]
     print_kinds(pairs, held_out)
     print_reliability(pairs, held_out)
+    print_signs(pairs)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def similarity_colours() -> Colormap:
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
-    colours = ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.42, 256)), "similarity")
+    colours = ListedColormap(colormaps["Greys"](np.linspace(0.0, 0.36, 256)), "similarity")
     return colours.with_extremes(bad=MASKED)
 
 

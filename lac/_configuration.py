@@ -58,6 +58,8 @@ class RunCLI(LightningCLI):
     ----------
     args : sequence of str
         The command line. With `--run` of a run that has been started, its settings come first.
+    name : str, optional
+        What a run without `--run` is called, its number apart; its source if absent.
 
     Attributes
     ----------
@@ -74,8 +76,9 @@ class RunCLI(LightningCLI):
         If a setting is out of range, or differs from those that the run was started with.
     """
 
-    def __init__(self, args: Sequence[str]):
+    def __init__(self, args: Sequence[str], *, name: str | None = None):
         """Parse, check, and build everything; write nothing."""
+        self._name = name
         first = argparse.ArgumentParser(prog=COMMAND, add_help=False, allow_abbrev=False)
         first.add_argument("--run", type=Path)
         first.add_argument("--config", "-c", action="append", default=[])
@@ -141,7 +144,7 @@ class RunCLI(LightningCLI):
             config.pop(key, None)
         self.settings = self.parser.dump(config, skip_unset=False, skip_validation=True)
         if self.run is None:
-            self.run = RunDirectory(next_run(Path("runs"), self.config.data.source))
+            self.run = RunDirectory(next_run(Path("runs"), self._name or self.config.data.source))
         elif self._started:
             _refuse_changes(self.run, yaml.safe_load(self.settings))
 

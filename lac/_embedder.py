@@ -32,10 +32,13 @@ class Embedder(nn.Module):
         Side in pixels of the frames that the encoder takes, None if it takes features.
     channels : int or None
         Width of those features, None if it takes frames.
+    every : int
+        One frame in so many was taken of each clip in training, and should be of a video here:
+        `embed(frames[:: embed.every])`.
 
     Attributes
     ----------
-    encoder, loss, image_size, channels
+    encoder, loss, image_size, channels, every
         See above.
     dimension : int
         Features of an embedding, D.
@@ -48,6 +51,7 @@ class Embedder(nn.Module):
         *,
         image_size: int | None,
         channels: int | None = None,
+        every: int = 1,
     ):
         """Take over a trained module's parts, or a frozen encoder."""
         super().__init__()
@@ -55,6 +59,7 @@ class Embedder(nn.Module):
         self.loss = loss
         self.image_size = image_size
         self.channels = channels
+        self.every = every
         self.dimension: int = encoder.dimension
         self.eval().requires_grad_(False)
 
@@ -70,8 +75,8 @@ class Embedder(nn.Module):
             RGB. The short side is resized to the size of training and the centre is cut out, as
             in training. For runs on features: floats of shape (T, C).
         times : ndarray of float, shape (T,), optional
-            Place of each frame in the video, increasing, in frames as in training; 0, 1, 2, ...
-            if absent. With every third frame of a video give 0, 3, 6, ...
+            Place of each frame in the video, increasing, in frames taken as in training; 0, 1,
+            2, ... if absent. With every third frame of a video give 0, 3, 6, ...
 
         Returns
         -------

@@ -26,17 +26,17 @@ _TRAINER = {
 }
 _PLACEHOLDERS = {Path: "PATH", int: "N", float: "X", str: "NAME"}
 _HEAD = f"""\
-usage: {COMMAND} [--config FILE] [--run DIR] [--SETTING VALUE ...]
+usage: {COMMAND} [VIDEOS_DIR] [--config FILE] [--run DIR] [--SETTING VALUE ...]
 
-Train an embedding of the frames of videos, evaluate it beside its baselines, print the metrics.
-Started again with the same --run it goes on where it was. Values shown are the defaults.
+Train an embedding of the frames of the videos in VIDEOS_DIR, or of clips that lac draws; evaluate
+it beside its baselines. Started again with the same --run it goes on. Values are the defaults.
 """
 _TAIL = f"""
 --print_config prints the settings as they would be used. --help-all explains them in full, and
 all that Lightning has.
 
 examples:
-  {COMMAND}
+  {COMMAND} my_videos
   {COMMAND} --config grid --data.root DIR --model.loss tcc --run runs/mine
 """
 

@@ -33,16 +33,16 @@ class Trust:
     shuffled : float
         Score over the mean of those of the second video with its frames in random order.
     probability : float
-        That the two show the same procedure, if that is as likely as not beforehand. From
-        `entropy` and `reversed`, by a logistic regression for `lite0`; for other embeddings it is
-        a guide.
+        That the two show the same course of movement, if that is as likely as not beforehand:
+        two signs that differ in the fingers alone are the same. From `entropy` and `reversed`, by
+        a logistic regression for `lite0`; for other embeddings it is a guide.
 
     Examples
     --------
     >>> print(Trust((0.9, 0.8), entropy=1.4, reversed=1.02, shuffled=1.3, probability=0.55))
     Unsure whether these match (probability 0.55): 90 % and 80 % of the frames are paired, each \
-with one of about 4; the score is 1.0 times that of the second played backwards, 1.3 times that of \
-its frames shuffled.
+with one of about 4 frames; the score is 1.0 times that of the second played backwards, 1.3 times \
+that of its frames shuffled.
     """
 
     shares: tuple[float, float]
@@ -63,12 +63,12 @@ its frames shuffled.
         words = {
             "match": "These match",
             "unsure": "Unsure whether these match",
-            "no match": "These do not match",
+            "no match": "These do not seem to match",
         }
         first, second = (f"{100 * share:.0f} %" for share in self.shares)
         return (
             f"{words[self.verdict]} (probability {self.probability:.2f}): {first} and {second} of"
-            f" the frames are paired, each with one of about {math.exp(self.entropy):.0f};"
+            f" the frames are paired, each with one of about {math.exp(self.entropy):.0f} frames;"
             f" the score is {self.reversed:.1f} times that of the second played backwards,"
             f" {self.shuffled:.1f} times that of its frames shuffled."
         )
@@ -110,7 +110,7 @@ def measure_trust(
     forward, backward = score(frames), score(frames[::-1])
     shuffled = np.mean([score(rng.permutation(frames)) for _ in range(_SHUFFLES)])
     against_reversed = (forward + _FLOOR) / (backward + _FLOOR)
-    entropy = (_partner_entropy(posterior) + _partner_entropy(posterior.T)) / 2
+    entropy = _partner_entropy(posterior)
     logit = _INTERCEPT + _REVERSED * math.log(against_reversed) + _ENTROPY * entropy
     return Trust(
         shares=(len(pairs) / similarity.shape[0], len(pairs) / similarity.shape[1]),
@@ -122,7 +122,19 @@ def measure_trust(
 
 
 def _partner_entropy(posterior: np.ndarray) -> float:
-    """Return the mean entropy of a row's partner, rows weighted by how likely they have one."""
-    sums = posterior.sum(1, keepdims=True, dtype=np.float64)
-    shares = np.divide(posterior, sums, out=np.ones(posterior.shape), where=posterior > 0)
-    return float(-(posterior * np.log(shares)).sum() / max(sums.sum(), np.finfo(np.float64).tiny))
+    """Return the mean entropy of a frame's partner, frames weighted by how likely they have one.
+
+    With p a posterior and r the sum of its row, a row has r times the entropy of p / r, which is
+    r log r - sum p log p; columns likewise.
+    """
+    sums = [posterior.sum(axis, dtype=np.float64) for axis in (0, 1)]
+    total = sums[0].sum()
+    if not total > 0:
+        return math.log(max(posterior.shape))
+    inside = _times_log(posterior).sum(dtype=np.float64)
+    return float((sum(_times_log(side).sum() for side in sums) / 2 - inside) / total)
+
+
+def _times_log(p: np.ndarray) -> np.ndarray:
+    """Return p log p, 0 at 0."""
+    return p * np.log(p, out=np.zeros_like(p), where=p > 0)

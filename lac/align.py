@@ -45,6 +45,7 @@ def main(args: Sequence[str] | None = None) -> None:
             raise ValueError(f"`output` must be absent for a run on features, got {options.output}")
         from lac._matching import match
 
+        options.every = options.every or embedder.every
         a, b = (
             embed_file(embedder, file, every=options.every) for file in progress(files, "Embedding")
         )
@@ -69,7 +70,9 @@ def _parser() -> CommandParser:
         ],
     )
     parser.add_argument(
-        "run", metavar="RUN", help="run directory of lac.train, or lite0 (nothing trained)"
+        "run",
+        metavar="RUN",
+        help="run directory of lac.train; or lite0 or small (nothing to train)",
     )
     parser.add_argument("a", type=Path, metavar="A", help="a video")
     parser.add_argument("b", type=Path, metavar="B", help="another")
@@ -84,7 +87,10 @@ def _parser() -> CommandParser:
     )
     parser.add_argument("--pairs", type=Path, metavar="FILE", help="CSV file of all matched frames")
     parser.add_argument(
-        "--every", type=at_least_one, default=1, metavar="N", help="take every N-th frame"
+        "--every",
+        type=at_least_one,
+        metavar="N",
+        help="take every N-th frame (default: as trained)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -174,14 +180,16 @@ def _draw(
         Shown(file.name, video.times, None if features else file, options.every)
         for file, video in zip(files, videos, strict=True)
     )
+    trust = matching.trust if len(matching.alignment) else None
     if options.plot:
         with announced(f"Drawing {options.plot.name}"):
-            draw_alignment(options.plot, matching, a, b)
+            draw_alignment(options.plot, matching, a, b, trust=trust)
     if options.output:
-        write_side_by_side(options.output, matching, a, b)
+        with announced(f"Writing {options.output.name}"):
+            write_side_by_side(options.output, matching, a, b, trust=trust)
     if options.html:
         with announced(f"Writing {options.html.name}"):
-            write_page(options.html, matching, a, b)
+            write_page(options.html, matching, a, b, trust=trust)
 
 
 def _write_pairs(

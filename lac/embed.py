@@ -38,7 +38,7 @@ class Embedded(NamedTuple):
     times: np.ndarray
 
 
-def embed_file(embedder: "Embedder", path: Path, *, every: int = 1) -> Embedded:
+def embed_file(embedder: "Embedder", path: Path, *, every: int | None = None) -> Embedded:
     """Embed a video file, or a file of features for a run on features.
 
     Parameters
@@ -47,8 +47,9 @@ def embed_file(embedder: "Embedder", path: Path, *, every: int = 1) -> Embedded:
         From `lac.load`.
     path : Path
         The file.
-    every : int
+    every : int, optional
         Take every so many frames, >= 1: for videos much slower or longer than those of training.
+        As in training if absent.
 
     Returns
     -------
@@ -62,19 +63,20 @@ def embed_file(embedder: "Embedder", path: Path, *, every: int = 1) -> Embedded:
     """
     from lac.data import read_features, read_video
 
+    every = every or embedder.every
     if embedder.image_size is None:
-        content = read_features(path)
-        seconds = np.arange(len(content), dtype=np.float64)
+        content = read_features(path)[::every]
+        seconds = np.arange(len(content), dtype=np.float64) * every
         if content.shape[1] != embedder.channels:
             raise ValueError(
                 f"{path}: features must be of width {embedder.channels}, as the run's,"
                 f" got {content.shape[1]}"
             )
     else:
-        video = read_video(path, size=embedder.image_size)
+        video = read_video(path, size=embedder.image_size, every=every)
         content, seconds = video.frames, video.times
-    numbers = np.arange(0, len(content), every)
-    return Embedded(embedder(content[numbers], numbers).cpu().numpy(), seconds[numbers])
+    places = np.arange(len(content)) * every / embedder.every
+    return Embedded(embedder(content, places).cpu().numpy(), seconds)
 
 
 def require_readable(path: Path) -> None:
@@ -124,14 +126,19 @@ def _parser() -> CommandParser:
         ],
     )
     parser.add_argument(
-        "run", metavar="RUN", help="run directory of lac.train, or lite0 (nothing trained)"
+        "run",
+        metavar="RUN",
+        help="run directory of lac.train; or lite0 or small (nothing to train)",
     )
     parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help="video files")
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="DIR", help="folder to write to"
     )
     parser.add_argument(
-        "--every", type=at_least_one, default=1, metavar="N", help="take every N-th frame"
+        "--every",
+        type=at_least_one,
+        metavar="N",
+        help="take every N-th frame (default: as trained)",
     )
     parser.add_argument(
         "--checkpoint",

@@ -60,7 +60,7 @@ def evaluate(
     ValueError
         If the checkpoint is damaged, or the split has fewer than two clips of every action.
     """
-    from lac.evaluation import draw_figures, measure
+    from lac.evaluation import draw_figures, measure, reach_verdict
 
     started = time.monotonic()
     state = run.read_checkpoint(checkpoint)
@@ -68,6 +68,9 @@ def evaluate(
     module.eval()
     with announced("Evaluating"):
         report = measure(data, module.encoder, split=split, protocol=protocol)
+        verdict = reach_verdict(data, module.encoder, split=split)
+    if verdict is not None:
+        report["verdict"] = verdict.record()
     with announced("Drawing figures"):
         draw_figures(data, module.encoder, module.loss, run.figures, split=split)
     report["checkpoint"] = checkpoint
@@ -91,7 +94,7 @@ def main(args: Sequence[str] | None = None) -> None:
             existing(root)
         with announced("Loading PyTorch and Lightning"):
             from lac._configuration import RunCLI, quiet_lightning
-            from lac.evaluation import print_report
+            from lac.evaluation import print_report, print_verdict
 
             quiet_lightning()
             cli = RunCLI.of_run(run, root=root)
@@ -107,6 +110,7 @@ def main(args: Sequence[str] | None = None) -> None:
         run.write_report(run.evaluation, report)
         console = plain_console()
         print_report(report, console)
+        print_verdict(report, console)
         console.print(f"These numbers are in {run.evaluation}, figures in {run.figures}.")
 
 

@@ -1,5 +1,6 @@
-"""Train an embedding: ``python -m lac.train [--config FILE] [--run DIR] [settings]``.
+"""Train an embedding: ``python -m lac.train [VIDEOS_DIR] [--config FILE] [--run DIR] [settings]``.
 
+With a folder of videos it takes the preset made for them, and says at the end what came of it.
 Without arguments it draws its own clips, trains on them for a few minutes on a CPU, evaluates and
 prints the metrics. Started again with the same ``--run`` it goes on where it was.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lac._command import INTERRUPTED, errors_in_one_line
 from lac._console import plain_console
+from lac._own import next_command, prepare
 from lac._progress import announced
 from lac._run import RunDirectory
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lac._configuration import RunCLI
+    from lac._own import OwnVideos
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -28,12 +31,15 @@ def main(args: Sequence[str] | None = None) -> None:
     cli = None
     try:
         with errors_in_one_line():
+            words, own = prepare(words)
             if _answered_at_once(words):
                 return
             with announced("Loading PyTorch and Lightning"):
-                cli = _build(words)
-            report = _prepare(cli)
-        console = plain_console()
+                cli = _build(words, name=own.name if own else None)
+            console = plain_console(quiet=not cli.trainer.is_global_zero)
+            report = _prepare(cli, own, console)
+        from lac.evaluation import print_verdict
+
         run = cli.run
         assert run is not None
         if report is not None:
@@ -42,6 +48,7 @@ def main(args: Sequence[str] | None = None) -> None:
             report = _train_and_evaluate(cli, run, console)
         _show(report, console)
         console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
+        print_verdict(report, console)
     except KeyboardInterrupt:
         sys.exit(_interrupted(cli, words))
 
@@ -63,7 +70,7 @@ def _answered_at_once(words: list[str]) -> bool:
     return False
 
 
-def _build(words: Sequence[str]) -> "RunCLI":
+def _build(words: Sequence[str], *, name: str | None) -> "RunCLI":
     """Build module, data and trainer; what Lightning refuses is a ValueError of one line."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
@@ -71,7 +78,7 @@ def _build(words: Sequence[str]) -> "RunCLI":
 
     quiet_lightning()
     try:
-        return RunCLI(words)
+        return RunCLI(words, name=name)
     except (ArgumentError, MisconfigurationException) as error:
         raise ValueError(_in_short(str(error))) from error
 
@@ -88,17 +95,29 @@ def _in_short(message: str) -> str:
     return re.sub(r'Parser key "([^"]+)": -? ?', r"`\1`: ", line)
 
 
-def _prepare(cli: "RunCLI") -> dict[str, Any] | None:
+def _prepare(cli: "RunCLI", own: "OwnVideos | None", console: "Console") -> dict[str, Any] | None:
     """Return the report of a finished run; else decode and extract what training needs."""
     assert cli.run is not None
     if cli.run.metrics.exists():
         return cli.run.read_report(cli.run.metrics)
+    if own is not None:
+        _announce(cli, own, console)
     cli.datamodule.setup("fit")
     if cli.config.patience is not None and not cli.datamodule.collection.select("val"):
         raise ValueError(
             f"`patience` must be null without validation clips, got {cli.config.patience}"
         )
     return None
+
+
+def _announce(cli: "RunCLI", own: "OwnVideos", console: "Console") -> None:
+    """Say what was seen of own videos, and how long training on them will take."""
+    from lac._estimate import estimate
+
+    for line in own.describe():
+        console.print(line, soft_wrap=True)
+    if cli.run is not None and not cli.run.last.exists():
+        console.print(estimate(cli, own).describe(), soft_wrap=True)
 
 
 def _interrupted(cli: "RunCLI | None", words: Sequence[str]) -> int:
@@ -124,7 +143,6 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
 
     cli.add_checkpoints()
     first = cli.trainer.is_global_zero  # of several processes, one writes
-    console.quiet = not first
     if first:
         run.write_text(run.config, cli.settings)
     for reason in cli.datamodule.left_out.values():
@@ -150,6 +168,9 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
             checkpoint=checkpoint,
             protocol=PROTOCOLS[cli.config.protocol],
         )
+        files = [clip.path for clip in cli.datamodule.collection.select(split)]
+        if command := next_command(run.path, files, report.get("verdict")):
+            report["next"] = command
         if split == "train":
             report["note"] = "fewer than two validation clips: measured on the training clips"
     report["training"] = summary

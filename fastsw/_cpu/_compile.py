@@ -31,12 +31,14 @@ import numpy as np
 from numba import njit
 from numba.core import caching, compiler, serialize
 
+from fastsw._cpu._parts import KERNEL, PART
 from fastsw._cpu._team import entry_of
+from fastsw._cpu._waiting import Compilation
 
 logger = logging.getLogger("fastsw")
 
 #: Modules of this folder that only call kernels.
-_NO_KERNELS = {"__init__", "_dispatch", "_threads", "_warping"}
+_NO_KERNELS = {"__init__", "_dispatch", "_threads", "_waiting", "_warping"}
 
 #: Settings of `numba.config` that change the code of a kernel; the processor's name and features
 #: come with those of the code generator.
@@ -59,13 +61,12 @@ CODE_SETTINGS = (
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 _CHECKSUM = hashlib.sha256().digest_size
 _compiling = threading.Lock()
-_announced = False
 
 #: References to arrays are not counted: it takes atomic operations, and callers hold the arrays.
 _FRUGAL = {**_OPTIONS, "_nrt": False}
 
 #: A function that kernels call; compiled as part of them.
-helper = njit(**_OPTIONS)
+helper = njit(**_OPTIONS, **PART)
 
 
 def serial_kernel(function):
@@ -100,11 +101,11 @@ class Variant:
 
     def helper(self, function):
         """See `helper`."""
-        return njit(**_FRUGAL)(self._named(function))
+        return njit(**_FRUGAL, **PART)(self._named(function))
 
     def inlined(self, function):
         """Always expanded in its caller."""
-        return njit(forceinline=True, **_FRUGAL)(self._named(function))
+        return njit(forceinline=True, **_FRUGAL, **PART)(self._named(function))
 
     def kernel(self, function):
         """See `kernel`."""
@@ -129,10 +130,14 @@ class _Kernel:
                             "`NUMBA_DISABLE_JIT` must be 0 or unset, because fastsw computes in "
                             f"compiled kernels; got {numba.config.DISABLE_JIT}"
                         )
-                    dispatcher = njit(**self._options)(self._entry())
+                    dispatcher = njit(**self._options, **KERNEL)(self._entry())
                     dispatcher._cache = _DiskCache(self.name)
                     self._dispatcher = dispatcher
-        return self._dispatcher(*arguments)
+        try:
+            return self._dispatcher(*arguments)
+        except BaseException:
+            self._dispatcher._cache.end()
+            raise
 
     def _entry(self):
         return self._function
@@ -142,7 +147,7 @@ class _Shared(_Kernel):
     """A kernel that several threads may run together; called with a mailbox and seats."""
 
     def _entry(self):
-        entry = entry_of(njit(**self._options)(self._function), self.name)
+        entry = entry_of(njit(**self._options, **PART)(self._function), self.name)
         entry.__qualname__ += f"_{self.name}"
         return entry
 
@@ -153,6 +158,7 @@ class _DiskCache(caching._Cache):
     def __init__(self, name):
         self._name = name
         self._enabled = True
+        self._compilation: Compilation | None = None
 
     @property
     def cache_path(self):
@@ -176,19 +182,37 @@ class _DiskCache(caching._Cache):
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
-        if self._enabled:
-            payload = kept(self._file(sig, target_context.codegen()))
-            try:
-                if payload is not None:
-                    return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
-            except Exception as error:  # of a foreign file: compile anew, and say so
-                logger.warning("ignoring an unreadable kernel cache file (%s)", error)
-        _announce()
+        file = self._file(sig, target_context.codegen())
+        found = self._kept(file, target_context)
+        if found is None:
+            self._compilation = Compilation(self._name, cache_folder(), file)
+            if self._compilation.waited:
+                found = self._kept(file, target_context)
+                if found is not None:
+                    self.end()
+        return found
+
+    def _kept(self, file, target_context):
+        """The compiled kernel of a file of the cache, if it is there and whole."""
+        payload = kept(file) if self._enabled else None
+        if payload is None:
+            return None
+        try:
+            return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+        except Exception as error:  # of a foreign file: compile anew, and say so
+            logger.warning("ignoring an unreadable kernel cache file (%s)", error)
         return None
 
     def save_overload(self, sig, data):
         if self._enabled:
             keep(self._file(sig, data.codegen), serialize.dumps(data._reduce()))
+        self.end()
+
+    def end(self):
+        """Compilation is over, or has failed."""
+        if self._compilation is not None:
+            self._compilation.end()
+            self._compilation = None
 
 
 def keep(name: str, payload: bytes) -> None:
@@ -230,16 +254,6 @@ def kept(name: str) -> bytes | None:
 def _regret(message: str) -> None:
     """Warn once of each thing."""
     logger.warning("%s", message)
-
-
-def _announce():
-    """Say once a process that kernels are being compiled."""
-    global _announced
-    if not _announced:
-        _announced = True
-        folder = cache_folder()
-        fate = f"this happens once, they are kept in {folder}" if folder else "they are not kept"
-        logger.warning("compiling kernels for this machine; %s", fate)
 
 
 def settings(config, names: tuple[str, ...]) -> tuple:
@@ -296,6 +310,7 @@ def cache_folder() -> Path | None:
             if _ready_made(folder) and not isinstance(error, _StrangerError):
                 return folder  # read from it, and fail to add to it
             logger.warning("cannot use %s for compiled kernels: %s", folder, error)
+    logger.warning("compiled kernels have no place, so they are not kept; set FASTSW_CACHE_DIR")
     return None
 
 

@@ -88,6 +88,15 @@ def trace(origins, mode, b, n, m, end, pairs, gradients):
     return count
 
 
+@helper
+def turn_round(pairs, count):
+    """Bring the first so many rows of an array into the reverse order."""
+    for p in range(count // 2):
+        q = count - 1 - p
+        for k in range(2):
+            pairs[p, k], pairs[q, k] = pairs[q, k], pairs[p, k]
+
+
 @kernel
 def align_hard(
     seat, queue, similarity, penalties, scale, mode, lengths, out, scores, pairs, counts, want
@@ -111,6 +120,6 @@ def align_hard(
         if want and best > NEG_INF:
             gradients = out[1], out[2], out[3], out[4]
             counts[b] = trace(origins, mode, b, n, m, end, pairs[b], gradients)
-            pairs[b, : counts[b]] = pairs[b, : counts[b]][::-1].copy()
+            turn_round(pairs[b], counts[b])
             for p in range(counts[b]):
                 out[0][b, pairs[b, p, 0], pairs[b, p, 1]] = 1.0

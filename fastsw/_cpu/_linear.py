@@ -19,11 +19,11 @@ import operator
 import threading
 
 import numpy as np
-from numba.extending import register_jitable
 
 from fastsw._cpu import _cellwise, _grouped
 from fastsw._cpu._arithmetic import LOG2E, scalars
 from fastsw._cpu._compile import Variant
+from fastsw._cpu._parts import callable_in_kernels
 from fastsw._cpu._simd import address, lanes_of, native_lanes
 from fastsw._cpu._strip import (
     COLUMN_ROWS,
@@ -64,7 +64,7 @@ from fastsw._reference import FITTING, GLOBAL, LOCAL
 ALL, SET_UP, DOWN, UP, FINISH = range(5)
 
 
-@register_jitable
+@callable_in_kernels
 def at(penalty, b, i, j):
     """Entry of row i and column j of pair b in an array whose axes may have length 1."""
     return penalty[
@@ -72,13 +72,13 @@ def at(penalty, b, i, j):
     ]
 
 
-@register_jitable
+@callable_in_kernels
 def pay(gradient, b, i, j, amount):
     """Count a penalty as paid."""
     gradient[b, min(i, gradient.shape[1] - 1), min(j, gradient.shape[2] - 1)] -= amount
 
 
-@register_jitable
+@callable_in_kernels
 def set_rows(pair, b, rows, penalties, dots, unit, second):
     """Gap factors of the grid's rows and their tangents; 1 after the last row.
 
@@ -99,7 +99,7 @@ def set_rows(pair, b, rows, penalties, dots, unit, second):
         rows[2 + field, n + 1 :] = 0.0
 
 
-@register_jitable
+@callable_in_kernels
 def set_row_ends(pair, b, rows, penalties, dots, unit, second):
     """log2 weight of ending after grid row i (rows 4), and the tangent of its log (rows 5).
 
@@ -117,7 +117,7 @@ def set_row_ends(pair, b, rows, penalties, dots, unit, second):
             extended_dot += unit / LOG2E * at(dots[3], b, i, 0)
 
 
-@register_jitable
+@callable_in_kernels
 def total_of_rows(pair, rows, ends, ends_k):
     """Sum over the rows of what ended there, as mantissa and exponent; rows 4 weighs the rows."""
     top = -(2**62)

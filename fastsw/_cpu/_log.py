@@ -229,7 +229,8 @@ def forward_strip(problem, b, columns, rows, table, shares, total, carried):
                         problem.dot_temperature,
                         total[SCRATCH:],
                     )
-                    dots[:3] = total[SCRATCH : SCRATCH + 3]
+                    for k in range(3):
+                        dots[k] = total[SCRATCH + k]
                     if cell > NEG_INF:
                         dot += problem.dot_similarity[b, i - 1, j - 1] * problem.scale
                     table[r, j, DOT], table[r, j, ENTROPY_DOT] = dot, entropy_dot
@@ -387,6 +388,14 @@ def pay_trailing_rows(b, n, columns, ended, out, field):
 
 
 @helper
+def copy(source, target):
+    """Copy a row of cells; assigning to a slice compiles Numba's formatting of its errors."""
+    for j in range(source.shape[0]):
+        for field in range(source.shape[1]):
+            target[j, field] = source[j, field]
+
+
+@helper
 def walk_pair(problem, b, n, columns, out, carried, graded, total):
     """The sum over alignments of one pair, and its gradients or their derivatives."""
     mode, second = problem.mode, carried == DERIVATIVES
@@ -403,9 +412,11 @@ def walk_pair(problem, b, n, columns, out, carried, graded, total):
     for k in range(strips):
         rows = k * strip, min(n + 1, (k + 1) * strip)
         if k > 0:
-            table[0] = table[strip]
+            copy(table[strip], table[0])
         if graded:
-            carries[k], totals[k] = table[0], total
+            copy(table[0], carries[k])
+            for field in range(TOTAL_FIELDS):
+                totals[k, field] = total[field]
         forward_strip(problem, b, columns, rows, table, shares, total, carried)
     if mode == GLOBAL:
         last = n - (strips - 1) * strip + 1
@@ -420,11 +431,11 @@ def walk_pair(problem, b, n, columns, out, carried, graded, total):
     for k in range(strips - 1, -1, -1):
         rows = k * strip, min(n + 1, (k + 1) * strip)
         if k < strips - 1:
-            table[0] = carries[k]
+            copy(carries[k], table[0])
             forward_strip(problem, b, columns, rows, table, shares, totals[k], carried)
         backward_strip(mode, b, columns, rows, shares, adjoints, rest, ended, out, second)
     if mode == FITTING:
-        ended[0] = rest
+        ended[0, 0], ended[0, 1] = rest[0], rest[1]
         pay_trailing_rows(b, n, columns, ended, out, 1 if second else 0)
 
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from fastsw._cpu._compile import helper, kernel
-from fastsw._cpu._log import DERIVATIVES, VALUES
+from fastsw._cpu._log import DERIVATIVES, VALUES, copy
 from fastsw._cpu._smax import EMPTY, add, derivatives_of, entropy_of, number, smax3, with_inverse
 from fastsw._cpu._team import claim
 from fastsw._recurrence import NEG_INF
@@ -135,9 +135,9 @@ def walk_pair(problem, b, n, columns, out, carried, graded):
     for k in range(strips):
         rows = k * strip, min(n, (k + 1) * strip)
         if k > 0:
-            table[0] = table[strip]
+            copy(table[strip], table[0])
         if graded:
-            carries[k] = table[0]
+            copy(table[0], carries[k])
         forward_strip(problem, b, columns, rows, table, shares, carried)
     last = table[n - (strips - 1) * strip, columns].copy()
     if not graded or last[0] == NEG_INF:
@@ -147,7 +147,7 @@ def walk_pair(problem, b, n, columns, out, carried, graded):
     for k in range(strips - 1, -1, -1):
         rows = k * strip, min(n, (k + 1) * strip)
         if k < strips - 1:
-            table[0] = carries[k]
+            copy(carries[k], table[0])
             forward_strip(problem, b, columns, rows, table, shares, carried)
         backward_strip(b, columns, rows, shares, adjoints, out, carried == DERIVATIVES)
     return last

@@ -24,11 +24,11 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
 
 from fastsw._cpu._arithmetic import arithmetic, scalars
 from fastsw._cpu._compile import Variant
 from fastsw._cpu._grouped import GROUP, HEAD
+from fastsw._cpu._parts import callable_in_kernels
 from fastsw._cpu._simd import address, fma, lanes_of, vmax, vmin
 
 # Fields of a cell in the tables, beside its weight; of a cell that is carried from row to row,
@@ -75,7 +75,7 @@ class Work(NamedTuple):
     pairs: np.ndarray  # int64, x W: addresses of similarities and gradients, rows, columns
 
 
-@register_jitable
+@callable_in_kernels
 def own_work(work, seat):
     """The arrays of one seat."""
     return Work(
@@ -114,7 +114,7 @@ class Places(NamedTuple):
     pairs: int
 
 
-@register_jitable
+@callable_in_kernels
 def places_of(work):
     """Where the arrays lie."""
     return Places(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastsw._cpu._compile import helper, serial_kernel
-from fastsw._cpu._hard import START, M, X, Y
+from fastsw._cpu._hard import START, M, X, Y, turn_round
 from fastsw._cpu._log import (
     EARLIER,
     END,
@@ -44,12 +44,13 @@ def choose(draw, shares, otherwise):
 
 
 @helper
-def spread_ends(shares, ends):
-    """Probability of ending in M of each cell of the grid, and for (0, 0) before it."""
+def spread_ends(shares, ends, row_sums):
+    """Probability of ending in M of each cell of the grid and of each row; at 0 before it."""
     rest = 1.0
     for i in range(ends.shape[0] - 1, 0, -1):
         for j in range(ends.shape[1] - 1, 0, -1):
             ends[i, j] = rest * shares[i, j, END]
+            row_sums[i] += ends[i, j]
             rest *= shares[i, j, EARLIER]
     ends[0, 0] = rest
 
@@ -124,17 +125,16 @@ def draw_alignments(
     )
     table = np.empty((n + 2, m + 1, FIELDS[ENTROPIES]))
     shares, corner = np.empty((n + 1, m + 1, SHARES)), np.zeros((1, m + 1, 6))
-    total, ends = np.empty(TOTAL_FIELDS), np.zeros((n + 1, m + 1))
+    total, ends, row_sums = np.empty(TOTAL_FIELDS), np.zeros((n + 1, m + 1)), np.zeros(n + 1)
     begin(table, total, m, problem)
     forward_strip(problem, b, m, (0, n + 1), table, shares, total, ENTROPIES)
     if mode == GLOBAL:
         end_in_corner(problem, total, table, n + 1, m, corner[0], ENTROPIES)
     else:
-        spread_ends(shares, ends)
-    row_sums = ends.sum(axis=1)
+        spread_ends(shares, ends, row_sums)
     for s in range(draws.shape[0]):
         end = draw_end(mode, ends, row_sums, corner, draws[s, 0])
         counts[s], scores[s] = walk_back(problem, b, end, shares, draws[s, 1:], pairs[s])
         if mode == FITTING:
             scores[s] += trailing[end[0], 0]
-        pairs[s, : counts[s]] = pairs[s, : counts[s]][::-1].copy()
+        turn_round(pairs[s], counts[s])

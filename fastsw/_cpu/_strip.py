@@ -21,10 +21,10 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
 
 from fastsw._cpu._arithmetic import scalars
 from fastsw._cpu._compile import Variant, helper
+from fastsw._cpu._parts import callable_in_kernels
 from fastsw._cpu._simd import address, fma, lanes_of, native_lanes, vmax
 from fastsw._cpu._team import give_way, read_shared
 
@@ -96,7 +96,7 @@ class Shared(NamedTuple):
     tickets: np.ndarray  # next strip: forwards, backwards
 
 
-@register_jitable
+@callable_in_kernels
 def own_work(work, seat):
     """The arrays of one seat."""
     return Work(
@@ -112,7 +112,7 @@ def own_work(work, seat):
     )
 
 
-@register_jitable
+@callable_in_kernels
 def own_shared(shared, seat):
     """The arrays of one seat's pair."""
     return Shared(
@@ -153,7 +153,7 @@ class Places(NamedTuple):
     done: int
 
 
-@register_jitable
+@callable_in_kernels
 def places_of(work, shared):
     """Where the arrays lie."""
     return Places(
@@ -266,7 +266,7 @@ def squares(bits, lanes):
     return SimpleNamespace(load_square=load_square, stage=stage, release=release)
 
 
-@register_jitable
+@callable_in_kernels
 def staged_length(steps, lanes):
     """Elements of a row of a strip's gradient: the columns, and what the slant reaches beyond."""
     return steps + 2 * lanes
@@ -279,13 +279,13 @@ def await_steps(done, strip, steps):
         give_way()
 
 
-@register_jitable
+@callable_in_kernels
 def row_length(columns, lanes):
     """Elements of one carried row: the columns, the steps beyond them, and padding."""
     return columns + 1 + 6 * lanes
 
 
-@register_jitable
+@callable_in_kernels
 def step_count(columns, lanes):
     """Steps of a strip: columns plus the slant of the front, in whole squares."""
     return -(-(columns + lanes - 1) // lanes) * lanes

@@ -17,8 +17,9 @@ import os
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
+from fastsw._cpu._parts import callable_in_kernels, declare_part
 from fastsw._cpu._simd import I64, element_at
 
 #: Lets other threads run; a C function of the operating system.
@@ -92,13 +93,13 @@ def fence(context):
     return types.none(), generate
 
 
-@register_jitable
+@callable_in_kernels
 def take_ticket(tickets, index):
     """Next number of a counter that threads share."""
     return add_shared(tickets, index, 1)
 
 
-@register_jitable
+@callable_in_kernels
 def claim(queue):
     """Next pair of a queue that threads share (`_threads.spread`), -1 when none is left."""
     place = take_ticket(queue, 0) + 1
@@ -148,8 +149,7 @@ def _offering(body, name):
                 body(seat, *load(place))
 
             run.__qualname__ = f"run_{name}"
-            compiled = context.compile_subroutine(builder, run, _RUN)
-            function = context.declare_function(builder.module, compiled.fndesc)
+            function = declare_part(context, builder.module, run, _RUN)
             slot = cgutils.alloca_once_value(builder, values[0])
             addresses = [builder.ptrtoint(pointer, I64) for pointer in (function, slot)]
             return context.make_tuple(builder, signature.return_type, addresses)

@@ -93,14 +93,18 @@ def _show(inspection: "Inspection") -> None:
         kind = Text("wrong", "red") if finding.fatal else Text("note", "yellow")
         console.print(kind, end="  ")
         console.print(f"{finding.problem}\n       {finding.remedy}")
-    if inspection.usable:
-        layout = str(inspection.layout)
-        how = "--config features" if layout == "features" else f"--data.source {layout}"
-        console.print(f"Ready: python -m lac.train {how} --data.root {inspection.root}")
+    if inspection.usable and inspection.layout is not None:
+        from lac._own import arguments, command, prepare
+
+        _, own = prepare(arguments(inspection.root, inspection.layout))
+        for line in own.describe() if own else ():
+            console.print(f"  {line}")
+        console.print(f"Ready: {command(inspection.root, inspection.layout)}")
 
 
 def _import(options: argparse.Namespace) -> None:
     """Convert, and say what to do next."""
+    from lac._own import command
     from lac.data.convert import convert
 
     console = plain_console(soft_wrap=True, highlight=False)
@@ -113,7 +117,7 @@ def _import(options: argparse.Namespace) -> None:
     )
     for reason in left_out.values():
         console.print(f"Left out: {reason}")
-    console.print(f"Done: python -m lac.train --data.source folder --data.root {options.target}")
+    console.print(f"Done: {command(options.target, 'folder')}")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ from lac.data.features import SUFFIXES, read_features
 _SMALLEST = 16  # pixels: enough to count frames
 
 
-def read_frames(path: Path, *, size: int) -> np.ndarray:
-    """Return the frames of a video or of a folder of pictures, uint8 (T, 3, size, size)."""
+def read_frames(path: Path, *, size: int, every: int = 1) -> np.ndarray:
+    """Return every so many frames of a video or of pictures, uint8 (T, 3, size, size)."""
     if not path.exists():
         raise VideoError(f"{path}: no such file")
-    return read_pictures(path, size=size) if path.is_dir() else read_video(path, size=size).frames
+    if path.is_dir():
+        return read_pictures(path, size=size)[::every]
+    return read_video(path, size=size, every=every).frames
 
 
 def count_frames(clip: Clip) -> int:
@@ -35,11 +37,15 @@ def count_frames(clip: Clip) -> int:
     return length
 
 
-def check_length(clip: Clip, length: int) -> None:
-    """Refuse a clip that is too short or labelled for another length."""
+def check_length(clip: Clip, length: int, *, every: int = 1) -> None:
+    """Refuse a clip that is too short or labelled for another length, given every so many frames.
+
+    With `every` the labels are all still there, one for each frame of the file.
+    """
     if length < 2:
-        raise ValueError(f"{clip.path}: a clip must have at least 2 frames, got {length}")
-    if clip.phase is not None and len(clip.phase) != length:
+        kept = "" if every == 1 else f" of which one in {every} is kept"
+        raise ValueError(f"{clip.path}: a clip must have at least 2 frames{kept}, got {length}")
+    if clip.phase is not None and len(clip.phase[::every]) != length:
         raise ValueError(
             f"{clip.path}: `phase` must have one label per decoded frame,"
             f" got {len(clip.phase)} labels for {length} frames"

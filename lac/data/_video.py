@@ -49,7 +49,7 @@ class Video:
     times: np.ndarray
 
 
-def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
+def read_video(path: str | PathLike, *, size: int | None = None, every: int = 1) -> Video:
     """Decode every frame of the best video stream of a file.
 
     Frames are counted by decoding, so a file that was cut short gives the frames it has. A file
@@ -64,6 +64,8 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     size : int, optional
         Side in pixels (>= 2) of the square frames returned: the short side is resized to `size`
         and the centre is cut out. Frames keep the size of the first frame if absent.
+    every : int
+        Keep every so many frames, >= 1, the first among them; all are decoded.
 
     Returns
     -------
@@ -85,6 +87,8 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
     """
     if size is not None and size < 2:
         raise ValueError(f"`size` must be >= 2 pixels, got {size}")
+    if every < 1:
+        raise ValueError(f"`every` must be >= 1, got {every}")
     frames: list[np.ndarray] = []
     seconds: list[float | None] = []
     try:
@@ -96,20 +100,21 @@ def read_video(path: str | PathLike, *, size: int | None = None) -> Video:
             for frame in part(container.decode(stream), label, total=claimed):
                 assert isinstance(frame, av.VideoFrame)
                 if frame.is_corrupt:
-                    raise VideoError(f"{path}: frame {len(frames)} is damaged in the file")
+                    raise VideoError(f"{path}: frame {len(seconds)} is damaged in the file")
                 first = frames[0] if frames else None
-                frames.append(upright_rgb(frame, aspect=aspect, size=size, first=first))
+                if len(seconds) % every == 0:
+                    frames.append(upright_rgb(frame, aspect=aspect, size=size, first=first))
                 seconds.append(frame.time)
             rate = stream.guessed_rate or stream.average_rate
             displayed = container.format.name != "avi"
     except av.FFmpegError as error:
         reason = error.strerror or str(error)
-        raise VideoError(f"{path}: decoding failed at frame {len(frames)}: {reason}") from error
+        raise VideoError(f"{path}: decoding failed at frame {len(seconds)}: {reason}") from error
     except OrientationError as error:
-        raise VideoError(f"{path}: frame {len(frames)}: {error}") from None
+        raise VideoError(f"{path}: frame {len(seconds)}: {error}") from None
     if not frames:
         raise VideoError(f"{path}: no frame could be decoded (empty video)")
-    return Video(np.stack(frames), _increasing_times(path, seconds, rate, displayed))
+    return Video(np.stack(frames), _increasing_times(path, seconds, rate, displayed)[::every])
 
 
 def decode(path: str | PathLike) -> Iterator[tuple[av.VideoFrame, float]]:
@@ -264,7 +269,7 @@ def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> N
         or any(side % 2 for side in frames.shape[2:])
     ):
         raise ValueError(f"`frames` must be (T, 3, H, W), H and W even, got {frames.shape}")
-    encode(Path(path), (image.transpose(1, 2, 0) for image in frames), rate=fps)
+    encode(Path(path), (image.transpose(1, 2, 0) for image in part(frames, "encoding")), rate=fps)
 
 
 def encode(
@@ -287,7 +292,7 @@ def encode(
         stream.codec_context.thread_count = 1  # x264's output depends on its number of threads
         if times is not None:
             stream.codec_context.time_base = _TICK
-        for number, picture in enumerate(part(pictures, "encoding")):
+        for number, picture in enumerate(pictures):
             if number == 0:
                 stream.height, stream.width = picture.shape[:2]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

@@ -61,11 +61,19 @@ class ArrayCache:
         ndarray
             Read-only, mapped from disk.
         """
-        key = hashlib.sha256(f"{self._digest(source)} {recipe}".encode()).hexdigest()
-        file = self.directory / key[:2] / f"{key[2:40]}.npy"
+        file = self._file(source, recipe)
         if not file.exists():
             _write(file, compute())
         return np.load(file, mmap_mode="r")
+
+    def holds(self, source: Path, recipe: str) -> bool:
+        """Tell whether the array that `recipe` makes from file `source` is there already."""
+        return self._file(source, recipe).exists()
+
+    def _file(self, source: Path, recipe: str) -> Path:
+        """Return where an array is kept."""
+        key = hashlib.sha256(f"{self._digest(source)} {recipe}".encode()).hexdigest()
+        return self.directory / key[:2] / f"{key[2:40]}.npy"
 
     def _digest(self, source: Path) -> str:
         """Return the SHA-256 of a file, read again only when its size or time has changed."""

@@ -14,7 +14,8 @@ from lac.data._content import count_frames
 from lac.data._names import visible
 from lac.data._video import SUFFIXES, shortfall
 from lac.data.features import SUFFIXES as ARRAY_SUFFIXES
-from lac.data.sources import LAYOUTS, Layout, read_source, recognise
+from lac.data.folder import listed, other_files
+from lac.data.sources import LAYOUTS, OWN, Layout, read_source, recognise
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Finding:
     problem, remedy : str
         One sentence each.
     fatal : bool
-        Whether training refuses the folder because of it (or the clip, if bad ones are skipped).
+        Whether training refuses the folder because of it.
     """
 
     problem: str
@@ -98,6 +99,14 @@ def inspect(root: Path, *, layout: Layout | None = None) -> Inspection:
         report.findings.append(Finding(f"{warning.message}.", remedy, fatal=False))
     lengths = _decode(collection, report)
     _describe(collection, lengths, report)
+    if report.layout == "folder" and (others := other_files(root)):
+        report.findings.append(
+            Finding(
+                f"{len(others)} files that are no videos by their names: {listed(others)}.",
+                f"They are passed over; videos end in {', '.join(SUFFIXES)}.",
+                fatal=False,
+            )
+        )
     return report
 
 
@@ -105,12 +114,6 @@ def _unknown(root: Path) -> Finding:
     """Say what to do with a folder of no known layout."""
     files = (path for path in visible(root.rglob("*"), root) if path.is_file())
     suffixes = {path.suffix.lower() for path in files}
-    if not suffixes.isdisjoint(SUFFIXES):
-        return Finding(
-            "There are videos, but not in a layout that is known.",
-            f"Move them into {root / 'clips'}, or copy them:"
-            f" python -m lac.data import videos {root} NEW_FOLDER.",
-        )
     if not suffixes.isdisjoint(ARRAY_SUFFIXES):
         return Finding(
             "There are arrays, but not in a layout that is known.",
@@ -124,6 +127,10 @@ def _decode(collection: Collection, report: Inspection) -> dict[str, int]:
     """Return the frames of the clips that can be used, by name; note what is wrong with others."""
     lengths = {}
     again = "encode it again (ffmpeg -i BAD GOOD.mp4), " if collection.content == "frames" else ""
+    skipped = report.layout in OWN
+    way_out = (
+        "train without it, as happens by itself" if skipped else "train with --data.on_error skip"
+    )
     for clip in progress(collection.clips, "Decoding"):
         try:
             with warnings.catch_warnings(record=True) as caught:
@@ -133,8 +140,8 @@ def _decode(collection: Collection, report: Inspection) -> dict[str, int]:
             report.findings.append(
                 Finding(
                     f"{error}.",
-                    f"Replace the file, {again}correct its labels, remove it, or train with"
-                    " --data.on_error skip.",
+                    f"Replace the file, {again}correct its labels, remove it, or {way_out}.",
+                    fatal=not skipped,
                 )
             )
             continue
@@ -187,7 +194,7 @@ def _describe(collection: Collection, lengths: dict[str, int], report: Inspectio
         report.findings.append(
             Finding(
                 f"Evaluation compares at least two clips of val, got {splits['val']}{apart}.",
-                "Name some in `split.val`, or give ten clips or more and no split.",
+                "Have ten clips or more, or name two in `split.val` of labels.json.",
                 fatal=False,
             )
         )

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lac._progress import progress
-from lac.data._clips import SPLITS, Clip, Collection, hold_out
+from lac.data._clips import SPLITS, Clip
 from lac.data._content import count_frames
-from lac.data._names import normal, visible
 from lac.data._pictures import read_pictures
-from lac.data._video import SUFFIXES, write_video
+from lac.data._video import write_video
 from lac.data.sources import read_source
 
 Importable = Literal["videos", "pouring", "penn_action", "penn_action_raw", "grid"]
@@ -35,7 +34,8 @@ def convert(
     Parameters
     ----------
     layout : {"videos", "pouring", "penn_action", "penn_action_raw", "grid"}
-        Layout of `source`; `"videos"` is any folder with video files in it, at any depth.
+        Layout of `source`; `"videos"` is any folder with video files in it, at any depth, which
+        keep their places.
     source : Path
         The folder; nothing in it is changed.
     target : Path
@@ -59,10 +59,9 @@ def convert(
     """
     if target.exists():
         raise FileExistsError(f"`target` must be new, got {target}, which is there already")
-    if layout == "videos":
-        collection = _loose_videos(source)
-    else:
-        collection = read_source(layout, source, action=action)
+    if not source.is_dir():
+        raise FileNotFoundError(f"`source` must be a folder, got {source}")
+    collection = read_source("folder" if layout == "videos" else layout, source, action=action)
     left_out: dict[str, str] = {}
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".importing-") as parent:
@@ -86,28 +85,13 @@ def convert(
     return left_out
 
 
-def _loose_videos(source: Path) -> Collection:
-    """Return the videos anywhere in a folder, named after their place in it."""
-    files = sorted(
-        path for path in visible(source.rglob("*"), source) if path.suffix.lower() in SUFFIXES
-    )
-    if not files:
-        raise FileNotFoundError(f"`source` must hold videos ({', '.join(SUFFIXES)}), got {source}")
-    named: dict[str, Path] = {}
-    for path in files:
-        name = normal("-".join(path.relative_to(source).with_suffix("").parts))
-        if name in named:
-            raise ValueError(f"two clips of one name: {named[name]} and {path}")
-        named[name] = path
-    split = hold_out(list(named))
-    return Collection(tuple(Clip(name, path, split[name]) for name, path in named.items()))
-
-
 def _copy(clip: Clip, folder: Path) -> None:
     """Copy a clip that can be used; encode it if it is pictures."""
     count_frames(clip)
     if not clip.path.is_dir():
-        shutil.copyfile(clip.path, folder / f"{clip.name}{clip.path.suffix}")
+        target = folder / f"{clip.name.removesuffix(clip.path.suffix)}{clip.path.suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(clip.path, target)
         return
     frames = read_pictures(clip.path)
     height, width = (side - side % 2 for side in frames.shape[2:])

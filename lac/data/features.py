@@ -12,7 +12,7 @@ import numpy as np
 
 from lac.data._clips import Collection
 from lac.data._labels import read_labelled
-from lac.data.folder import files_by_name
+from lac.data._names import normal, visible
 
 SUFFIXES = (".npy", ".npz")
 
@@ -38,7 +38,7 @@ def read_features_folder(root: str | PathLike) -> Collection:
         If the split leaves sequences out.
     """
     root = Path(root)
-    paths = files_by_name(root, "features", SUFFIXES, kind="arrays")
+    paths = _arrays_by_name(root)
     return read_labelled(root / "labels.json", paths, content="features")
 
 
@@ -88,6 +88,26 @@ def read_features(path: str | PathLike) -> np.ndarray:
 
 class _FeaturesError(ValueError):
     """What is wrong with a file of features."""
+
+
+def _arrays_by_name(root: Path) -> dict[str, Path]:
+    """Map names without suffix, composed, to the files in `features/`, in their order."""
+    folder = root / "features"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"`root` must be a folder that holds features/, got {root}")
+    files: dict[str, Path] = {}
+    for path in sorted(visible(folder.iterdir())):
+        if path.suffix.lower() not in SUFFIXES:
+            continue
+        name = normal(path.stem)
+        if name in files:
+            raise ValueError(f"two clips of one name: {files[name]} and {path.name}")
+        files[name] = path
+    if not files:
+        raise ValueError(
+            f"`root` must hold arrays in features/ ({', '.join(SUFFIXES)}), got {folder}"
+        )
+    return files
 
 
 def _the_array(path: Path, archive: np.lib.npyio.NpzFile) -> np.ndarray:

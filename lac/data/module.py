@@ -67,6 +67,9 @@ class ClipDataModule(lightning.LightningDataModule):
         Clips in a batch, >= 1.
     image_size : int
         Side in pixels of the frames.
+    every : int
+        Take every so many frames of each clip, >= 1, as if it had been filmed so: for long clips
+        and fast cameras. Times then count the frames that are taken.
     min_crop : float
         Shortest temporal crop as a share of the clip, in (0, 1].
     pairs_per_clip : int
@@ -110,6 +113,7 @@ class ClipDataModule(lightning.LightningDataModule):
         frames: int = 32,
         batch_size: int = 8,
         image_size: int = 64,
+        every: int = 1,
         min_crop: float = 0.5,
         pairs_per_clip: int = 1,
         augmentation: Augmentation | None = Augmentation(),  # noqa: B008
@@ -125,6 +129,7 @@ class ClipDataModule(lightning.LightningDataModule):
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("image_size", image_size, 8),
+            ("every", every, 1),
             ("pairs_per_clip", pairs_per_clip, 1),
             ("feature_copies", feature_copies, 0),
             ("workers", workers, 0),
@@ -146,6 +151,7 @@ class ClipDataModule(lightning.LightningDataModule):
         self.views = views
         self.batch_size = batch_size
         self.image_size = image_size
+        self.every = every
         self.pairs_per_clip = pairs_per_clip
         self.augmentation = augmentation
         self.feature_copies = feature_copies
@@ -190,7 +196,7 @@ class ClipDataModule(lightning.LightningDataModule):
         good = []
         for clip in progress(collection.clips, "Reading clips"):
             try:
-                check_length(clip, self._prepare(clip))
+                check_length(clip, self._prepare(clip), every=self.every)
             except (ValueError, OSError) as error:
                 if self.on_error == "refuse":
                     raise
@@ -198,7 +204,8 @@ class ClipDataModule(lightning.LightningDataModule):
                 named = str(clip.path) in reason
                 self.left_out[str(clip.path)] = reason if named else f"{clip.path}: {reason}"
             else:
-                good.append(clip)
+                phase = None if clip.phase is None else clip.phase[:: self.every]
+                good.append(replace(clip, phase=phase))
         collection = replace(collection, clips=tuple(good))
         if self.left_out and stage in (None, "fit") and not collection.select("train"):
             raise ValueError(
@@ -222,7 +229,37 @@ class ClipDataModule(lightning.LightningDataModule):
         """Return the features of the plain clip, given or extracted, (T, C) or (T, C, h, w)."""
         if self.source == "features":
             return np.array(self._given(clip))
-        return np.array(self._feature(clip, copy=0))
+        return np.array(self._feature(clip, seed=None))
+
+    def to_extract(self) -> int:
+        """Return how many clips and copies of clips have no features in the cache yet."""
+        if self.extractor is None:
+            return 0
+        return sum(
+            not self.cache.holds(clip.path, self._recipe(seed))
+            for clip in (self.collection if self._ready else self._read_source()).clips
+            if clip.path.exists()
+            for seed in self._seeds(clip)
+        )
+
+    def sample(self, count: int) -> np.ndarray:
+        """Return so many frames of one clip, as the extractor wants them, to try it out.
+
+        Raises
+        ------
+        ValueError
+            If no clip can be read.
+        """
+        assert self.extractor is not None
+        reason = "there is none"
+        for clip in (self.collection if self._ready else self._read_source()).clips:
+            try:
+                frames = self._decoded(clip, self.extractor.image_size)[:count]
+            except (ValueError, OSError) as error:
+                reason = str(error)
+            else:
+                return np.resize(frames, (count, *frames.shape[1:]))  # a short clip is repeated
+        raise ValueError(f"`root` must hold a clip that can be read, got none: {reason}")
 
     def train_dataloader(self) -> DataLoader:
         """Return batches of two augmented views."""
@@ -236,6 +273,11 @@ class ClipDataModule(lightning.LightningDataModule):
     def _size(self) -> int:
         """Side of the frames that are decoded."""
         return self.image_size if self.extractor is None else self.extractor.image_size
+
+    @property
+    def _taken(self) -> str:
+        """Say which frames are taken, for the keys of caches."""
+        return "" if self.every == 1 else f" every {self.every}"
 
     def _read_source(self) -> Collection:
         """Return the clips there are, drawn first where that is the source."""
@@ -258,40 +300,53 @@ class ClipDataModule(lightning.LightningDataModule):
         if not clip.path.exists():  # before its content is asked for as a key
             raise VideoError(f"{clip.path}: no such file")
         return self.cache.get(
-            clip.path, f"frames {decoding()} {size}", lambda: read_frames(clip.path, size=size)
+            clip.path,
+            f"frames {decoding()} {size}{self._taken}",
+            lambda: read_frames(clip.path, size=size, every=self.every),
         )
 
     def _given(self, clip: Clip) -> np.ndarray:
         """Return the features of source `"features"`, read once."""
         if clip.path not in self._arrays:
-            self._arrays[clip.path] = read_features(clip.path)
+            self._arrays[clip.path] = read_features(clip.path)[:: self.every]
         return self._arrays[clip.path]
 
     def _copies(self, clip: Clip) -> list[np.ndarray]:
         """Return features of the plain clip and, in training, of its augmented copies."""
         if self.source == "features":
             return [self._given(clip)]
-        augmented = clip.split == "train" and self.augmentation is not None
-        count = self.feature_copies if augmented else 0
-        return [self._feature(clip, copy=copy) for copy in range(1 + count)]
+        return [self._feature(clip, seed=seed) for seed in self._seeds(clip)]
 
-    def _feature(self, clip: Clip, *, copy: int) -> np.ndarray:
-        """Return features of one copy of a clip, extracted once; copy 0 is not augmented."""
+    def _seeds(self, clip: Clip) -> list[int | None]:
+        """Return what decides each copy of a clip whose features are wanted, None for plain."""
+        augmented = clip.split == "train" and self.augmentation is not None
+        copies = range(1, 1 + self.feature_copies) if augmented else ()
+        return [None, *(zlib.crc32(f"{self.seed} {clip.name} {copy}".encode()) for copy in copies)]
+
+    def _feature(self, clip: Clip, *, seed: int | None) -> np.ndarray:
+        """Return features of one copy of a clip, extracted once; without a seed it is plain."""
         if self.extractor is None:
             raise RuntimeError("`extractor` must be set before features are asked for, got None")
-        extractor, augmentation = self.extractor, self.augmentation if copy else None
-        size = extractor.image_size
-        seed = zlib.crc32(f"{self.seed} {clip.name} {copy}".encode()) if augmentation else None
+        extractor = self.extractor
 
         def compute() -> np.ndarray:
-            frames = self._decoded(clip, size)
-            if augmentation is None or seed is None:
+            frames = self._decoded(clip, extractor.image_size)
+            if self.augmentation is None or seed is None:
                 return extractor(frames)
-            views = augmentation(torch.tensor(frames) / 255, size=size, seed=seed)
+            pictures = torch.tensor(frames) / 255
+            views = self.augmentation(pictures, size=extractor.image_size, seed=seed)
             return extractor((views * 255).round().to(torch.uint8).numpy())
 
-        recipe = f"features {extractor.name} {decoding()} {size} {AUGMENTING} {augmentation} {seed}"
-        return self.cache.get(clip.path, recipe, compute)
+        return self.cache.get(clip.path, self._recipe(seed), compute)
+
+    def _recipe(self, seed: int | None) -> str:
+        """Name all that cached features of a copy of a clip depend on beside its file."""
+        assert self.extractor is not None
+        augmentation = None if seed is None else self.augmentation
+        return (
+            f"features {self.extractor.name} {decoding()} {self.extractor.image_size}"
+            f" {AUGMENTING} {augmentation} {seed}{self._taken}"
+        )
 
     def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
         """Return a loader of two-view batches of a split."""

@@ -9,7 +9,7 @@ from typing import Literal
 from lac.data._clips import Collection
 from lac.data._names import visible
 from lac.data.features import read_features_folder
-from lac.data.folder import read_folder
+from lac.data.folder import holds_videos, read_folder
 from lac.data.grid import read_grid
 from lac.data.penn_action_raw import read_penn_action_raw
 from lac.data.pickled import holds_actions, read_penn_action, read_pouring
@@ -39,7 +39,9 @@ class Reader:
 
 LAYOUTS: Mapping[Layout, Reader] = MappingProxyType(
     {
-        "folder": Reader(read_folder, "clips/ with videos, and labels.json if there are labels"),
+        "folder": Reader(
+            read_folder, "videos, in clips/ or anywhere, and labels.json if there are labels"
+        ),
         "features": Reader(
             read_features_folder, "features/ with .npy or .npz, and labels.json if there are labels"
         ),
@@ -55,6 +57,8 @@ LAYOUTS: Mapping[Layout, Reader] = MappingProxyType(
         "grid": Reader(read_grid, "GRID's .mpg and .align files"),
     }
 )
+
+OWN: tuple[Layout, ...] = ("folder", "grid")  # videos that the preset `own` is for
 
 
 def read_source(layout: Layout, root: Path, *, action: str | None = None) -> Collection:
@@ -103,4 +107,4 @@ def recognise(root: Path) -> Layout | None:
         return "penn_action_raw"
     if any(path.suffix.lower() == ".align" for path in visible(root.rglob("*"), root)):
         return "grid"
-    return None
+    return "folder" if holds_videos(root) else None

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from lac.evaluation._crops import DEFAULT_PROTOCOL, PROTOCOLS, Crop, Protocol, draw_crops
     from lac.evaluation._figures import draw_figures, make_figures
     from lac.evaluation._measure import evaluated_split, measure
-    from lac.evaluation._report import print_report, short_name
+    from lac.evaluation._report import print_report, print_verdict, short_name
+    from lac.evaluation._verdict import reach_verdict
 else:
     __getattr__, __dir__ = lazy_attributes(
         __name__,
@@ -16,7 +17,8 @@ else:
             "_crops": ("DEFAULT_PROTOCOL", "PROTOCOLS", "Crop", "Protocol", "draw_crops"),
             "_figures": ("draw_figures", "make_figures"),
             "_measure": ("evaluated_split", "measure"),
-            "_report": ("print_report", "short_name"),
+            "_report": ("print_report", "print_verdict", "short_name"),
+            "_verdict": ("reach_verdict",),
         },
     )
 
@@ -31,5 +33,7 @@ __all__ = [
     "make_figures",
     "measure",
     "print_report",
+    "print_verdict",
+    "reach_verdict",
     "short_name",
 ]

@@ -44,24 +44,45 @@ def print_report(report: dict[str, Any], console: Console) -> None:
     """
     protocol = report["protocol"]
     title = f"{report['split']} clips by protocol {protocol['name']}: {seen_as(report)}"
-    console.print(_table(title, report["metrics"], list(report["metrics"]["learned"])))
+    measured = list(report["metrics"]["learned"])
+    _print_table(title, report["metrics"], measured, console)
     if "actions" in report:
         learned = {action: rows["learned"] for action, rows in report["actions"].items()}
-        title = "learned embedding by action"
-        console.print(_table(title, learned, list(report["metrics"]["learned"])))
-    console.print(
-        f"acc@f: phase accuracy by {_CLASSIFIERS[protocol['classifier']]} given the share f of"
-        " training clips; R²: phase progression; tau: Kendall's, at stride"
-        f" {protocol['tau_stride']}; p@K: precision of the K nearest frames.",
-        style="dim",
-    )
+        _print_table("learned embedding by action", learned, measured, console)
+    legend = {
+        "phase_accuracy": f"acc@f: phase accuracy by {_CLASSIFIERS[protocol['classifier']]} given"
+        " the share f of training clips",
+        "progression_r2": "R²: phase progression",
+        "kendall_tau": f"tau: Kendall's, at stride {protocol['tau_stride']}",
+        "precision": "p@K: precision of the K nearest frames",
+    }
+    shown = dict.fromkeys(name.partition("@")[0] for name in measured)
+    console.print("; ".join(legend[name] for name in shown) + ".", style="dim")
+    reasons: dict[str, list[str]] = {}
     for name, reason in report["skipped"].items():
-        console.print(f"{name} skipped: {reason}.")
+        reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        console.print(f"{', '.join(names)} skipped: {reason}.")
 
 
-def _table(title: str, rows: Mapping[str, Mapping[str, float]], metrics: Sequence[str]) -> Table:
-    """Lay out rows of metrics, the best of each in bold."""
-    table = Table(title=title, box=SIMPLE_HEAD, padding=0)  # so it keeps within 80 columns
+def print_verdict(report: Mapping[str, Any], console: Console) -> None:
+    """Print the verdict, if one was reached, and the command that follows from it."""
+    if "verdict" not in report:
+        return
+    answer, *more = report["verdict"]["sentences"]
+    console.print(answer, style="bold")
+    for sentence in more:
+        console.print(f"  {sentence}")
+    if "next" in report:
+        console.print(f"Next: {report['next']}", soft_wrap=True)
+
+
+def _print_table(
+    title: str, rows: Mapping[str, Mapping[str, float]], metrics: Sequence[str], console: Console
+) -> None:
+    """Print rows of metrics, the best of each in bold."""
+    console.print(title)
+    table = Table(box=SIMPLE_HEAD, padding=0)  # so it keeps within 80 columns
     table.add_column("", no_wrap=True)
     for name in metrics:
         table.add_column(short_name(name), justify="right")
@@ -74,4 +95,4 @@ def _table(title: str, rows: Mapping[str, Mapping[str, float]], metrics: Sequenc
             for name in metrics
         ]
         table.add_row(label, *cells, end_section=label == "learned")
-    return table
+    console.print(table)

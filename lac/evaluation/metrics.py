@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from scipy.stats import kendalltau
@@ -132,10 +133,41 @@ def kendall_tau(crops: Sequence[np.ndarray]) -> float:
     for i, x in enumerate(crops):
         for j, y in enumerate(crops):
             if i != j:
-                nearest = _squared_distances(x, y).argmin(1)
+                nearest = squared_distances(x, y).argmin(1)
                 tau = kendalltau(np.arange(len(x)), nearest).statistic
                 values.append(0.0 if np.isnan(tau) else tau)
     return float(np.mean(values))
+
+
+def crop_order(matches: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Return how well matches between crops of two clips agree on one order.
+
+    Of every two frames of the first clip that lie in different crops of it, the frames of the
+    second that they are matched to should be in the same order. Within one pair of crops a rule
+    that goes by a frame's place alone is always in order; across crops that begin and end
+    elsewhere it is not.
+
+    Parameters
+    ----------
+    matches : sequence of (places (T,), places of the matches (T,))
+        Of each pair of crops, two or more, counted in the whole clips.
+
+    Returns
+    -------
+    float
+        Concordant less discordant pairs of frames as a share of all, in [-1, 1]; 0 is chance.
+
+    Examples
+    --------
+    >>> here = np.arange(4)
+    >>> crop_order([(here, here + 10), (here + 2, here + 12)])
+    1.0
+    """
+    signs = []
+    for (t, u), (s, v) in combinations(matches, 2):
+        first, second = np.sign(t[:, None] - s), np.sign(u[:, None] - v)
+        signs.append((first * second)[first != 0])
+    return float(np.concatenate(signs).mean())
 
 
 def retrieval_precision(
@@ -160,13 +192,13 @@ def retrieval_precision(
         others = [crop for j, crop in enumerate(crops) if j != i]
         gallery = np.concatenate([x for x, _ in others])
         labels = np.concatenate([y for _, y in others])
-        order = np.argsort(_squared_distances(query, gallery), axis=1, kind="stable")
+        order = np.argsort(squared_distances(query, gallery), axis=1, kind="stable")
         for k in neighbours:
             hits[k].append((labels[order[:, :k]] == phase[:, None]).mean(1))
     return {k: float(np.concatenate(values).mean()) for k, values in hits.items()}
 
 
-def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances, (T, U) float64."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     return (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)

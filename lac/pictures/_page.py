@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from lac._matching import Matching
-from lac._progress import progress
+from lac._progress import part
+from lac._trust import Trust
 from lac.data._video import encode
 from lac.pictures._picture import alignment_figure
 from lac.pictures._shown import Shown
@@ -25,7 +26,9 @@ _MEGABYTES = 50  # of a video in the page, at most; in text it takes a third mor
 _ENCODING = {"crf": "24", "preset": "veryfast", "g": "12", "bf": "0"}
 
 
-def write_page(file: Path, matching: Matching, a: Shown, b: Shown, *, trust: str = "") -> None:
+def write_page(
+    file: Path, matching: Matching, a: Shown, b: Shown, *, trust: Trust | None = None
+) -> None:
     """Write a page of HTML with the picture and both videos, which play in step.
 
     The second video follows the first as in `write_side_by_side`. All is in the one file, and
@@ -39,15 +42,15 @@ def write_page(file: Path, matching: Matching, a: Shown, b: Shown, *, trust: str
         Of `a` and `b`.
     a, b : Shown
         The videos; shown at most 360 pixels high and 640 wide.
-    trust : str
-        A sentence written above: how far the alignment can be trusted.
+    trust : Trust, optional
+        How far the alignment can be trusted, said in the title and in a sentence above.
 
     Raises
     ------
     ValueError
         If a video takes more than 50 megabytes.
     """
-    figure = alignment_figure(matching, a, b)
+    figure = alignment_figure(matching, a, b, trust=trust)
     drawn = BytesIO()
     figure.savefig(drawn, dpi=150, metadata={"Software": None})
     box = figure.axes[0].get_position()
@@ -55,12 +58,12 @@ def write_page(file: Path, matching: Matching, a: Shown, b: Shown, *, trust: str
     if a.source is not None and b.source is not None:
         player = _player(matching, a, b)
         matrix = (box.x0, 1 - box.y1, box.x1, 1 - box.y0)
-        scripts = _scripts(matching, a, b, matrix, file.name)
+        scripts = _scripts(matching, a, b, matrix)
     page = _filled(
         "page.html",
         {
-            "title": html.escape(heading(matching, a, b)),
-            "trust": html.escape(trust),
+            "title": html.escape(heading(matching, a, b, trust)),
+            "trust": html.escape("" if trust is None else str(trust)),
             "player": player,
             "parts": _parts(matching, a, b),
             "picture": b64encode(drawn.getvalue()).decode(),
@@ -87,14 +90,14 @@ def _parts(matching: Matching, a: Shown, b: Shown) -> str:
         return ""
     names = (a.name, b.name, "frames paired", "probability of a pair")
     rows = ["".join(f"<th>{html.escape(name)}</th>" for name in names)]
-    for part in matched_parts(matching):
+    for pairs in matched_parts(matching):
         cells = (
             *(
                 span_in_words(video, *column[[0, -1]])
-                for video, column in zip((a, b), part.T, strict=True)
+                for video, column in zip((a, b), pairs.T, strict=True)
             ),
-            str(len(part)),
-            f"{matching.posterior[tuple(part.T)].mean():.2f}",
+            str(len(pairs)),
+            f"{matching.posterior[tuple(pairs.T)].mean():.2f}",
         )
         rows.append("".join(f"<td>{cell}</td>" for cell in cells))
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
@@ -103,10 +106,10 @@ def _parts(matching: Matching, a: Shown, b: Shown) -> str:
 def _player(matching: Matching, a: Shown, b: Shown) -> str:
     """Return the part of the page that shows the videos."""
     links = ""
-    for part in matched_parts(matching):
+    for pairs in matched_parts(matching):
         (p, q), (r, s) = (
             (video.times[column[[0, -1]]] - video.times[0]) / (np.ptp(video.times) or 1.0)
-            for video, column in zip((a, b), part.T, strict=True)
+            for video, column in zip((a, b), pairs.T, strict=True)
         )
         links += f'<polygon points="{p:.5f},0 {q:.5f},0 {s:.5f},1 {r:.5f},1"/>'
     words = {"links": links}
@@ -116,7 +119,7 @@ def _player(matching: Matching, a: Shown, b: Shown) -> str:
     return _filled("player.html", words)
 
 
-def _scripts(matching: Matching, a: Shown, b: Shown, matrix: tuple[float, ...], page: str) -> str:
+def _scripts(matching: Matching, a: Shown, b: Shown, matrix: tuple[float, ...]) -> str:
     """Return what the player plays, and how."""
     times = [video.times - video.times[0] for video in (a, b)]
     partner, matched = partner_times(matching, *times)
@@ -133,7 +136,7 @@ def _scripts(matching: Matching, a: Shown, b: Shown, matrix: tuple[float, ...], 
     }
     held = [("application/json", "matching", json.dumps(told, separators=(",", ":")))]
     for number, (video, seconds) in enumerate(zip((a, b), times, strict=True)):
-        film = b64encode(_encoded(video, seconds, page)).decode()
+        film = b64encode(_encoded(video, seconds)).decode()
         held.append(("text/plain", f"video-{number}", film))
     return "\n".join(
         [
@@ -143,14 +146,14 @@ def _scripts(matching: Matching, a: Shown, b: Shown, matrix: tuple[float, ...], 
     )
 
 
-def _encoded(video: Shown, seconds: np.ndarray, page: str) -> bytes:
+def _encoded(video: Shown, seconds: np.ndarray) -> bytes:
     """Return a video as MP4 with its own times."""
     written = BytesIO()
 
     def pictures() -> Iterator[np.ndarray]:
         size = video.within(_HEIGHT, _WIDTH, enlarge=False)
         for number, picture in zip(
-            progress(range(len(seconds)), f"Writing {page}: {video.name}"),
+            part(range(len(seconds)), video.name),
             video.frames(range(len(seconds)), size),
             strict=True,
         ):

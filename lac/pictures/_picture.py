@@ -16,6 +16,7 @@ from matplotlib.transforms import ScaledTranslation, Transform, blended_transfor
 
 from fastsw._palette import INK, PATH, UNMATCHED, posterior_colours, similarity_colours
 from lac._matching import Matching
+from lac._trust import Trust
 from lac.pictures._shown import Shown
 from lac.pictures._times import (
     in_minutes,
@@ -25,7 +26,7 @@ from lac.pictures._times import (
     tick,
     unmatched_spans,
 )
-from lac.pictures._words import heading, printable, shortened, summary, wrapped
+from lac.pictures._words import heading, printable, shortened, summary, trust_line, wrapped
 
 # In inches:
 _LONG, _SHORT = 4.8, 2.8  # sides of the matrix at most and at least; else as the durations
@@ -37,12 +38,19 @@ _TICK_EVERY = (0.4, 0.6)
 _BARS = (0.95, 0.7)  # room for the colour bars
 _CELLS = 1200  # rows or columns drawn at most
 _PIXELS = 220  # an inch of key frames
+_FAINT = 0.2  # least probability that the darkest colour stands for
 _SIMILARITY = "similarity of frames\n(cosine / temperature, less its mean)"
 _POSTERIOR = "probability that frames are paired"
 
 
 def draw_alignment(
-    file: Path, matching: Matching, a: Shown, b: Shown, *, trust: str = "", dpi: int = 150
+    file: Path,
+    matching: Matching,
+    a: Shown,
+    b: Shown,
+    *,
+    trust: Trust | None = None,
+    dpi: int = 150,
 ) -> None:
     """Write a picture of similarity, posterior and path, with key frames along the sides.
 
@@ -54,8 +62,8 @@ def draw_alignment(
         Of `a`, whose time runs down, and `b`, whose time runs to the right.
     a, b : Shown
         The videos.
-    trust : str
-        A sentence written beneath: how far the alignment can be trusted.
+    trust : Trust, optional
+        How far the alignment can be trusted, said in the title and in one line beneath.
     dpi : int
         Pixels an inch; the picture is 6 to 9 inches wide.
     """
@@ -63,14 +71,19 @@ def draw_alignment(
     alignment_figure(matching, a, b, trust=trust).savefig(file, dpi=dpi)
 
 
-def alignment_figure(matching: Matching, a: Shown, b: Shown, *, trust: str = "") -> Figure:
+def alignment_figure(
+    matching: Matching, a: Shown, b: Shown, *, trust: Trust | None = None
+) -> Figure:
     """Return the picture; its first axes hold the matrix."""
     videos = a, b
     height, width = inches = _sides(videos)
     left, top = (_room(side, video) for side, video in enumerate(videos))
     wide = left + width + sum(_BARS) + 0.6
-    title = wrapped(heading(matching, a, b), _fitting(wide - 0.6, 12, "bold"))
-    below = (wrapped(text, _fitting(wide - 0.6, 9)) for text in (summary(matching, a, b), trust))
+    title = wrapped(heading(matching, a, b, trust), _fitting(wide - 0.6, 12, "bold"))
+    below = (
+        wrapped(text, _fitting(wide - 0.6, 9))
+        for text in (summary(matching, a, b), trust_line(trust))
+    )
     foot = "\n".join(filter(None, below))
     words = 0.22 * len(title.splitlines()) + 0.16 * len(foot.splitlines())
     figure = Figure(figsize=(wide, top + height + words + 0.45), layout="constrained")
@@ -111,14 +124,20 @@ def _frame_size(video: Shown) -> tuple[float, float]:
 def _draw_matrix(axes: Axes, matching: Matching) -> None:
     """Draw similarity, posterior and path."""
     rows, columns = matching.similarity.shape
-    similarity = _fewer(matching.similarity, np.add)
-    count = _fewer(np.ones_like(matching.similarity), np.add)
-    for cells, colours, limits in (
-        (similarity / count, similarity_colours(), (None, None)),
-        (_fewer(matching.posterior, np.maximum), posterior_colours(), (0, 1)),
+    merged = [_begins(length) for length in (rows, columns)]
+    heights, widths = (
+        np.diff(begins, append=length)
+        for begins, length in zip(merged, (rows, columns), strict=True)
+    )
+    likely = max(_FAINT, np.ceil(10 * matching.posterior.max()) / 10)
+    for cells, merge, shares, colours, limits in (
+        (matching.similarity, np.add, np.outer(heights, widths), similarity_colours(), None),
+        (matching.posterior, np.maximum, 1, posterior_colours(), (0, likely)),
     ):
+        for axis, begins in enumerate(merged):
+            cells = merge.reduceat(cells, begins, axis)
         axes.imshow(
-            cells,
+            cells / shares,
             cmap=colours,
             clim=limits,
             interpolation="nearest",
@@ -131,13 +150,9 @@ def _draw_matrix(axes: Axes, matching: Matching) -> None:
         axes.plot(*part.T[::-1], color=PATH, linewidth=2, marker=marker, path_effects=halo)
 
 
-def _fewer(cells: np.ndarray, merge: np.ufunc) -> np.ndarray:
-    """Return cells merged to no more rows and columns than can be seen."""
-    for axis, length in enumerate(cells.shape):
-        if length > _CELLS:
-            begins = np.linspace(0, length, _CELLS, endpoint=False).astype(np.int64)
-            cells = merge.reduceat(cells, begins, axis)
-    return cells
+def _begins(length: int) -> np.ndarray:
+    """Return where the rows or columns begin that are drawn: no more than can be seen."""
+    return np.linspace(0, length, min(length, _CELLS), endpoint=False).astype(np.int64)
 
 
 def _draw_colour_bars(axes: Axes) -> None:

@@ -73,11 +73,12 @@ class Shown:
             return
         assert self.source is not None
         height, width = (min(sides) for sides in zip(size, self.shape, strict=True))
+        last = max(wanted)
         for number, (frame, aspect) in enumerate(decode(self.source)):
             place, rest = divmod(number, self.every)
             if rest == 0 and place in wanted:
                 like = np.empty((3, height, width), np.uint8)
                 picture = upright_rgb(frame, aspect=aspect, size=None, first=like)
                 yield place, np.ascontiguousarray(picture.transpose(1, 2, 0))
-                if place == max(wanted):
+                if place == last:
                     return

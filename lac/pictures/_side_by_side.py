@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lac._matching import Matching
-from lac._progress import progress
+from lac._progress import part
+from lac._trust import Trust
 from lac.data._video import encode
 from lac.pictures._shown import Shown
 from lac.pictures._times import clock, matched_parts, matched_spans, partner_times
-from lac.pictures._words import printable, shortened, wrapped
+from lac.pictures._words import printable, shortened, trust_line, wrapped
 
 _HEIGHT, _NARROW, _WIDE = 360, 270, 640  # of each video's panel
 _MARGIN = 14
@@ -32,7 +33,7 @@ _LINKED = "#24506e"  # the colour of matches, darkened
 
 
 def write_side_by_side(
-    file: Path, matching: Matching, a: Shown, b: Shown, *, trust: str = ""
+    file: Path, matching: Matching, a: Shown, b: Shown, *, trust: Trust | None = None
 ) -> None:
     """Write a video of the first video, whole and at its own pace, with the second beside it.
 
@@ -50,16 +51,16 @@ def write_side_by_side(
     a, b : Shown
         The videos, with a source. Frames keep their aspect, are at most 360 pixels high and 640
         wide, and are read one by one.
-    trust : str
-        A sentence written beneath: how far the alignment can be trusted.
+    trust : Trust, optional
+        How far the alignment can be trusted, said in one line beneath.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     seconds, matched = partner_times(matching, a.times, b.times)
     rate, rows = _even_steps(a.times)
     columns = _nearest(b.times, seconds[rows])
-    stage = _Stage(matching, (a, b), trust)
+    stage = _Stage(matching, (a, b), trust_line(trust))
     pictures = zip(
-        progress(range(len(rows)), f"Writing {file.name}"),
+        part(range(len(rows)), "frames"),
         a.frames(rows, stage.sizes[0]),
         b.frames(columns, stage.sizes[1]),
         strict=True,
@@ -93,7 +94,7 @@ def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 class _Stage:
     """What stays around the frames, drawn once, and what moves, drawn for each frame."""
 
-    def __init__(self, matching: Matching, videos: Sequence[Shown], trust: str):
+    def __init__(self, matching: Matching, videos: Sequence[Shown], words: str):
         """Lay out and draw what stays."""
         self.videos = videos
         self.sizes = [video.within(_HEIGHT, _WIDE) for video in videos]
@@ -107,7 +108,7 @@ class _Stage:
         self.mark = _HEAD + high + _MARK // 2
         top = _HEAD + high + _MARK
         self.rails = [top, top + _RAIL + _LINKS]
-        words = wrapped(trust, _fitting(self.width - 2 * _MARGIN, 13))
+        words = wrapped(words, _fitting(self.width - 2 * _MARGIN, 13))
         below = self.rails[1] + _RAIL + _MARGIN
         self.height = 2 * ((below + _LINE * len(words.splitlines()) + 1) // 2)
         self.grounds = [Image.new("RGB", (self.width, self.height), _GROUND) for _ in range(2)]
@@ -128,9 +129,9 @@ class _Stage:
         ):
             left, top, right, bottom = self.panels[side]
             height, width = frame.shape[:2]
-            shown = frame if matched else _dimmed(frame)
+            shown = Image.fromarray(frame)
             x, y = (left + right + 1 - width) // 2, (top + bottom + 1 - height) // 2
-            picture.paste(Image.fromarray(shown), (x, y))
+            picture.paste(shown if matched else _dimmed(shown), (x, y))
             time = float(video.times[number])
             words = clock(time, longest=float(video.times[-1]))
             draw.text((right, _HEAD // 2), words, _WORDS, _font(15), "rm")
@@ -163,12 +164,12 @@ class _Stage:
             draw.text((_MARGIN, below + _LINE * number), line, _WORDS, _font(13))
 
     def _draw_mark(self, ground: Image.Image, *, matched: bool) -> None:
-        """Frame the panels, and say between them whether they match."""
+        """Frame the panels, and say below them whether they are paired."""
         draw = ImageDraw.Draw(ground)
         for left, top, right, bottom in self.panels:
             edge = (left - 3, top - 3, right + 3, bottom + 3)
             draw.rectangle(edge, _PANEL, _MATCH if matched else _GROUND, 3)
-        words = "matched" if matched else "no match here"
+        words = "paired" if matched else "not paired"
         half = _length(words, 13, bold=True) / 2 + 12
         middle = self.width / 2
         pill = (middle - half, self.mark - 11, middle + half, self.mark + 11)
@@ -194,10 +195,10 @@ class _Stage:
             ]
             for side, video in enumerate(self.videos)
         ]
-        for part in matched_parts(matching):
+        for pairs in matched_parts(matching):
             (a, b), (c, d) = (
                 [fine * self._place(video, float(video.times[frame])) for frame in column]
-                for video, column in zip(self.videos, part[[0, -1]].T, strict=True)
+                for video, column in zip(self.videos, pairs[[0, -1]].T, strict=True)
             )
             (_, upper), (lower, _) = rails
             draw.polygon([(a, upper), (b + fine, upper), (d + fine, lower), (c, lower)], _LINKED)
@@ -212,10 +213,10 @@ class _Stage:
         ground.paste(small.crop((labels, 0, *size)), (labels, top))
 
 
-def _dimmed(frame: np.ndarray) -> np.ndarray:
+def _dimmed(frame: Image.Image) -> Image.Image:
     """Return a frame darker and half grey."""
-    grey = frame.mean(2, keepdims=True)
-    return (_DIM * (frame + grey) / 2).astype(np.uint8)
+    grey = frame.convert("L").convert("RGB")
+    return Image.blend(grey, frame, 0.5).point([round(_DIM * value) for value in range(256)] * 3)
 
 
 @cache

@@ -3,18 +3,33 @@
 from collections.abc import Callable
 
 from lac._matching import Matching
+from lac._trust import Trust
 from lac.pictures._shown import Shown
 from lac.pictures._times import clock, matched_parts, matched_spans
 
 _NAME = 32  # characters of a name at most
 
 
-def heading(matching: Matching, a: Shown, b: Shown) -> str:
+def heading(matching: Matching, a: Shown, b: Shown, trust: Trust | None) -> str:
     """Say which videos are shown, and whether they match."""
     first, second = printable(a.name), printable(b.name)
-    if not len(matching.alignment):
+    if not matched_parts(matching):
         return f"No part of {first} matches any part of {second}"
-    return f"Where {first} and {second} match"
+    if trust is not None and trust.verdict == "no match":
+        return f"{first} and {second} most likely do not match"
+    may = "may match" if trust is not None and trust.verdict == "unsure" else "match"
+    return f"Where {first} and {second} {may}"
+
+
+def trust_line(trust: Trust | None) -> str:
+    """Say in short how far a matching can be trusted; nothing if that is not known."""
+    if trust is None:
+        return ""
+    return (
+        f"Probability {trust.probability:.2f} that both show the same; score"
+        f" {trust.reversed:.1f} times that played backwards, {trust.shuffled:.1f} times that"
+        " shuffled"
+    )
 
 
 def summary(matching: Matching, a: Shown, b: Shown) -> str:
@@ -32,7 +47,7 @@ def summary(matching: Matching, a: Shown, b: Shown) -> str:
         f" {printable(video.name)}"
         for video, found in zip((a, b), spans, strict=True)
     )
-    return f"{len(matched_parts(matching))} parts match: {', '.join(shares)}"
+    return f"{len(matched_parts(matching))} parts are paired: {', '.join(shares)}"
 
 
 def span_in_words(video: Shown, first: int, last: int) -> str:

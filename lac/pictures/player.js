@@ -39,7 +39,7 @@ const show = () => {
   if (!videos[1].seeking && Math.abs(videos[1].currentTime - wanted - 0.002) > 0.004)
     videos[1].currentTime = wanted + 0.002;
   player.classList.toggle("matched", matched[row]);
-  document.getElementById("mark").textContent = matched[row] ? "matched" : "no match here";
+  document.getElementById("mark").textContent = matched[row] ? "paired" : "not paired";
   [times[0][row], wanted].forEach((time, side) => {
     clocks[side].textContent = clock(time, side);
     bars[side].querySelector("i").style.left = 100 * share(time, side) + "%";

@@ -254,7 +254,10 @@ answer()
 
 @pytest.fixture(scope="module")
 def cold(tmp_path_factory):
-    """A copy of the package and its cache, filled by two processes that start cold at once."""
+    """A copy of the package and its cache, filled by two processes that start cold at once.
+
+    One of them compiles a kernel, the other waits for it.
+    """
     root = tmp_path_factory.mktemp("cold")
     shutil.copytree(PACKAGE, root / "code" / "fastsw", ignore=shutil.ignore_patterns("__pycache__"))
     processes = [
@@ -262,10 +265,9 @@ def cold(tmp_path_factory):
         for _ in range(2)
     ]
     for process in processes:
-        code, output, errors = finish(process, timeout=600)
+        code, _, errors = finish(process, timeout=600)
         assert code == 0, errors[-3000:]
-        assert int(output) > 0
-        assert errors.count("compiling") == 1, errors  # one line says so
+        assert errors.count("compiling the alignment ") == 1, errors  # one line says so
     return root
 
 

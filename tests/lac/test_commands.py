@@ -91,7 +91,7 @@ ERRORS = {
     "compare /nowhere": "`runs` must be finished runs",
     "data chekc .": "invalid choice: 'chekc'",
     "data check . --layout=gird": "did you mean grid?",
-    "data import videos /nowhere new": "`source` must hold videos",
+    "data import videos /nowhere new": "`source` must be a folder",
 }
 
 

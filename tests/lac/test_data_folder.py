@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lac.data import read_folder
+from lac.data.folder import other_files
 
 GRID = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "grid"
 
@@ -123,18 +124,65 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):
     assert "labels.json" in str(caught.value)
 
 
-def test_a_folder_without_clips_is_refused(tmp_path):
-    for root in (tmp_path / "missing", tmp_path):
-        with pytest.raises(FileNotFoundError, match="`root` must be a folder that holds clips/"):
-            read_folder(root)
-    with pytest.raises(ValueError, match="`root` must hold videos in clips/"):
+def test_a_folder_without_videos_is_refused_and_what_it_holds_is_named(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"`root` must be a folder of videos, got .*missing"
+    ):
+        read_folder(tmp_path / "missing")
+    with pytest.raises(FileNotFoundError, match=r"`root` must hold videos .* with no file"):
         read_folder(folder(tmp_path, ""))
-
-
-def test_two_files_of_one_name_are_refused(tmp_path):
-    (folder(tmp_path, "a") / "clips" / "a.avi").touch()
-    with pytest.raises(ValueError, match=r"two clips of one name: .*a\.avi and a\.mp4"):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"`root` must hold videos .* with notes\.txt"):
         read_folder(tmp_path)
+
+
+def touch(root, *names):
+    """Make empty files in a folder, with the folders that they are in."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_videos_anywhere_are_clips_named_by_their_places(tmp_path):
+    touch(tmp_path, "a.mp4", "b.MOV", "day 1/a.mkv", "day 1/late/a.webm", "notes.txt", "._a.mp4")
+    collection = read_folder(tmp_path)
+    assert [(clip.name, clip.path.name) for clip in collection.clips] == [
+        ("a", "a.mp4"),
+        ("b", "b.MOV"),
+        ("day 1/a", "a.mkv"),
+        ("day 1/late/a", "a.webm"),
+    ]
+    assert other_files(tmp_path) == [tmp_path / "notes.txt"]
+    labels = {"split": {"train": ["day 1/a"], "val": ["a", "b", "day 1/late/a"]}}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    assert [clip.name for clip in read_folder(tmp_path).select("train")] == ["day 1/a"]
+
+
+def test_files_that_differ_by_suffix_alone_keep_it(tmp_path):
+    touch(tmp_path, "a.mp4", "a.avi", "b.mp4")
+    assert [clip.name for clip in read_folder(tmp_path).clips] == ["a.avi", "a.mp4", "b"]
+
+
+def test_videos_beside_clips_are_passed_over_aloud(tmp_path):
+    touch(tmp_path, "clips/a.mp4", "clips/more/b.mp4", "c.mp4")
+    with pytest.warns(UserWarning, match=r"beside clips/ are passed over: c\.mp4"):
+        collection = read_folder(tmp_path)
+    assert [clip.name for clip in collection.clips] == ["a", "more/b"]
+
+
+def test_what_runs_have_written_is_no_clip(tmp_path):
+    touch(tmp_path, "a.mp4", "runs/own-1/config.yaml", "runs/own-1/figures/aligned.mp4")
+    (tmp_path / "runs" / "own-1" / "checkpoints").mkdir()
+    assert [clip.name for clip in read_folder(tmp_path).clips] == ["a"]
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    touch(tmp_path / "elsewhere", "a.mp4")
+    root = touch(tmp_path / "root", "b.mp4")
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    (root / "circle").symlink_to(root)
+    assert [clip.name for clip in read_folder(root).clips] == ["b", "link/a"]
 
 
 def test_an_unknown_split_is_refused(tmp_path):

@@ -128,11 +128,31 @@ def test_validation_batches_are_the_same_in_every_epoch(cache):
     assert torch.cat([batch["clip"] for batch in first]).tolist() == [0, 1]
 
 
+def test_every_third_frame_is_as_a_slower_camera(cache, tmp_path):
+    labels = {"phase_names": ["x", "y"], "clips": {"a": {"phase": [0] * 7 + [1] * 4}}}
+    root = tmp_path / "data"
+    root.mkdir()
+    frames = np.repeat(np.arange(11, dtype=np.uint8)[:, None, None, None] * 20, 3, 1)
+    write_video(root / "a.mp4", np.ascontiguousarray(np.broadcast_to(frames, (11, 3, 32, 32))))
+    (root / "labels.json").write_text(json.dumps(labels))
+    options = {"source": "folder", "root": root}
+    whole, thinned = open_data(cache, **options), open_data(cache, **options, every=3)
+    (clip,) = thinned.collection.clips
+    assert thinned.length(clip) == 4 and clip.phase.tolist() == [0, 0, 0, 1]
+    np.testing.assert_array_equal(thinned.load(clip), whole.load(clip)[::3])
+    (batch,) = epoch(thinned, 0)
+    assert batch["times"].max() <= 3
+    with pytest.raises(ValueError, match="at least 2 frames of which one in 11 is kept, got 1"):
+        open_data(cache, **options, every=11)
+    with pytest.raises(ValueError, match="`every` must be >= 1, got 0"):
+        open_data(cache, every=0)
+
+
 def test_no_clip_is_decoded_twice(cache, tmp_path, monkeypatch):
     decoded = []
     monkeypatch.setattr(
         "lac.data.module.read_frames",
-        lambda path, size: decoded.append(path) or read_video(path, size=size).frames,
+        lambda path, size, every: decoded.append(path) or read_video(path, size=size).frames,
     )
     root = open_data(cache).root
     for _ in range(2):
@@ -153,7 +173,7 @@ def test_frames_of_another_decoder_are_decoded_again(cache, tmp_path, monkeypatc
     decoded = []
     monkeypatch.setattr(
         "lac.data.module.read_frames",
-        lambda path, size: decoded.append(path) or read_video(path, size=size).frames,
+        lambda path, size, every: decoded.append(path) or read_video(path, size=size).frames,
     )
     open_data(tmp_path, **options)
     monkeypatch.setattr(changed, {"libavcodec": (99, 0, 0)} if "library" in changed else "99.0")

@@ -32,7 +32,9 @@ def test_a_good_folder_is_described_and_ready(tmp_path, capsys):
     output = capsys.readouterr().out
     assert "layout folder" in output and "10 clips: 8 train, 2 val" in output
     assert "30 frames; 3 to 3 in a clip" in output and "1 labelled clips, 2 phases: x, y" in output
-    assert f"--data.source folder --data.root {root}" in output and "wrong" not in output
+    assert f"Ready: python -m lac.train {root}\n" in output and "wrong" not in output
+    assert "0.1 to 0.1 s long, 25 frames a second, 16 x 16 pixels" in output
+    assert "Only 8 clips to train on" in output and "python -m lac.align lite0 A B" in output
 
 
 def test_every_fault_of_a_folder_is_named_at_once(tmp_path, capsys):
@@ -43,9 +45,10 @@ def test_every_fault_of_a_folder_is_named_at_once(tmp_path, capsys):
     }
     root = clips(tmp_path, {"a": 3, "b": 1, "c": 4, "e": 4}, labels)
     (root / "clips" / "d.mkv").write_bytes(b"no video")
+    (root / "clips" / "notes.txt").touch()
     with pytest.raises(SystemExit) as end:
         main(["check", str(root)])
-    assert end.value.code == 1
+    assert end.value.code == 0  # training goes on without them
     output = capsys.readouterr().out
     for part in (
         "`split` leaves out 1 clips: e",
@@ -54,10 +57,20 @@ def test_every_fault_of_a_folder_is_named_at_once(tmp_path, capsys):
         "d.mkv: not a video but text, which begins 'no video'",
         "No frame is labelled never",
         "at least two clips of val, got 0",
-        "--data.on_error skip",
+        "train without it, as happens by itself",
+        "1 files that are no videos by their names: notes.txt",
     ):
         assert part in output, part
-    assert "Ready" not in output
+    assert "wrong" not in output and "Ready" in output
+
+
+def test_a_folder_without_a_clip_to_train_on_is_not_ready(tmp_path, capsys):
+    root = clips(tmp_path, {"a": 1, "b": 3}, {"split": {"train": ["a"], "val": ["b"]}})
+    with pytest.raises(SystemExit) as end:
+        main(["check", str(root)])
+    assert end.value.code == 1
+    output = capsys.readouterr().out
+    assert "wrong  No clip that can be used is in train." in output and "Ready" not in output
 
 
 def test_a_file_cut_short_is_noted(tmp_path):
@@ -123,21 +136,9 @@ def test_a_recording_of_a_browser_is_whole(tmp_path, header):
         (lambda root: root / "missing", "is no folder", "path of a folder"),
         (lambda root: root, "No layout that is known", "features/ with .npy"),
         (
-            lambda root: write_video(root / "a.mp4", noise(3)) or root,
-            "videos, but not in a layout",
-            "import videos",
-        ),
-        (
             lambda root: np.save(root / "a.npy", np.zeros((3, 2))) or root,
             "arrays, but not in a layout",
             "features",
-        ),
-        (
-            lambda root: (
-                (root / "day").mkdir() or write_video(root / "day/a.mp4", noise(3)) or root
-            ),
-            "videos, but not in a layout",
-            "import videos",
         ),
         (lambda root: clips(root, {"a": 3}, []), "must be an object", "labels.json"),
         (lambda root: dump(root, train=[print]), "global builtins.print", "Correct"),
@@ -193,8 +194,9 @@ def test_loose_videos_are_imported_and_bad_ones_left_out_on_request(tmp_path, ca
     assert sorted(path.name for path in tmp_path.iterdir()) == ["loose"]  # nothing is half there
     main([*arguments, "--on_error", "skip"])
     output = capsys.readouterr().out
-    assert "Left out" in output and "b.mp4" in output and "--data.source folder" in output
-    assert [clip.name for clip in read_folder(tmp_path / "new").clips] == ["a", "day1-a"]
+    assert "Left out" in output and "b.mp4" in output
+    assert f"Done: python -m lac.train {tmp_path / 'new'}\n" in output
+    assert [clip.name for clip in read_folder(tmp_path / "new").clips] == ["a", "day1/a"]
     with pytest.raises(SystemExit, match="`target` must be new"):
         main(arguments)
 
@@ -248,4 +250,4 @@ def test_names_with_markup_are_printed_as_they_are(tmp_path, capsys):
         main(["check", str(root)])
     output = capsys.readouterr().out
     assert f"{root}: layout folder" in output and f"{root}/clips/[b]k.mp4: " in output
-    assert "\nwrong  " in output
+    assert "\nnote  " in output

@@ -4,13 +4,15 @@ import html
 import json
 import re
 from base64 import b64decode
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.text import Text
 
 import fastsw
-from lac._matching import Matching
+from lac._matching import Matching, Scoring
+from lac._trust import Trust
 from lac.data import VideoError, read_video, write_video
 from lac.pictures import Shown, _page, draw_alignment, write_page, write_side_by_side
 from lac.pictures._picture import alignment_figure
@@ -23,6 +25,9 @@ from lac.pictures._times import (
     unmatched_spans,
 )
 
+SCORING = Scoring(1.0, 0.1, 1.0)
+TRUST = Trust((0.9, 0.8), entropy=1.4, reversed=1.9, shuffled=2.7, probability=0.9)
+
 
 def matching(rows, columns, *parts):
     """A match of given parts: first row, first column, length."""
@@ -31,7 +36,7 @@ def matching(rows, columns, *parts):
     for i, j in pairs:
         posterior[i, j] = 0.9
     alignment = fastsw.Alignment(float(len(pairs)), np.array(pairs, np.int64).reshape(-1, 2))
-    return Matching(4 * posterior - posterior.mean(), posterior, alignment)
+    return Matching(4 * posterior - posterior.mean(), posterior, alignment, SCORING)
 
 
 def film(length, height, width, *, name="a.mp4", rate=10.0):
@@ -46,16 +51,15 @@ def features(length, *, name="a.npy"):
 
 
 LONG = "W" * 200 + ".mp4"
-TRUST = "These videos match better than the same videos reversed or shuffled. " * 2
 PICTURES = {
     "near-square": (matching(60, 66, (5, 9, 40)), film(60, 48, 64), film(66, 48, 64), TRUST),
-    "1 x 3": (matching(30, 90, (5, 40, 20)), film(30, 48, 64), film(90, 48, 64), ""),
+    "1 x 3": (matching(30, 90, (5, 40, 20)), film(30, 48, 64), film(90, 48, 64), None),
     "3 x 1": (matching(90, 30, (40, 5, 20)), film(90, 64, 36), film(30, 48, 64), TRUST),
     "minutes": (
         matching(3000, 50, (700, 0, 50)),
         film(3000, 4, 6, rate=10.0),
         film(50, 48, 64, name="$b$ {c}"),
-        "",
+        None,
     ),
     "long names": (
         matching(40, 42, (0, 2, 9), (20, 30, 9)),
@@ -65,7 +69,7 @@ PICTURES = {
     ),
     "no match": (matching(20, 30), film(20, 48, 64), film(30, 48, 64), TRUST),
     "features": (matching(20, 30, (0, 3, 15)), features(20), features(30), TRUST),
-    "one frame": (matching(1, 1, (0, 0, 1)), film(1, 48, 64), film(1, 48, 64), ""),
+    "one frame": (matching(1, 1, (0, 0, 1)), film(1, 48, 64), film(1, 48, 64), None),
 }
 
 
@@ -86,10 +90,13 @@ def words_of(figure):
 
 def test_a_picture_says_what_it_shows(tmp_path):
     match, a, b = matching(60, 66, (5, 9, 40)), film(60, 48, 64), film(66, 48, 64, name="b.mp4")
-    words = words_of(alignment_figure(match, a, b, trust="Good."))
+    words = words_of(alignment_figure(match, a, b, trust=TRUST))
     assert "Where a.mp4 and b.mp4 match" in words
-    assert "0.50 to 4.40 s of a.mp4 with 0.90 to 4.80 s of b.mp4 Good." in words
+    assert "0.50 to 4.40 s of a.mp4 with 0.90 to 4.80 s of b.mp4 Probability 0.90" in words
     assert "cosine / temperature, less its mean" in words and "probability" in words
+    for probability, said in ((0.5, "Where a.mp4 and b.mp4 may match"), (0.1, "do not match")):
+        doubtful = replace(TRUST, probability=probability)
+        assert said in words_of(alignment_figure(match, a, b, trust=doubtful))
     nothing = words_of(alignment_figure(matching(20, 30), film(20, 48, 64), b))
     assert "No part of a.mp4 matches any part of b.mp4" in nothing
     draw_alignment(tmp_path / "new" / "a.svg", match, a, b)
@@ -208,12 +215,12 @@ def test_a_page_holds_picture_and_videos_and_needs_no_network(tmp_path):
     a = film(20, 48, 64, name="<script>alert('a')</script>.mp4")
     b = Shown("b&b.mp4", np.cumsum([0.0, *[0.1, 0.3] * 6]), film(13, 64, 36).source)
     file = tmp_path / "new" / "both.html"
-    write_page(file, matching(20, 13, (5, 3, 10)), a, b, trust="1 < 2")
+    write_page(file, matching(20, 13, (5, 3, 10)), a, b, trust=TRUST)
     page = file.read_text(encoding="utf-8")
     assert not re.search(r"https?:|//[a-z]|@import|<link", re.sub(r"[\w+/=]{200,}", "", page))
     assert "default-src 'none'" in page
     assert "alert('a')" not in page and html.escape(a.name) in page and "b&amp;b.mp4" in page
-    assert "1 &lt; 2" in page and "{{" not in page
+    assert html.escape(str(TRUST)) in page and "{{" not in page
     assert page.count("data:image/png;base64,") == 1
     videos, told = embedded(page)
     for video, shown, name in zip(videos, (a, b), "ab", strict=True):

@@ -189,7 +189,7 @@ def test_a_run_is_evaluated_again_and_on_other_clips(finished, cache, capsys, tm
     other.mkdir()
     (other / "clips").symlink_to(drawn / "clips")
     evaluate.main([str(run), "--data.root", str(other), "--split", "train"])
-    assert "phase_accuracy skipped" in capsys.readouterr().out
+    assert "phase_accuracy, progression_r2, precision skipped" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

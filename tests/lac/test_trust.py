@@ -7,7 +7,7 @@ import pytest
 
 from lac import align
 from lac._matching import match
-from lac._trust import Trust
+from lac._trust import Trust, measure_trust
 from lac.data import write_video
 from lac.data.rendered import draw_clip
 
@@ -80,7 +80,7 @@ def test_trust_is_the_same_whenever_it_is_asked():
         (0.93, "match", "These match (probability 0.93)"),
         (0.8, "match", "These match"),
         (0.5, "unsure", "Unsure whether these match (probability 0.50)"),
-        (0.1, "no match", "These do not match (probability 0.10)"),
+        (0.1, "no match", "These do not seem to match (probability 0.10)"),
     ],
 )
 def test_the_verdict_is_one_sentence(probability, verdict, words):
@@ -90,7 +90,7 @@ def test_the_verdict_is_one_sentence(probability, verdict, words):
     assert trust.verdict == verdict
     said = str(trust)
     assert said.startswith(words) and "\n" not in said and said.count(".") - said.count("0.") < 4
-    assert "50 % and 25 % of the frames are paired" in said and "about 3;" in said
+    assert "50 % and 25 % of the frames are paired" in said and "about 3 frames;" in said
 
 
 def test_align_says_how_far_to_trust_it(tmp_path, capsys, monkeypatch):
@@ -101,3 +101,18 @@ def test_align_says_how_far_to_trust_it(tmp_path, capsys, monkeypatch):
     align.main(["pixels", str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")])
     said = [line for line in capsys.readouterr().out.splitlines() if "probability 0." in line]
     assert len(said) == 1 and "times that of the second played backwards" in said[0]
+
+
+def test_entropy_is_that_of_rows_and_columns():
+    posterior = np.array([[0.4, 0.2, 0.0], [0.1, 0.5, 0.2]])
+
+    def mean(p):
+        sums = p.sum(1)
+        of_rows = [-sum(x * math.log(x) for x in row / row.sum() if x > 0) for row in p]
+        return (sums * of_rows).sum() / sums.sum()
+
+    expected = (mean(posterior) + mean(posterior.T)) / 2
+    options = {"gap_open": 1.0, "gap_extend": 1.0, "temperature": 1.0}
+    pairs = np.array([[0, 0], [1, 1]])
+    found = measure_trust(np.zeros((2, 3)), posterior, pairs, **options).entropy
+    assert found == pytest.approx(expected, rel=1e-12)

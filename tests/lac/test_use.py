@@ -128,6 +128,18 @@ def test_videos_are_embedded_into_a_file_each(run, tmp_path, capsys):
         np.testing.assert_array_equal(stored["embeddings"], embedder(video.frames[::3], numbers))
 
 
+def test_videos_are_thinned_as_in_training(run):
+    path = open_clips(run).collection.clips[0].path
+    every, third = lac.load(run), lac.load(run)
+    assert every.every == 1
+    third.every = 3
+    expected = embed.embed_file(every, path).times[::3]
+    thinned = embed.embed_file(third, path)
+    np.testing.assert_array_equal(thinned.times, expected)
+    frames = read_video(path, size=32).frames
+    np.testing.assert_array_equal(thinned.embeddings, third(frames[::3]))
+
+
 def test_a_bad_video_stops_embedding_or_is_left_out(run, tmp_path, capsys):
     good = open_clips(run).collection.clips[0].path
     (tmp_path / "bad.mp4").write_bytes(b"no video")

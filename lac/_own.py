@@ -1,0 +1,208 @@
+"""Own videos, one path: from the folder to all settings of training, and how long it will take."""
+
+import os
+import shlex
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lac._run import flat_settings
+
+if TYPE_CHECKING:
+    from lac.data.sizing import Sizing, Survey
+    from lac.data.sources import Layout
+
+PRESET = "own"
+FEWEST = 16  # training clips that were seen to be enough, see docs/results/own.md
+FROZEN = "lite0"  # what is recommended where training does not help
+_PRESETS: "dict[Layout, str]" = {
+    "folder": PRESET,
+    "grid": PRESET,
+    "features": "features",
+    "pouring": "pouring",
+    "penn_action": "penn_action",
+    "penn_action_raw": "penn_action",
+}
+_VALUELESS = ("-h", "--help", "--help-all", "--print_config")
+
+
+@dataclass(frozen=True)
+class OwnVideos:
+    """A folder of videos, what was seen in it, and the settings that follow."""
+
+    root: Path
+    seen: "Survey"
+    sizing: "Sizing"
+
+    @property
+    def name(self) -> str:
+        """What a run on them is called."""
+        return self.root.resolve().name or PRESET
+
+    def describe(self) -> Iterator[str]:
+        """Say in a few lines what was seen and what follows from it."""
+        seen, sizing = self.seen, self.sizing
+        yield f"{self.root}: {len(seen.headers)} videos, {seen.describe()}"
+        held_out = len(seen.val) or "none"
+        every = "every frame" if sizing.every == 1 else f"one frame in {sizing.every}"
+        yield (
+            f"To train on: {len(seen.train)} clips ({held_out} held out to measure by), {every},"
+            f" views of up to {sizing.frames} frames, {sizing.steps(len(seen.train))} steps"
+            f" of {sizing.batch_size} pairs of views"
+        )
+        if len(seen.train) < FEWEST:
+            yield (
+                f"Only {len(seen.train)} clips to train on. Of clips of one procedure {FEWEST} were"
+                " enough to learn more than a clock knows, and half of them were not. The encoder"
+                f" {FROZEN} needs no training: python -m lac.align {FROZEN} A B"
+            )
+
+
+def arguments(root: Path, layout: "Layout") -> list[str]:
+    """Return the words by which `lac.train` trains on a folder in a layout."""
+    from lac.data.sources import recognise
+
+    return [os.fspath(root)] if recognise(root) == layout else _options_of(root, layout)
+
+
+def command(root: Path, layout: "Layout") -> str:
+    """Return the command that trains on a folder in a layout."""
+    return f"python -m lac.train {shlex.join(arguments(root, layout))}"
+
+
+def next_command(run: Path, clips: Sequence[Path], verdict: Mapping[str, Any] | None) -> str | None:
+    """Return the command to type after training: what aligns two of the files by what is best.
+
+    Parameters
+    ----------
+    run : Path
+        The run that has ended.
+    clips : sequence of Path
+        Files of those that were compared.
+    verdict : mapping, optional
+        What `metrics.json` says of it.
+
+    Returns
+    -------
+    str or None
+        None where nothing was judged, and for clips that no frozen encoder or command reads.
+    """
+    from lac.data._video import SUFFIXES
+
+    videos = [file for file in clips if file.suffix.lower() in SUFFIXES]
+    if verdict is None or len(videos) < 2:
+        return None
+    lows = [low for rival, (_, low, _) in verdict["differences"].items() if rival != "time only"]
+    learned = verdict["level"] != "worse" and min(lows) > 0  # than raw features it is better
+    encoder = os.fspath(run) if learned else FROZEN
+    words = [encoder, *map(os.fspath, videos[:2]), "--plot", "align.png"]
+    return f"python -m lac.align {shlex.join(words)}"
+
+
+def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
+    """Turn `VIDEOS_DIR` among the words of a command line into settings, and size them.
+
+    Parameters
+    ----------
+    args : sequence of str
+        The command line of `lac.train`.
+
+    Returns
+    -------
+    tuple of list of str and OwnVideos or None
+        The command line without the folder, and what was seen where the preset is `own`. What
+        the user sets, or another configuration file, is left as it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is not there.
+    ValueError
+        If there are two, or it holds nothing to train on.
+    """
+    words = list(args)
+    places = list(_positional(words))
+    if len(places) > 1:
+        folders = ", ".join(words[place] for place in places)
+        raise ValueError(f"`VIDEOS_DIR` must be one folder, got {folders}")
+    if places:
+        root = Path(words.pop(places[0]))
+        words = [*_options_of(root, _recognised(root)), *words]
+    configs = list(_values(words, "--config", "-c"))
+    roots = list(_values(words, "--data.root"))
+    own = any(Path(name).stem == PRESET and Path(name).suffix in ("", ".yaml") for name in configs)
+    if not own or not roots:
+        return words, None
+    from lac.data.sizing import size, survey
+    from lac.data.sources import LAYOUTS, read_source
+
+    layout = next(reversed(list(_values(words, "--data.source"))), "folder")
+    if layout not in LAYOUTS:
+        return words, None  # refused where all settings are checked
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # reading for training warns again
+        seen = survey(read_source(layout, Path(roots[-1])))  # type: ignore[arg-type]
+    sizing = size(seen)
+    given = set(_set_elsewhere(configs)) | {word.partition("=")[0] for word in words}
+    sized = [word for word in sizing.arguments() if word.partition("=")[0] not in given]
+    return [*sized, *words], OwnVideos(Path(roots[-1]), seen, sizing)
+
+
+def _recognised(root: Path) -> "Layout":
+    """Return the layout of the folder that is given."""
+    from lac.data.sources import recognise
+
+    if not root.is_dir():
+        found = "a file: give the folder it is in" if root.exists() else "where nothing is"
+        if (files("lac") / "configs" / f"{root}.yaml").is_file():
+            found += f"; did you mean --config {root}?"
+        raise FileNotFoundError(f"`VIDEOS_DIR` must be a folder, got {root}, {found}")
+    layout = recognise(root)
+    if layout is None:
+        raise ValueError(
+            f"`VIDEOS_DIR` must hold videos, or a data set that is known, got {root}; see"
+            f" python -m lac.data check {shlex.quote(os.fspath(root))}"
+        )
+    return layout
+
+
+def _options_of(root: Path, layout: "Layout") -> list[str]:
+    """Return the options that a folder stands for."""
+    return ["--config", _PRESETS[layout], f"--data.source={layout}", f"--data.root={root}"]
+
+
+def _positional(words: Sequence[str]) -> Iterator[int]:
+    """Yield the places of words that are neither an option nor the value of one."""
+    place = 0
+    while place < len(words):
+        word = words[place]
+        if not word.startswith("-"):
+            yield place
+        elif "=" not in word and word not in _VALUELESS:
+            place += 1
+        place += 1
+
+
+def _values(words: Sequence[str], *names: str) -> Iterator[str]:
+    """Yield the values that an option is given, in order."""
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in names:
+            if equals:
+                yield value
+            elif place + 1 < len(words):
+                yield words[place + 1]
+
+
+def _set_elsewhere(configs: Sequence[str]) -> Iterator[str]:
+    """Yield, as options, the names of what configuration files other than the preset set."""
+    import yaml
+
+    for name in configs:
+        if Path(name).stem != PRESET and Path(name).is_file():
+            content: Any = yaml.safe_load(Path(name).read_text())
+            if isinstance(content, dict):
+                yield from (f"--{key}" for key, _ in flat_settings(content))
