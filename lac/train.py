@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, train, evaluate, print the table."""
-    words = sys.argv[1:] if args is None else list(args)
+    typed = sys.argv[1:] if args is None else list(args)
     cli = None
     try:
         with errors_in_one_line():
-            words, own = prepare(words)
+            words, own = prepare(typed)
             if _answered_at_once(words):
                 return
             with announced("Loading PyTorch and Lightning"):
@@ -50,7 +50,7 @@ def main(args: Sequence[str] | None = None) -> None:
         console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
         print_verdict(report, console)
     except KeyboardInterrupt:
-        sys.exit(_interrupted(cli, words))
+        sys.exit(_interrupted(cli, typed))
 
 
 def _answered_at_once(words: list[str]) -> bool:
@@ -120,10 +120,10 @@ def _announce(cli: "RunCLI", own: "OwnVideos", console: "Console") -> None:
         console.print(estimate(cli, own).describe(), soft_wrap=True)
 
 
-def _interrupted(cli: "RunCLI | None", words: Sequence[str]) -> int:
+def _interrupted(cli: "RunCLI | None", typed: Sequence[str]) -> int:
     """Say how the run goes on, whenever Ctrl-C has come; return the exit code."""
     if cli is None or cli.run is None:
-        again = shlex.join(["python", "-m", "lac.train", *words])
+        again = shlex.join(["python", "-m", "lac.train", *typed])
         print(f"\ninterrupted before anything was done; begin with: {again}", file=sys.stderr)
     elif cli.trainer.is_global_zero:  # of several processes, one speaks
         if not cli.run.config.exists():
