@@ -1,12 +1,14 @@
-"""``python -m fastsw info``: what this installation is made of, and whether it computes rightly."""
+"""Commands: ``python -m fastsw info`` tests an installation, ``... warmup`` compiles kernels."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import importlib.util
+import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy as np
 
 import fastsw
 from fastsw._cpu import _compile, _simd, _threads
+from fastsw._warmup import DTYPES, warmup_in_processes
 
 _MODES = ("local", "global", "fitting")
 _OPTIONS: dict[str, Any] = {"gap_open": (1.1, 0.9), "gap_extend": 0.3, "temperature": 0.7}
@@ -28,7 +31,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastsw", description=fastsw.__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("info", help="print versions, devices and settings, and test each backend")
-    parser.parse_args(arguments)
+    ahead = commands.add_parser("warmup", help="compile kernels ahead of the first call")
+    ahead.add_argument(
+        "--all", action="store_true", help="second derivatives too, which need torch"
+    )
+    ahead.add_argument(
+        "--jobs", type=_count, default=os.cpu_count(), help="processes (default: %(default)s)"
+    )
+    ahead.add_argument(
+        "--dtypes", nargs="+", choices=DTYPES, default=DTYPES, help="of similarities to come"
+    )
+    given = parser.parse_args(arguments)
+    if given.command == "warmup":
+        return _warm_up(given.dtypes, second=given.all, jobs=given.jobs)
+    return _inform()
+
+
+def _count(text: str) -> int:
+    """Number of processes, from the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer >= 1, got {text!r}")
+    return int(text)
+
+
+def _warm_up(dtypes: Sequence[str], *, second: bool, jobs: int) -> int:
+    """Compile kernels, and tell how far it is and what is kept where; the exit code."""
+    folder = _compile.cache_folder()
+    if folder is None:
+        print("error: no folder can hold compiled kernels; set FASTSW_CACHE_DIR", file=sys.stderr)
+        return 1
+    if second and importlib.util.find_spec("torch") is None:
+        print("error: `--all` needs torch: pip install 'fastsw[torch]'", file=sys.stderr)
+        return 1
+    print(f"compiling kernels for this machine in {jobs} processes", flush=True)
+    start = time.monotonic()
+    for name, done, count in warmup_in_processes(dtypes, second=second, jobs=jobs):
+        passed = time.monotonic() - start
+        left = passed / done * (count - done)
+        print(f"  {done:>2} of {count}  {name:<55} about {left:3.0f} s left", flush=True)
+    files = list(folder.glob("*.bin"))
+    size = sum(file.stat().st_size for file in files) / 2**20
+    print(f"{len(files)} kernels, {size:.1f} MiB, are in {folder} ({passed:.0f} s)")
+    return 0
+
+
+def _inform() -> int:
+    """Print facts, and the findings of a self-test; the exit code."""
     print(*_facts(), sep="\n", flush=True)
     print("\nself-test (the first one of an installation compiles for some seconds)", flush=True)
     wrong = 0

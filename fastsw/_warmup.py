@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing import get_context
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastsw import _api
-from fastsw._arrays import is_torch
 
-#: Pairs of few and of many rows, and many pairs: kernels of the CPU differ by the height of their
-#: strips, and by whether rows or pairs are lanes.
-_SHAPES = [(2, 3, 4), (2, 40, 41), (9, 40, 41)]
+DTYPES = ("float32", "float64")
+
+#: Kernels of the CPU differ by the height of their strips, and by whether rows or pairs are lanes.
+_SHAPES = {"long": (2, 40, 41), "many": (9, 40, 41), "short": (2, 3, 4)}
+
+_OPTIONS: dict[str, Any] = {"gap_open": 1.0, "gap_extend": 0.5}
 
 
-def warmup(device: Any = "cpu", *, dtypes: tuple[str, ...] = ("float32", "float64")) -> None:
+class Step(NamedTuple):
+    """Small calls for the sake of their kernels, and what they are called."""
+
+    name: str
+    call: Callable[[], None]
+
+
+def warmup(device: Any = "cpu", *, dtypes: Sequence[str] = DTYPES) -> None:
     """Compile the kernels of a device, or load them from the disk, by small calls of every kind.
 
     Without it, kernels are compiled when they are first needed, and kept on the disk. A CUDA graph
-    can capture calls only after their kernels have been loaded.
+    can capture calls only after their kernels have been loaded. ``python -m fastsw warmup --all``
+    does the same for the CPU in several processes.
 
     Parameters
     ----------
     device : str or torch.device
         "cpu", or a CUDA device as torch names it, such as "cuda" or "cuda:1".
-    dtypes : tuple of {"float32", "float64"}
+    dtypes : sequence of {"float32", "float64"}
         Dtypes of the similarities to come; half precision computes in float32.
 
     Raises
@@ -36,49 +51,128 @@ def warmup(device: Any = "cpu", *, dtypes: tuple[str, ...] = ("float32", "float6
         If a CUDA device is named and torch or numba-cuda is not installed.
     """
     for dtype in dtypes:
-        if dtype not in ("float32", "float64"):
+        if dtype not in DTYPES:
             raise ValueError(f"`dtypes` must be of 'float32' and 'float64', got {dtype!r}")
     kind = str(device).split(":")[0]
     if kind not in ("cpu", "cuda"):
         raise ValueError(f"`device` must be 'cpu' or a CUDA device, got {str(device)!r}")
-    has_torch = importlib.util.find_spec("torch") is not None
-    if kind == "cuda" and not has_torch:
+    if kind == "cuda" and not _has_torch():
         raise ModuleNotFoundError("CUDA devices need torch: pip install 'fastsw[torch,cuda]'")
-    for dtype in dtypes:
-        for shape in _SHAPES:
-            if kind == "cpu":
-                _call_all(np.zeros(shape, dtype), lambda array: array)
-            if has_torch:
-                import torch
-
-                _call_all(
-                    torch.zeros(shape, dtype=getattr(torch, dtype), device=device), _put(device)
-                )
+    for step in steps(dtypes, second=_has_torch(), device=device):
+        step.call()
 
 
-def _put(device):
-    """Converter of NumPy arrays to tensors of a device."""
+def warmup_in_processes(
+    dtypes: Sequence[str], *, second: bool, jobs: int
+) -> Iterator[tuple[str, int, int]]:
+    """Compile the kernels of the CPU in so many processes.
+
+    Yields the name of each step when it is done, and how many are, of how many.
+    """
+    names = [step.name for step in steps(dtypes, second=second)]
+    context = get_context("spawn")  # a fork of a process with threads may hang
+    with ProcessPoolExecutor(min(jobs, len(names)), context, _say_nothing) as pool:
+        futures = {
+            pool.submit(_take, tuple(dtypes), second, number): name
+            for number, name in enumerate(names)
+        }
+        for done, future in enumerate(as_completed(futures), 1):
+            future.result()
+            yield futures[future], done, len(names)
+
+
+def _say_nothing() -> None:
+    """Leave it to the parent to tell what is compiled."""
+    logging.getLogger("fastsw").setLevel(logging.ERROR)
+
+
+def _take(dtypes: Sequence[str], second: bool, number: int) -> None:
+    """Take one step."""
+    steps(dtypes, second=second)[number].call()
+
+
+def steps(dtypes: Sequence[str], *, second: bool, device: Any = "cpu") -> list[Step]:
+    """All there is to compile, what is used most first; `second` derivatives need torch."""
+    kinds: list[tuple[str, Callable]] = [
+        ("scores and gradients", _first),
+        ("best paths", _best_paths),
+        ("soft-DTW", _warped),
+        ("penalties by column and row", _by_column),
+        ("low temperatures, penalties by cell", _robust),
+        ("samples", _samples),
+    ]
+    if second:
+        kinds += [("second derivatives", _second), ("their like of soft-DTW", _warped_twice)]
+    return [
+        Step(f"{name}: {size}, {dtype}", partial(_on_zeros, of_kind, shape, dtype, str(device)))
+        for name, of_kind in kinds
+        for size, shape in _SHAPES.items()
+        for dtype in dtypes
+    ]
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
+
+
+def _on_zeros(call: Callable, shape: tuple[int, ...], dtype: str, device: str) -> None:
+    """Call on similarities of zeros: tensors for a GPU and for second derivatives, else arrays."""
+    if device == "cpu" and call not in (_second, _warped_twice):
+        call(np.zeros(shape, dtype), np.ones)
+        return
     import torch
 
-    return lambda array: torch.from_numpy(array).to(device)
+    similarity = torch.zeros(shape, dtype=getattr(torch, dtype), device=device)
+    call(similarity, partial(torch.ones, dtype=torch.float64, device=device))
 
 
-def _call_all(similarity, put) -> None:
-    """Call every function with every kind of penalty."""
+def _first(similarity, ones) -> None:
+    _api.score(similarity, **_OPTIONS)
+    _api.value_and_grad(similarity, **_OPTIONS)
+
+
+def _by_column(similarity, ones) -> None:
     pairs, rows, columns = similarity.shape
-    vectors = put(np.ones((pairs, columns))), put(np.ones((pairs, rows)))
-    for gap_open in (1.0, vectors, put(np.ones((rows, columns)))):
-        options: dict[str, Any] = {"gap_open": gap_open, "gap_extend": 0.5}
-        for temperature in (0.0, 1.0, 1e-4):
-            _api.score(similarity, temperature=temperature, **options)
-            _api.value_and_grad(similarity, temperature=temperature, **options)
-        if is_torch(similarity):
-            leaf = similarity.clone().requires_grad_()
-            _api.posterior(leaf, **options).square().sum().backward()
-    _api.traceback(similarity, gap_open=1.0, gap_extend=0.5)
-    _api.sample(similarity, gap_open=1.0, gap_extend=0.5, size=1, seed=0)
-    for temperature in (0.0, 1.0):
+    gap_open = ones((pairs, columns)), ones((pairs, rows))
+    _api.score(similarity, gap_open=gap_open, gap_extend=0.5)
+    _api.value_and_grad(similarity, gap_open=gap_open, gap_extend=0.5)
+
+
+def _robust(similarity, ones) -> None:
+    by_cell: dict[str, Any] = {"gap_open": ones(similarity.shape[1:]), "gap_extend": 0.5}
+    for temperature in (0.0, 1.0, 1e-4):
+        _api.score(similarity, temperature=temperature, **by_cell)
+        _api.value_and_grad(similarity, temperature=temperature, **by_cell)
+        _api.value_and_grad(similarity, temperature=temperature, **_OPTIONS)
+
+
+def _best_paths(similarity, ones) -> None:
+    _api.traceback(similarity, **_OPTIONS)
+
+
+def _samples(similarity, ones) -> None:
+    _api.sample(similarity, size=1, seed=0, **_OPTIONS)
+
+
+def _warped(similarity, ones) -> None:
+    for temperature in (0.0, 1.0, 1e-4):
         _api.soft_dtw(similarity, temperature=temperature)
-        if is_torch(similarity):
-            leaf = similarity.clone().requires_grad_()
-            _api.soft_dtw(leaf, temperature=temperature).sum().backward()
+
+
+def _second(similarity, ones) -> None:
+    pairs, rows, columns = similarity.shape
+    for gap_open in (1.0, (ones((pairs, columns)), ones((pairs, rows))), ones((rows, columns))):
+        leaf = similarity.clone().requires_grad_()
+        _api.posterior(leaf, gap_open=gap_open, gap_extend=0.5).square().sum().backward()
+
+
+def _warped_twice(similarity, ones) -> None:
+    import torch
+
+    leaf = similarity.clone().requires_grad_()
+    value = _api.soft_dtw(leaf, temperature=1.0).sum()
+    if similarity.device.type != "cpu":  # where there are first derivatives alone
+        value.backward()
+        return
+    (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
+    gradient.square().sum().backward()

@@ -31,11 +31,24 @@ _VALUELESS = ("-h", "--help", "--help-all", "--print_config")
 
 @dataclass(frozen=True)
 class OwnVideos:
-    """A folder of videos, what was seen in it, and the settings that follow."""
+    """A folder of videos, what was seen in it, and the settings that follow.
+
+    Attributes
+    ----------
+    root : Path
+        The folder.
+    seen : Survey
+        What the headers in it tell.
+    sizing : Sizing
+        What follows from that.
+    given : tuple of str
+        The options of the sizing that the user has set otherwise.
+    """
 
     root: Path
     seen: "Survey"
     sizing: "Sizing"
+    given: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -45,20 +58,25 @@ class OwnVideos:
     def describe(self) -> Iterator[str]:
         """Say in a few lines what was seen and what follows from it."""
         seen, sizing = self.seen, self.sizing
-        yield f"{self.root}: {len(seen.headers)} videos, {seen.describe()}"
+        yield f"{self.root}: {_clips(len(seen.headers))}, {seen.describe()}"
         held_out = len(seen.val) or "none"
         every = "every frame" if sizing.every == 1 else f"one frame in {sizing.every}"
+        given = f"; as given: {', '.join(self.given)}" if self.given else ""
         yield (
-            f"To train on: {len(seen.train)} clips ({held_out} held out to measure by), {every},"
+            f"To train on: {_clips(len(seen.train))} ({held_out} held out to measure by), {every},"
             f" views of up to {sizing.frames} frames, {sizing.steps(len(seen.train))} steps"
-            f" of {sizing.batch_size} pairs of views"
+            f" of {sizing.batch_size} pairs of views{given}"
         )
         if len(seen.train) < FEWEST:
             yield (
-                f"Only {len(seen.train)} clips to train on. Of clips of one procedure {FEWEST} were"
-                " enough to learn more than a clock knows, and half of them were not. The encoder"
-                f" {FROZEN} needs no training: python -m lac.align {FROZEN} A B"
+                f"Only {_clips(len(seen.train))} to train on. Of clips of one procedure {FEWEST}"
+                " were enough to learn more than a clock knows, and half of them were not. The"
+                f" encoder {FROZEN} needs no training: python -m lac.align {FROZEN} A B"
             )
+
+
+def _clips(count: int) -> str:
+    return f"{count} clip" + ("" if count == 1 else "s")
 
 
 def arguments(root: Path, layout: "Layout") -> list[str]:
@@ -147,8 +165,10 @@ def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
         seen = survey(read_source(layout, Path(roots[-1])))  # type: ignore[arg-type]
     sizing = size(seen)
     given = set(_set_elsewhere(configs)) | {word.partition("=")[0] for word in words}
-    sized = [word for word in sizing.arguments() if word.partition("=")[0] not in given]
-    return [*sized, *words], OwnVideos(Path(roots[-1]), seen, sizing)
+    named = {word.partition("=")[0]: word for word in sizing.arguments()}
+    sized = [word for name, word in named.items() if name not in given]
+    kept = tuple(name for name in named if name in given)
+    return [*sized, *words], OwnVideos(Path(roots[-1]), seen, sizing, kept)
 
 
 def _recognised(root: Path) -> "Layout":

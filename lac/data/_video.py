@@ -19,11 +19,14 @@ from lac.data._orientation import OrientationError, orientation_of
 from lac.data._signature import what_is
 
 PREPROCESSING = 2  # raise with any change of the frames that are made of what FFmpeg decodes
-SUFFIXES = (
+WRITABLE = (  # take H.264
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
-    *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+    *(".mts", ".ts", ".wmv"),
 )
-WRITABLE = tuple(suffix for suffix in SUFFIXES if suffix not in (".ogv", ".webm"))  # H.264
+SUFFIXES = (
+    *WRITABLE,
+    *(".3g2", ".divx", ".dv", ".f4v", ".m2v", ".mxf", ".ogv", ".qt", ".vob", ".webm"),
+)
 # A constant quantiser: with rate control x264 does not give small pictures the same bytes twice.
 ENCODING = {"qp": "18", "preset": "veryfast"}
 _TICK = Fraction(1, 90_000)  # seconds; what pictures without a constant rate are stamped with

@@ -102,8 +102,8 @@ def inspect(root: Path, *, layout: Layout | None = None) -> Inspection:
     if report.layout == "folder" and (others := other_files(root)):
         report.findings.append(
             Finding(
-                f"{len(others)} files that are no videos by their names: {listed(others)}.",
-                f"They are passed over; videos end in {', '.join(SUFFIXES)}.",
+                f"No videos by their names: {listed(others)}.",
+                f"What is no video is passed over; videos end in {', '.join(SUFFIXES)}.",
                 fatal=False,
             )
         )

@@ -17,6 +17,7 @@ import av
 from lac.data._clips import Collection
 from lac.data._video import VideoError, open_file
 
+_FASTEST = 1000  # frames a second that a header is believed
 _RATE = 30  # frames a second: faster cameras tell no more of what people do
 _LENGTH = 256  # frames of the median clip: beyond it the loss sees too little of a movement
 _VIEW = 64
@@ -155,9 +156,12 @@ def read_header(path: Path) -> Header:
             if not isinstance(stream, av.VideoStream):
                 raise VideoError(f"{path}: no video stream in this file")
             width, height = stream.width, stream.height
-            rate = float(stream.average_rate or 0)
+            rates = (float(rate or 0) for rate in (stream.average_rate, stream.guessed_rate))
+            rate = next((rate for rate in rates if 0 < rate <= _FASTEST), 0.0)
             seconds = (container.duration or 0) / av.time_base
-            frames = stream.frames or round(seconds * rate)
+            frames, expected = stream.frames, round(seconds * rate)
+            if expected and not expected / 2 <= frames <= 2 * expected:
+                frames = expected
             if not (frames > 0 and seconds > 0):
                 times = [
                     float(packet.pts * packet.time_base)

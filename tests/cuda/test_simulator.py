@@ -16,7 +16,8 @@ def test_kernels_pass_their_tests_in_the_simulator():
         pytest.skip("numba-cuda is not installed")
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
     tests = Path(__file__).with_name("test_device.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
+    options = ["-q", "-p", "no:cacheprovider", "-o", "addopts="]
+    command = [sys.executable, "-m", "pytest", *options, str(tests)]
     run = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=900
     )

@@ -58,7 +58,7 @@ def test_every_fault_of_a_folder_is_named_at_once(tmp_path, capsys):
         "No frame is labelled never",
         "at least two clips of val, got 0",
         "train without it, as happens by itself",
-        "1 files that are no videos by their names: notes.txt",
+        "No videos by their names: notes.txt.",
     ):
         assert part in output, part
     assert "wrong" not in output and "Ready" in output

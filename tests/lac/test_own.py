@@ -2,6 +2,7 @@
 
 import json
 
+import av
 import numpy as np
 import pytest
 from layouts import features_folder, noise
@@ -56,6 +57,17 @@ def test_headers_tell_length_rate_and_size_of_any_container(tmp_path):
         assert (header.width, header.height) == (32, 32)
 
 
+def test_a_count_of_frames_that_cannot_be_is_not_believed(tmp_path):
+    path = tmp_path / "a.dv"  # DV counts something else
+    with av.open(path, "w") as container:
+        stream = container.add_stream("dvvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame(720, 576, "yuv420p")))
+        container.mux(stream.encode())
+    assert read_header(path).frames == 10
+
+
 def test_files_that_do_not_open_are_known_before_training(tmp_path):
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     with pytest.raises(ValueError, match=r"got none that opens: .*bad\.mp4"):
@@ -88,6 +100,7 @@ def test_a_folder_stands_for_the_preset_and_sizes(videos):
     assert own is not None and own.name == "my videos"
     assert words[words.index("--config") + 1] == "own" and f"--data.root={videos}" in words
     assert [word for word in words if word.startswith("--data.frames")] == ["--data.frames=12"]
+    assert "as given: --data.frames" in list(own.describe())[1]
     assert f"--data.pairs_per_clip={own.sizing.pairs_per_clip}" in words
     assert words[-3:] == ["--trainer.accelerator", "cpu", "--data.frames=12"]
     same, _ = prepare(["--config", "own", "--data.root", str(videos)])
@@ -214,7 +227,7 @@ def test_a_folder_of_videos_is_trained_on_and_judged(videos, tmp_path, capsys, m
     train.main([str(videos), *tiny])
     output = capsys.readouterr().out
     for part in (
-        "my videos: 12 videos, 0.6 to 0.6 s long, 25 frames a second, 32 x 32 pixels",
+        "my videos: 12 clips, 0.6 to 0.6 s long, 25 frames a second, 32 x 32 pixels",
         "Only 10 clips to train on",
         "About ",
         "bad.mp4",

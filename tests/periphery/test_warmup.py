@@ -1,0 +1,56 @@
+"""Compilation ahead: what the command says, and that nothing is left to compile."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fastsw import _warmup
+from fastsw.__main__ import main
+from fastsw._cpu import _compile
+
+AFTER = """
+import numpy as np, fastsw
+from numba.core import event
+recorder = event.RecordingListener()
+event.register("numba:compile", recorder)
+similarity, options = np.zeros((3, 50, 60), np.float32), {"gap_open": 1.0, "gap_extend": 0.5}
+fastsw.score(similarity, **options)
+fastsw.value_and_grad(similarity, **options)
+fastsw.traceback(similarity, **options)
+assert not recorder.buffer
+"""
+
+
+def test_after_the_command_nothing_is_left_to_compile(capsys):
+    assert main(["warmup", "--dtypes", "float32", "--jobs", "2"]) == 0
+    first, *steps, last = capsys.readouterr().out.splitlines()
+    assert "2 processes" in first
+    names = [step.name for step in _warmup.steps(["float32"], second=False)]
+    assert sorted(" ".join(line.split()[3:-4]) for line in steps) == sorted(names)
+    assert f"{len(names)} of {len(names)}" in steps[-1]
+    assert str(_compile.cache_folder()) in last
+    run = subprocess.run([sys.executable, "-c", AFTER], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_all_adds_second_derivatives():
+    usual = {step.name for step in _warmup.steps(["float64"], second=False)}
+    every = {step.name for step in _warmup.steps(["float64"], second=True)}
+    assert usual < every and all(
+        "second derivatives" in n or "their like" in n for n in every - usual
+    )
+
+
+def test_without_a_place_for_kernels_nothing_is_compiled(monkeypatch, capsys):
+    monkeypatch.setattr(_compile, "cache_folder", lambda: None)
+    assert main(["warmup"]) == 1
+    assert "FASTSW_CACHE_DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two"])
+def test_jobs_must_be_a_count(capsys, jobs):
+    with pytest.raises(SystemExit) as end:
+        main(["warmup", "--jobs", jobs])
+    assert end.value.code == 2
+    assert "--jobs" in capsys.readouterr().err
