@@ -89,6 +89,15 @@ def kill_and_go_on(run, cache, *options):
     return resumed
 
 
+@pytest.fixture
+def heeded_ctrl_c():
+    """Processes heed Ctrl-C even where tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_ctrl_c")
 def test_ctrl_c_says_how_to_go_on(cache, tmp_path):
     process = start(tmp_path / "a run", cache, "--trainer.max_epochs=100")
     deadline = time.monotonic() + 120
