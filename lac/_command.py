@@ -140,7 +140,7 @@ def errors_in_one_line(*more: type[Exception]) -> Iterator[None]:
     except ModuleNotFoundError as error:
         sys.exit(f"error: {missing_extra(error)}")
     except (ValueError, OSError, *more) as error:  # type: ignore[misc]
-        sys.exit(f"error: {error}")
+        sys.exit("error: " + " ".join(str(error).splitlines()))
 
 
 @contextmanager

@@ -35,6 +35,7 @@ TRAINER_DEFAULTS: Mapping[str, Any] = {
     "enable_checkpointing": False,
 }
 _ENCODER = "lac.encoder.Encoder"
+_KNOWN = (_ENCODER, *LOSSES.values())
 _NOT_OURS = ("optimizer", "lr_scheduler")  # Lightning's: refused where all settings are there
 _FLAGS = ("help", "help-all", "print_config")
 
@@ -252,8 +253,8 @@ class Settings:
         self._built("model")
         if self._classes["model.encoder"] == _ENCODER:
             encoder = self._of_group("model.encoder")
-            if self["data.source"] == "features":
-                encoder.setdefault("channels", 1)  # read from the first file
+            if self["data.source"] == "features" and encoder.get("channels") is None:
+                encoder["channels"] = 1  # it is read from the first file
             sketch_of("lac.encoder", "Encoder").check(**encoder)
             transformer = sketch_of("lac.encoder", "TemporalTransformer")
             shared = {name: self[f"model.encoder.{name}"] for name in transformer.parameters}
@@ -295,12 +296,15 @@ class Settings:
         """Return what is known of a group of settings, None for classes of others."""
         if group in self._classes:
             module, _, name = self._classes[group].rpartition(".")
-            return sketch_of(module, name) if module.startswith("lac.") else None
+            return sketch_of(module, name) if self._classes[group] in _KNOWN else None
         return GROUPS[group]() if group in GROUPS else None
 
     def _read(self, settings: Mapping[str, Any], file: str) -> None:
         """Take over the settings of a file."""
-        for name, value in flat_settings(settings):
+        classes_first = sorted(
+            flat_settings(settings), key=lambda entry: not entry[0].endswith(".class_path")
+        )
+        for name, value in classes_first:
             self._set(name, value, f"`{name}` in {file}")
 
     def _set(self, name: str, value: Any, where: str, *, text: str | None = None) -> None:
@@ -311,9 +315,10 @@ class Settings:
             self._choose(name.removesuffix(".class_path"), value, where)
         elif name.partition(".")[0] in _NOT_OURS:
             self.values[name.partition(".")[0]] = value
-        elif name in ("seed_everything", "trainer", "data", "model") or name.endswith(".help"):
-            self._incomplete |= name != "seed_everything"
-            self.values[name] = value
+        elif name == "seed_everything":
+            self._take(name, value, int | bool | None, text)
+        elif name in ("trainer", "data", "model") or name.endswith(".help"):
+            self._incomplete = True
         elif name in GROUPS and not isinstance(value, str | int | float):
             for key, entry in flat_settings(value or {}):
                 self._set(f"{name}.{key}", entry, where)
@@ -329,10 +334,14 @@ class Settings:
                 near = self._nearest(name)
                 hint = f"did you mean {near}?" if near else f"{COMMAND} --help lists the settings"
                 raise ValueError(f"no setting {where}; {hint}")
-            try:
-                self.values[name] = convert(value, described.parameters[own].annotation, text=text)
-            except TypeError as error:
-                raise ValueError(f"`{name}` {error}") from None
+            self._take(name, value, described.parameters[own].annotation, text)
+
+    def _take(self, name: str, value: Any, kind: Any, text: str | None) -> None:
+        """Keep a value as its type has it."""
+        try:
+            self.values[name] = convert(value, kind, text=text)
+        except TypeError as error:
+            raise ValueError(f"`{name}` {error}") from None
 
     def _choose(self, part: str, value: Any, where: str) -> None:
         """Take another class for a part, and drop the settings that it does not have."""

@@ -5,6 +5,7 @@ Without arguments it draws its own clips, trains on them for a few minutes on a 
 prints the metrics. Started again with the same ``--run`` it goes on where it was.
 """
 
+import re
 import shlex
 import sys
 from argparse import ArgumentError
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Parse the command line, train, evaluate, print the table."""
-    words = sys.argv[1:] if args is None else list(args)
+    typed = sys.argv[1:] if args is None else list(args)
     cli = None
     try:
         with errors_in_one_line():
-            words, own = prepare(words)
+            words, own = prepare(typed)
             if _answered_at_once(words):
                 return
             with announced("Loading PyTorch and Lightning"):
@@ -49,7 +50,7 @@ def main(args: Sequence[str] | None = None) -> None:
         console.print(f"Configuration, checkpoints, logs and figures are in {run.path}.")
         print_verdict(report, console)
     except KeyboardInterrupt:
-        sys.exit(_interrupted(cli))
+        sys.exit(_interrupted(cli, typed))
 
 
 def _answered_at_once(words: list[str]) -> bool:
@@ -79,7 +80,19 @@ def _build(words: Sequence[str], *, name: str | None) -> "RunCLI":
     try:
         return RunCLI(words, name=name)
     except (ArgumentError, MisconfigurationException) as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        raise ValueError(_in_short(str(error))) from error
+
+
+def _in_short(message: str) -> str:
+    """Return one line of what Lightning's parser says in many."""
+    line = re.sub(r"<class '([^']*)'>", r"\1", " ".join(message.split()))
+    line = re.sub(r"- Expected a path but \S+ either not accessible or invalid ", "", line)
+    union = re.search(r'key "([^"]+)":.*Subtypes: \[(.*)\] Errors:.*Given value: (.*)', line)
+    if union:
+        key, kinds, value = union.groups()
+        kinds = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])", "", kinds)  # without their modules
+        return f"`{key}` must be of {kinds}, got {value}"
+    return re.sub(r'Parser key "([^"]+)": -? ?', r"`\1`: ", line)
 
 
 def _prepare(cli: "RunCLI", own: "OwnVideos | None", console: "Console") -> dict[str, Any] | None:
@@ -107,10 +120,11 @@ def _announce(cli: "RunCLI", own: "OwnVideos", console: "Console") -> None:
         console.print(estimate(cli, own).describe(), soft_wrap=True)
 
 
-def _interrupted(cli: "RunCLI | None") -> int:
+def _interrupted(cli: "RunCLI | None", typed: Sequence[str]) -> int:
     """Say how the run goes on, whenever Ctrl-C has come; return the exit code."""
     if cli is None or cli.run is None:
-        print("\ninterrupted before anything was done", file=sys.stderr)
+        again = shlex.join(["python", "-m", "lac.train", *typed])
+        print(f"\ninterrupted before anything was done; begin with: {again}", file=sys.stderr)
     elif cli.trainer.is_global_zero:  # of several processes, one speaks
         if not cli.run.config.exists():
             cli.run.write_text(cli.run.config, cli.settings)

@@ -46,7 +46,7 @@ def test_help_is_short_and_imports_nothing_heavy():
     outputs, heavy = ends(*([command, "--help"] for command in COMMANDS))
     for command, output in zip(COMMANDS, outputs, strict=True):
         assert output.count(f"  python -m lac.{command}") >= 2  # examples
-        assert len(output.splitlines()) < 90
+        assert len(output.splitlines()) < 100  # two screens; a line a setting
     assert heavy == []
 
 

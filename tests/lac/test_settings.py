@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import lac
+from lac import train
 from lac._configuration import RunCLI
 from lac._kinds import convert
 from lac._run import flat_settings
@@ -82,6 +83,8 @@ def test_settings_and_defaults_are_those_of_the_parser(tmp_path):
     for name in names:
         default = known[name]
         assert plain.get(name, lambda value: value)(default) == real[name], name
+    (tmp_path / "printed.yaml").write_text(parsed)
+    Settings(["--config", str(tmp_path / "printed.yaml")]).check()
 
 
 @pytest.mark.parametrize("preset", presets())
@@ -94,6 +97,25 @@ def test_presets_are_let_pass(preset, tmp_path):
             settings.check()
 
 
+def test_files_may_hold_all_settings_in_any_order(tmp_path):
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "a.npy").touch()
+    settings = {
+        "seed_everything": True,
+        "optimizer": None,
+        "trainer": {"logger": {"class_path": "CSVLogger", "init_args": {"save_dir": "."}}},
+        "model": {
+            "loss": {"init_args": {"variance": 3}, "class_path": "lac.losses.SclLoss"},
+            "encoder": {"init_args": {"backbone": "none", "channels": None}},
+        },
+        "data": {"source": "features", "root": str(tmp_path), "augmentation": None},
+    }
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    read = Settings(["--config", str(tmp_path / "all.yaml")])
+    read.check()
+    assert read["model.loss.variance"] == 3 and read["data.augmentation"] is None
+
+
 def test_a_loss_takes_over_what_it_shares_with_the_one_before():
     settings = Settings(["--config=pouring", "--model.loss=scl", "--model.loss.variance=3"])
     assert settings["model.loss.temperature"] == 0.1 and settings["model.loss.variance"] == 3
@@ -104,11 +126,29 @@ def test_settings_of_other_classes_are_left_to_the_parser():
     settings = Settings(
         [
             *("--model.encoder", "mine.Encoder", "--model.encoder.depth", "3"),
+            *("--model.loss=lac.losses.scl.SclLoss", "--model.loss.other=3"),
             *("--model.loss=mine.Loss", "--model.loss.init_args.weight=3"),
             *("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss"),
         ]
     )
     settings.check()
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--trainer.logger=Mine", "`trainer.logger` must be of Logger, Iterable[Logger], bool"),
+        ("--trainer.precision=8", "'64-true'], Literal['64', '32', '16', 'bf16'], NoneType, got 8"),
+        ("--model.loss=mine.Loss", "`model.loss`: Problem with given class_path 'mine.Loss'"),
+        ("--trainer.strategy=mine", "You selected an invalid strategy name"),
+    ],
+)
+def test_what_lightning_refuses_is_one_line(option, message, tmp_path):
+    with pytest.raises(SystemExit) as refusal:
+        train.main([f"--run={tmp_path}", option])
+    assert message in refusal.value.code and "\n" not in refusal.value.code
+    assert not (tmp_path / "config.yaml").exists()
 
 
 @pytest.mark.parametrize("name", ["scl", "SCL", "SclLoss", "sclloss", "lac.losses.SclLoss"])

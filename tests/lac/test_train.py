@@ -89,6 +89,15 @@ def kill_and_go_on(run, cache, *options):
     return resumed
 
 
+@pytest.fixture
+def heeded_ctrl_c():
+    """Processes heed Ctrl-C even where tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_ctrl_c")
 def test_ctrl_c_says_how_to_go_on(cache, tmp_path):
     process = start(tmp_path / "a run", cache, "--trainer.max_epochs=100")
     deadline = time.monotonic() + 120
@@ -123,6 +132,18 @@ def test_ctrl_c_at_any_time_leaves_a_run_that_goes_on(during, cache, tmp_path, m
     assert capsys.readouterr().err.endswith(f"{command}\n")
     resumed = RunCLI(["--run", str(tmp_path / "run")])
     assert resumed.config.data.frames == 12
+
+
+def test_ctrl_c_while_lightning_loads_tells_the_command(tmp_path, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_build", interrupt)
+    with pytest.raises(SystemExit) as end:
+        train.main(["--run", str(tmp_path / "a run")])
+    assert end.value.code == 130
+    expected = f"begin with: python -m lac.train --run '{tmp_path}/a run'\n"
+    assert capsys.readouterr().err.endswith(expected)
 
 
 def assert_same_run(run, resumed, whole_run):
