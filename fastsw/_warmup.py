@@ -95,7 +95,7 @@ def steps(dtypes: Sequence[str], *, second: bool, device: Any = "cpu") -> list[S
     """All there is to compile, what is used most first; `second` derivatives need torch."""
     kinds: list[tuple[str, Callable]] = [
         ("scores and gradients", _first),
-        ("best paths", _best_paths),
+        ("best paths and their scores", _best_paths),
         ("soft-DTW", _warped),
         ("penalties by column and row", _by_column),
         ("low temperatures, penalties by cell", _robust),
@@ -148,6 +148,7 @@ def _robust(similarity, ones) -> None:
 
 def _best_paths(similarity, ones) -> None:
     _api.traceback(similarity, **_OPTIONS)
+    _api.score(similarity, temperature=0.0, **_OPTIONS)
 
 
 def _samples(similarity, ones) -> None:

@@ -1,7 +1,7 @@
 """Entry points of the CPU backend: sort the pairs by the kernel that suits them, and run it.
 
 A pair may be void (a side of length 0), poisoned (NaN or +inf in a valid cell) or sound. `_plan`
-decides; sound pairs go to the hard kernel at temperature 0, to the fast linear-space kernel where
+decides; sound pairs go to the hard kernels at temperature 0, to the fast linear-space kernel where
 its range is proven to suffice, and to the robust log-space kernel elsewhere.
 """
 
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw import _problem
-from fastsw._cpu import _paired, _threads
+from fastsw._cpu import _max_plus, _paired, _threads
 from fastsw._cpu._hard import align_hard
 from fastsw._cpu._linear import (
     ALL,
@@ -349,10 +349,35 @@ def _poisoned(job, order):
 
 def _hard(job, order):
     """Pairs at temperature 0."""
-    if job.want != TANGENT:
-        scale = scale_of(job.plan.magnitudes[order], 0.0)
+    scale = scale_of(job.plan.magnitudes[order], 0.0)
+    by_cell = any(
+        penalty.shape[axis] > 1
+        for penalty, axis in zip(job.inputs.penalties, (1, 1, 2, 2), strict=True)
+    )
+    if job.want == SCORE and not by_cell and scale == 1.0:
+        _best_scores(job, order)
+    elif job.want != TANGENT:
         scores, _, _ = _best_paths(job.inputs, order, job.gradients(), scale, job.want)
         job.out.score[order] = scores[order]
+
+
+def _best_scores(job, order):
+    """Run the kernel of hard scores."""
+    similarity, penalties, _, mode, lengths, (_, rows, columns, _) = job.inputs
+    bits, lanes = 8 * similarity.itemsize, native_lanes(64)
+    threads = job.inputs.threads_for(order)
+    _threads.spread(
+        _max_plus.kernels(bits, lanes),
+        threads,
+        order,
+        similarity.reshape(-1),
+        similarity.shape,
+        penalties,
+        MODES[mode],
+        lengths,
+        scratch(_max_plus.arrays, (bits, lanes), (threads, rows, columns)),
+        job.out.score,
+    )
 
 
 def scale_of(magnitudes, temperature):
@@ -585,15 +610,18 @@ def _void_pair(inputs, b, out, want, dots):
 def paths(inputs: Inputs) -> Paths:
     """One best path a pair at temperature 0; NaN scores and no path where a cell is poisoned."""
     cold = inputs._replace(temperature=0.0)
-    scores = _run(cold, SCORE, None).score
-    lengths = inputs.lengths
-    cells = lengths[:, 0] * lengths[:, 1]
-    unused = tuple(np.zeros((len(lengths), 1, 1)) for _ in range(4))
+    plan, pairs = _planned(cold), len(inputs.lengths)
     indicator = np.zeros(inputs.similarity.shape, inputs.similarity.dtype)
-    order = np.flatnonzero((cells > 0) & ~np.isnan(scores))
-    scale = scale_of(_planned(cold).magnitudes, 0.0)
-    found = _best_paths(cold, order, (indicator, *unused), scale, GRADIENT)
-    return Paths(scores, found.pairs, found.counts)
+    unused = tuple(np.zeros((pairs, 1, 1)) for _ in range(4))
+    out = Derivatives(np.zeros(pairs), indicator, unused, np.zeros(pairs))
+    job = _Job(cold, SCORE, None, out, plan)
+    for route in (VOID, POISONED):
+        _KERNELS[route](job, np.flatnonzero(plan.routes == route))
+    order = largest_first(np.flatnonzero(plan.routes == HARD), inputs.lengths)
+    scale = scale_of(plan.magnitudes[order], 0.0)
+    found = _best_paths(cold, order, job.gradients(), scale, GRADIENT)
+    out.score[order] = found.score[order]
+    return Paths(out.score, found.pairs, found.counts)
 
 
 def samples(inputs: Inputs, *, size: int, seed: int) -> list[tuple[np.ndarray, list[np.ndarray]]]:

@@ -164,6 +164,17 @@ def nearest(context, a):
 
 
 @intrinsic
+def widened(context, a):
+    """Floats as doubles."""
+    result = Vector("f", 64, a.lanes)
+
+    def generate(context, builder, signature, arguments):
+        return arguments[0] if a == result else builder.fpext(arguments[0], result.llvm)
+
+    return result(a), generate
+
+
+@intrinsic
 def to_integers(context, a):
     """Whole floats as integers."""
     result = Vector("i", a.bits, a.lanes)

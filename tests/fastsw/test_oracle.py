@@ -273,6 +273,7 @@ def test_temperature_zero_gives_one_best_path(mode, form, dtype, lengths):
         for one, other in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(one, other)
     assert gradients.temperature == 0
+    np.testing.assert_array_equal(fastsw.score(similarity, temperature=0.0, **options), score)
     np.testing.assert_array_equal(
         fastsw.posterior(similarity, temperature=0.0, **options), gradients.similarity
     )
