@@ -23,7 +23,7 @@ _LENGTH = 256  # frames of the median clip: beyond it the loss sees too little o
 _VIEW = 64
 _BATCH = 8
 _EPOCHS = 40
-_LEAST_STEPS = 400
+_LEAST_STEPS = 1000
 _VISITS_A_CLIP = 40  # at least, over the whole of training
 _FEATURES = 24_000  # frames that go through the frozen network: some seven minutes of one core
 _COPIES = 4
@@ -181,7 +181,7 @@ def size(seen: Survey) -> Sizing:
     Examples
     --------
     >>> size(Survey((Header(75, 3.0, 640, 480),) * 16))  # doctest: +NORMALIZE_WHITESPACE
-    Sizing(every=1, frames=64, batch_size=8, pairs_per_clip=5, feature_copies=4, max_epochs=40)
+    Sizing(every=1, frames=64, batch_size=8, pairs_per_clip=13, feature_copies=4, max_epochs=40)
     """
     count = len(seen.train)
     every = max(

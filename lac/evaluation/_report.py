@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -72,7 +73,7 @@ def print_verdict(report: Mapping[str, Any], console: Console) -> None:
     answer, *more = report["verdict"]["sentences"]
     console.print(answer, style="bold")
     for sentence in more:
-        console.print(f"  {sentence}")
+        console.print(Padding(sentence, (0, 0, 0, 2)))
     if "next" in report:
         console.print(f"Next: {report['next']}", soft_wrap=True)
 
