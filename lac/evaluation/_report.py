@@ -73,7 +73,7 @@ def print_verdict(report: Mapping[str, Any], console: Console) -> None:
     answer, *more = report["verdict"]["sentences"]
     console.print(answer, style="bold")
     for sentence in more:
-        console.print(Padding(sentence, (0, 0, 0, 2)))
+        console.print(Padding(sentence, (0, 0, 0, 2), expand=False))
     if "next" in report:
         console.print(f"Next: {report['next']}", soft_wrap=True)
 
