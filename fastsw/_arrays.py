@@ -29,6 +29,8 @@ class NumpyKind:
 
     def negative(self, array: np.ndarray) -> bool:
         """Tell whether all values are negative."""
+        if array.size == 1:
+            return array.item() < 0
         return array.size > 0 and array.flat[0] < 0 and bool((array < 0).all())
 
     def convert(self, name: str, value: Any, like: np.ndarray) -> np.ndarray:

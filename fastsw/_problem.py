@@ -83,7 +83,7 @@ def build(kind: Kind, similarity, *, gap_open, gap_extend, temperature, mode, le
     check_mode(mode)
     open_xy, open_paired, open_shape = _gap(kind, "gap_open", gap_open, batch, single)
     extend_xy, extend_paired, extend_shape = _gap(kind, "gap_extend", gap_extend, batch, single)
-    if all(kind.negative(penalty) for penalty in (*open_xy, *extend_xy)):
+    if kind.negative(open_xy[0]) and all(map(kind.negative, (open_xy[1], *extend_xy))):
         _warn_of_sign(open_xy, extend_xy)
     return Problem(
         similarity=batch,
@@ -100,12 +100,13 @@ def build(kind: Kind, similarity, *, gap_open, gap_extend, temperature, mode, le
 def as_batch(kind: Kind, name: str, matrices):
     """The matrices as (B, N, M), and whether the user gave one without a batch axis."""
     dtype = kind.dtype_name(matrices)
-    if dtype.startswith(("int", "uint")):
+    if dtype not in FLOATS:
+        if not dtype.startswith(("int", "uint")):
+            raise TypeError(
+                f"`{name}` must have a floating dtype ({', '.join(FLOATS)}) or integers, got "
+                f"{dtype}"
+            )
         matrices = kind.floating(matrices)
-    elif dtype not in FLOATS:
-        raise TypeError(
-            f"`{name}` must have a floating dtype ({', '.join(FLOATS)}) or integers, got {dtype}"
-        )
     shape = tuple(matrices.shape)
     if len(shape) not in (2, 3):
         raise ValueError(

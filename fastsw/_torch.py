@@ -31,7 +31,7 @@ class TorchKind:
         """Tell whether all values are negative; False on a GPU, while tracing and in vmap."""
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
             return False
-        if type(array) not in (Tensor, torch.nn.Parameter) or array.device.type != "cpu":
+        if type(array) not in (Tensor, torch.nn.Parameter) or not array.is_cpu:
             return False
         return array.item() < 0 if array.numel() == 1 else bool((array.detach() < 0).all())
 

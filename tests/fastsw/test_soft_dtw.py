@@ -397,7 +397,7 @@ def test_jax_arrays_give_jax_arrays():
 
 BAD = {
     "rank": (ValueError, "cost", "(3,)", dict(cost=np.zeros(3))),
-    "integers": (TypeError, "cost", "int64", dict(cost=np.zeros((3, 4), np.int64))),
+    "booleans": (TypeError, "cost", "bool", dict(cost=np.zeros((3, 4), bool))),
     "temperature": (ValueError, "temperature", "-1", dict(temperature=-1.0)),
     "lengths": (ValueError, "lengths", "6", dict(lengths=(6, 4))),
     "negative band": (ValueError, "bandwidth", "-1", dict(bandwidth=-1)),
