@@ -71,7 +71,7 @@ class OwnVideos:
         if len(seen.train) < FEWEST:
             yield (
                 f"Only {_clips(len(seen.train))} to train on. Of clips of one procedure {FEWEST}"
-                " were enough to learn more than a clock knows, and half of them were not. The"
+                " were enough to learn clearly more than a clock knows, half of them were not. The"
                 f" encoder {FROZEN} needs no training: {call('lac.align')} {FROZEN} A B"
             )
 
