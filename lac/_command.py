@@ -1,6 +1,9 @@
 """Command lines: their options and help, and errors in one line that says what to do next."""
 
 import argparse
+import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +14,20 @@ from typing import Any, NoReturn
 from lac._lazy import missing_extra
 
 INTERRUPTED = 130  # the exit code of what Ctrl-C has ended: 128 + SIGINT
+
+
+def call(module: str) -> str:
+    """Return how a module is run from here with the Python that runs, as a shell takes it.
+
+    What `python` is called may be another one, or nothing, where a virtual environment is used
+    without being activated.
+    """
+    own, found = sys.executable, shutil.which("python")
+    there = found is not None and os.path.samefile(found, own)
+    if there and os.path.samefile(os.path.dirname(str(found)), os.path.dirname(own)):
+        return f"python -m {module}"
+    below = os.path.relpath(own)
+    return f"{shlex.quote(own if below.startswith(os.pardir) else below)} -m {module}"
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -55,6 +72,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with the message and where the options are explained."""
+        places = [str(action.metavar) for action in self._actions if not action.option_strings]
+        if message.startswith("the following arguments are required") and len(places) > 1:
+            message += f" (in order {' '.join(places)})"
         self.exit(2, f"error: {message}\n{self.prog} --help explains the options\n")
 
 
@@ -73,7 +93,8 @@ def no_such(name: str, known: Sequence[str], *, kind: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the nearest of the names, None if none is near."""
     folded = {other.lower(): other for other in known}
-    near = get_close_matches(name.lower(), folded, n=1, cutoff=0.7)
+    cutoff = 0.6 if len(name) == 3 else 0.7  # one letter of three may be another
+    near = get_close_matches(name.lower(), folded, n=1, cutoff=cutoff)
     return folded[near[0]] if near else None
 
 
@@ -122,6 +143,16 @@ def existing(path: Path) -> Path:
         near = did_you_mean(path.name, _neighbours(path))
         raise FileNotFoundError(f"{path}: no such file{near}")
     return path
+
+
+def refuse_overwriting(read: Iterable[Path], **written: Path | None) -> None:
+    """Refuse to write, by the names of options, over files that are read."""
+    for name, file in written.items():
+        for source in read:
+            if file is not None and file.exists() and file.samefile(source):
+                raise ValueError(
+                    f"`{name}` must be another file than those that are read, got {file}"
+                )
 
 
 def _neighbours(path: Path) -> list[str]:

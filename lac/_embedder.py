@@ -163,18 +163,23 @@ def load(
     """
     require(run, checkpoint)
     if is_frozen(run):
-        encoder, loss, size = FROZEN[str(run)]()
-        return Embedder(encoder, loss, image_size=size).to(device)
+        encoder, loss, side = FROZEN[str(run)]()
+        return Embedder(encoder, loss, image_size=side).to(device)
     directory = RunDirectory(run)
     settings = directory.read_settings()
     module = _configured(settings["model"])
     module.load_state_dict(directory.read_checkpoint(checkpoint)["state_dict"])
-    if settings["data"]["source"] == "features":
+    data = settings["data"]
+    channels: int | None = None
+    size: int | None = None
+    if data["source"] == "features":
         channels = settings["model"]["encoder"]["init_args"]["channels"]
-        return Embedder(module.encoder, module.loss, image_size=None, channels=channels).to(device)
-    extractor = module.encoder.extractor
-    size = settings["data"]["image_size"] if extractor is None else extractor.image_size
-    return Embedder(module.encoder, module.loss, image_size=size).to(device)
+    else:
+        extractor = module.encoder.extractor
+        size = data["image_size"] if extractor is None else extractor.image_size
+    every = data.get("every", 1)  # absent in older runs
+    made = Embedder(module.encoder, module.loss, image_size=size, channels=channels, every=every)
+    return made.to(device)
 
 
 def _configured(settings: Mapping[str, Any]) -> "EmbeddingModule":

@@ -50,17 +50,16 @@ class Estimate:
 
         Examples
         --------
-        >>> Estimate(frames=6000, steps=400, a_frame=0.03, a_step=0.3).describe()
-        'About 5 min: 3 min for features of 6000 frames, kept for later runs, 2 min for 400 steps.'
+        >>> Estimate(frames=600, steps=400, a_frame=0.03, a_step=0.3).describe()
+        'About 2 min at present load: 18 s for features of 600 frames (kept), 2 min for 400 steps.'
         """
         training = f"{duration(self.steps * self.a_step)} for {self.steps} steps"
         if not self.frames:
-            return f"About {training}; the features are there already."
+            return f"About {training} at present load; the features are there already."
         features = (
-            f"{duration(self.frames * self.a_frame)} for features of {self.frames} frames,"
-            " kept for later runs"
+            f"{duration(self.frames * self.a_frame)} for features of {self.frames} frames (kept)"
         )
-        return f"About {duration(self.seconds)}: {features}, {training}."
+        return f"About {duration(self.seconds)} at present load: {features}, {training}."
 
 
 def estimate(cli: "RunCLI", own: "OwnVideos") -> Estimate:

@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lac._run import flat_settings
+from lac._command import call
+from lac._run import flat_settings, read_yaml
 
 if TYPE_CHECKING:
     from lac.data.sizing import Sizing, Survey
@@ -70,8 +71,8 @@ class OwnVideos:
         if len(seen.train) < FEWEST:
             yield (
                 f"Only {_clips(len(seen.train))} to train on. Of clips of one procedure {FEWEST}"
-                " were enough to learn more than a clock knows, and half of them were not. The"
-                f" encoder {FROZEN} needs no training: python -m lac.align {FROZEN} A B"
+                " were enough to learn clearly more than a clock knows, half of them were not. The"
+                f" encoder {FROZEN} needs no training: {call('lac.align')} {FROZEN} A B"
             )
 
 
@@ -88,7 +89,7 @@ def arguments(root: Path, layout: "Layout") -> list[str]:
 
 def command(root: Path, layout: "Layout") -> str:
     """Return the command that trains on a folder in a layout."""
-    return f"python -m lac.train {shlex.join(arguments(root, layout))}"
+    return f"{call('lac.train')} {shlex.join(arguments(root, layout))}"
 
 
 def next_command(run: Path, clips: Sequence[Path], verdict: Mapping[str, Any] | None) -> str | None:
@@ -114,10 +115,11 @@ def next_command(run: Path, clips: Sequence[Path], verdict: Mapping[str, Any] | 
     if verdict is None or len(videos) < 2:
         return None
     lows = [low for rival, (_, low, _) in verdict["differences"].items() if rival != "time only"]
-    learned = verdict["level"] != "worse" and min(lows) > 0  # than raw features it is better
+    # Better than raw features, on clips that were not trained on.
+    learned = verdict["level"] != "worse" and verdict["split"] != "train" and min(lows) > 0
     encoder = os.fspath(run) if learned else FROZEN
     words = [encoder, *map(os.fspath, videos[:2]), "--plot", "align.png"]
-    return f"python -m lac.align {shlex.join(words)}"
+    return f"{call('lac.align')} {shlex.join(words)}"
 
 
 def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
@@ -184,7 +186,7 @@ def _recognised(root: Path) -> "Layout":
     if layout is None:
         raise ValueError(
             f"`VIDEOS_DIR` must hold videos, or a data set that is known, got {root}; see"
-            f" python -m lac.data check {shlex.quote(os.fspath(root))}"
+            f" {call('lac.data')} check {shlex.quote(os.fspath(root))}"
         )
     return layout
 
@@ -219,10 +221,6 @@ def _values(words: Sequence[str], *names: str) -> Iterator[str]:
 
 def _set_elsewhere(configs: Sequence[str]) -> Iterator[str]:
     """Yield, as options, the names of what configuration files other than the preset set."""
-    import yaml
-
     for name in configs:
         if Path(name).stem != PRESET and Path(name).is_file():
-            content: Any = yaml.safe_load(Path(name).read_text())
-            if isinstance(content, dict):
-                yield from (f"--{key}" for key, _ in flat_settings(content))
+            yield from (f"--{key}" for key, _ in flat_settings(read_yaml(Path(name))))

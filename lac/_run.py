@@ -139,3 +139,23 @@ def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tup
             yield from flat_settings(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def read_yaml(file: Path) -> Mapping[str, Any]:
+    """Read a configuration file.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or holds no settings.
+    """
+    import yaml
+
+    try:
+        settings = yaml.safe_load(file.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file} is not valid YAML: {reason}") from error
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"{file} must hold settings by name, got {settings!r}")
+    return settings

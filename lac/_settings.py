@@ -13,7 +13,7 @@ import lac.data
 import lac.losses
 from lac._command import did_you_mean, nearest
 from lac._kinds import convert, read
-from lac._run import RunDirectory, flat_settings
+from lac._run import RunDirectory, flat_settings, read_yaml
 from lac._sketch import Sketch, sketch, sketch_of
 
 COMMAND = "python -m lac.train"
@@ -205,7 +205,11 @@ class Settings:
         self.values: dict[str, Any] = {}
         self._classes = {"model.encoder": _ENCODER, "model.loss": LOSSES["lac"]}
         self._incomplete = False  # a group of settings stands in a file of its own
-        words = list(_pairs(args, self.flags))
+        words: list[tuple[str, str]] = []
+        for name, given in _pairs(args, self.flags):
+            if given is None:
+                raise ValueError(self._without_value(name))
+            words.append((name, given))
         if self.flags & {"help", "help-all"}:
             return
         run = next((RunDirectory(value) for name, value in words if name == "run"), None)
@@ -215,7 +219,7 @@ class Settings:
             self._read(self._started.read_settings(), str(self._started.config))
         self._before = dict(self.values)
         for file in configurations:
-            self._read(_read_yaml(Path(file)), file)
+            self._read(read_yaml(Path(file)), file)
         for name, value in words:
             if name not in ("config", "c"):
                 self._set(name, read(value), f"--{name}", text=value)
@@ -362,6 +366,13 @@ class Settings:
                 if name.rpartition(".")[2] not in has:
                     del self.values[name]
 
+    def _without_value(self, name: str) -> str:
+        """Say that a name is none, or else that it has no value."""
+        near = None if name in self.names() else self._nearest(name)
+        if near:
+            return f"no setting --{name}; did you mean {near}?"
+        return f"`{name}` must be given a value, got none"
+
     def _nearest(self, name: str) -> str | None:
         """Return the option that is nearest to a name, by all of it or by its last part."""
         known = list(self.names())
@@ -402,8 +413,11 @@ def changed(run: Path, name: str, before: Any, now: Any) -> str:
     )
 
 
-def _pairs(args: Sequence[str], flags: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield names and values of a command line; note the flags, which take no value."""
+def _pairs(args: Sequence[str], flags: set[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield names and values of a command line; note the flags, which take no value.
+
+    The value is None where the last name has none.
+    """
     rest = iter(args)
     for word in rest:
         name, assigned, value = word.partition("=")
@@ -417,20 +431,4 @@ def _pairs(args: Sequence[str], flags: set[str]) -> Iterator[tuple[str, str]]:
             yield name, value
         else:
             following = next(rest, None)
-            if following is None:
-                raise ValueError(f"`{name}` must be given a value, got none")
             yield name, following
-
-
-def _read_yaml(file: Path) -> Mapping[str, Any]:
-    """Read a configuration file."""
-    import yaml
-
-    try:
-        settings = yaml.safe_load(file.read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{file} is not valid YAML: {reason}") from error
-    if not isinstance(settings, Mapping):
-        raise ValueError(f"{file} must hold settings by name, got {settings!r}")
-    return settings

@@ -16,6 +16,7 @@ from lac._command import (
     errors_in_one_line,
     interruptible,
     one_of,
+    refuse_overwriting,
 )
 from lac._console import plain_console
 from lac._loadable import require
@@ -37,6 +38,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
         for file in files:
             require_readable(file)
+        written = {name: getattr(options, name) for name in ("output", "plot", "html", "pairs")}
+        refuse_overwriting(files, **written)
         with announced("Loading the network"):
             from lac._embedder import load
 

@@ -12,7 +12,7 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from lac._command import INTERRUPTED, errors_in_one_line
+from lac._command import INTERRUPTED, call, errors_in_one_line
 from lac._console import plain_console
 from lac._own import next_command, prepare
 from lac._progress import announced
@@ -123,13 +123,14 @@ def _announce(cli: "RunCLI", own: "OwnVideos", console: "Console") -> None:
 def _interrupted(cli: "RunCLI | None", typed: Sequence[str]) -> int:
     """Say how the run goes on, whenever Ctrl-C has come; return the exit code."""
     if cli is None or cli.run is None:
-        again = shlex.join(["python", "-m", "lac.train", *typed])
+        again = " ".join([call("lac.train"), *map(shlex.quote, typed)])
         print(f"\ninterrupted before anything was done; begin with: {again}", file=sys.stderr)
     elif cli.trainer.is_global_zero:  # of several processes, one speaks
         if not cli.run.config.exists():
             cli.run.write_text(cli.run.config, cli.settings)
         path = shlex.quote(str(cli.run.path))
-        print(f"\ninterrupted; go on with: python -m lac.train --run {path}", file=sys.stderr)
+        command = f"{call('lac.train')} --run {path}"
+        print(f"\ninterrupted; go on with: {command}", file=sys.stderr)
     return INTERRUPTED
 
 

@@ -1,11 +1,11 @@
 """Print metrics as a table."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -73,7 +73,10 @@ def print_verdict(report: Mapping[str, Any], console: Console) -> None:
     answer, *more = report["verdict"]["sentences"]
     console.print(answer, style="bold")
     for sentence in more:
-        console.print(Padding(sentence, (0, 0, 0, 2)))
+        indented = textwrap.fill(
+            sentence, console.width, initial_indent="  ", subsequent_indent="  "
+        )
+        console.print(indented, soft_wrap=True)
     if "next" in report:
         console.print(f"Next: {report['next']}", soft_wrap=True)
 

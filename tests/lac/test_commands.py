@@ -5,7 +5,11 @@ import subprocess
 import sys
 from importlib import import_module
 
+import numpy as np
 import pytest
+
+from lac._command import call
+from lac.data import write_video
 
 HEAVY = ("lightning", "kornia", "torch", "matplotlib", "sklearn", "scipy", "transformers", "numba")
 EXTRA = (*HEAVY[:-1], "av", "jsonargparse", "rich", "tensorboard", "threadpoolctl", "yaml")
@@ -61,6 +65,10 @@ ERRORS = {
     "train --data.frames=many": "`data.frames` must be a whole number, got 'many'",
     "train --data.frames=1": "`frames` must be >= 2, got 1",
     "train --data.frames": "`data.frames` must be given a value",
+    "train --hlep": "no setting --hlep; did you mean --help?",
+    "train --config onw": "did you mean own?",
+    "train --model.loss=tcm": "did you mean tc",
+    "train --config own --data.root {clips} --config {broken}": "{broken} is not valid YAML",
     "train --data.augmentation.flip=2": "`flip` must be in [0, 1.0]",
     "train --data.rendered.size=3": "`size` must be even",
     "train --data.source=folder": "`root` must name a folder",
@@ -86,6 +94,7 @@ ERRORS = {
     "align lit0 a.mp4 b.mp4": "did you mean lite0?",
     "align lite0 {text} b.mp4": "not a video but text",
     "align lite0 a.mp4 b.mp4": "a.mp4: no such file",
+    "align a.mp4 b.mp4": "the following arguments are required: B (in order RUN A B)",
     "align lite0 a.mp4 b.mp4 -o both.txt": "`output` must end in one of",
     "align lite0 a.mp4 b.mp4 --every=0": "must be a whole number >= 1",
     "compare /nowhere": "`runs` must be finished runs",
@@ -96,12 +105,15 @@ ERRORS = {
 
 
 def test_errors_are_one_line_and_import_nothing_heavy(tmp_path):
-    places = {name: tmp_path / name for name in ("run", "text", "typo", "list")}
+    places = {name: tmp_path / name for name in ("run", "text", "typo", "list", "broken", "clips")}
     (places["run"] / "checkpoints").mkdir(parents=True)
     (places["run"] / "config.yaml").write_text("model: {weight_decay: 0.01}\ndata: {frames: 8}\n")
     places["text"].write_text("what was filmed\n")
     places["typo"].write_text("data: {frame: 3}\n")
     places["list"].write_text("[1]\n")
+    places["broken"].write_text("data: [1\n")
+    places["clips"].mkdir()
+    write_video(places["clips"] / "a.mp4", np.zeros((2, 3, 32, 32), np.uint8))
     lines = [line.format(**places).split() for line in ERRORS]
     outputs, heavy = ends(*lines)
     for words, output, expected in zip(lines, outputs, ERRORS.values(), strict=True):
@@ -109,6 +121,20 @@ def test_errors_are_one_line_and_import_nothing_heavy(tmp_path):
         error, *hint = output.strip().splitlines()
         assert error.startswith("error: ") and len(hint) <= 1, words
     assert heavy == []
+
+
+@pytest.mark.parametrize("place", ["here", "elsewhere", "found"])
+def test_commands_that_are_told_are_of_the_python_that_runs(place, tmp_path, monkeypatch):
+    environment = tmp_path / "my env" / "bin"
+    environment.mkdir(parents=True)
+    for folder in (environment, tmp_path / "usr"):
+        folder.mkdir(exist_ok=True)
+        (folder / "python").symlink_to(sys.executable)  # as in virtual environments
+    monkeypatch.setattr(sys, "executable", str(environment / "python"))
+    monkeypatch.setenv("PATH", str(environment if place == "found" else tmp_path / "usr"))
+    monkeypatch.chdir(tmp_path / "usr" if place == "elsewhere" else tmp_path)
+    expected = {"here": "'my env/bin/python'", "elsewhere": f"'{environment}/python'"}
+    assert call("lac.align") == f"{expected.get(place, 'python')} -m lac.align"
 
 
 def test_missing_extras_are_named(tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
 
+from lac._command import call
 from lac.data import read_folder, read_video, write_video
 from lac.data.__main__ import main
 from lac.data.check import inspect
@@ -32,9 +33,9 @@ def test_a_good_folder_is_described_and_ready(tmp_path, capsys):
     output = capsys.readouterr().out
     assert "layout folder" in output and "10 clips: 8 train, 2 val" in output
     assert "30 frames; 3 to 3 in a clip" in output and "1 labelled clips, 2 phases: x, y" in output
-    assert f"Ready: python -m lac.train {root}\n" in output and "wrong" not in output
+    assert f"Ready: {call('lac.train')} {root}\n" in output and "wrong" not in output
     assert "0.1 to 0.1 s long, 25 frames a second, 16 x 16 pixels" in output
-    assert "Only 8 clips to train on" in output and "python -m lac.align lite0 A B" in output
+    assert "Only 8 clips to train on" in output and "-m lac.align lite0 A B" in output
 
 
 def test_every_fault_of_a_folder_is_named_at_once(tmp_path, capsys):
@@ -195,7 +196,7 @@ def test_loose_videos_are_imported_and_bad_ones_left_out_on_request(tmp_path, ca
     main([*arguments, "--on_error", "skip"])
     output = capsys.readouterr().out
     assert "Left out" in output and "b.mp4" in output
-    assert f"Done: python -m lac.train {tmp_path / 'new'}\n" in output
+    assert f"Done: {call('lac.train')} {tmp_path / 'new'}\n" in output
     assert [clip.name for clip in read_folder(tmp_path / "new").clips] == ["a", "day1/a"]
     with pytest.raises(SystemExit, match="`target` must be new"):
         main(arguments)

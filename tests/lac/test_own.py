@@ -8,6 +8,7 @@ import pytest
 from layouts import features_folder, noise
 
 from lac import train
+from lac._command import call
 from lac._own import command, next_command, prepare
 from lac.data import read_folder, write_video
 from lac.data.sizing import Header, Survey, read_header, size, survey
@@ -118,7 +119,7 @@ def test_other_layouts_stand_for_their_presets(tmp_path):
     words, own = prepare([str(root)])
     assert own is None
     assert words == ["--config", "features", "--data.source=features", f"--data.root={root}"]
-    assert command(root, "features") == f"python -m lac.train {root}"
+    assert command(root, "features") == f"{call('lac.train')} {root}"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_other_layouts_stand_for_their_presets(tmp_path):
     [
         (["missing"], FileNotFoundError, "must be a folder, got .*missing, where nothing is"),
         (["a.txt"], FileNotFoundError, "a file: give the folder it is in"),
-        (["empty"], ValueError, "must hold videos, or a data set .* python -m lac.data check"),
+        (["empty"], ValueError, "must hold videos, or a data set .* -m lac.data check"),
         (["empty", "missing"], ValueError, "must be one folder, got"),
     ],
 )
@@ -196,14 +197,16 @@ def test_labels_decide_where_there_are_any():
 def test_the_next_command_takes_real_files_and_the_better_encoder(tmp_path):
     files, run = [tmp_path / "a b.mp4", tmp_path / "c.mkv"], tmp_path / "run"
 
-    def judged(level, low):
-        return {"level": level, "differences": {"time only": [0, -1, 1], "raw": [low, low, 1]}}
+    def judged(level, low, split="val"):
+        differences = {"time only": [0, -1, 1], "raw": [low, low, 1]}
+        return {"level": level, "split": split, "differences": differences}
 
     assert next_command(run, files, judged("undecided", 0.1)) == (
-        f"python -m lac.align {run} '{tmp_path}/a b.mp4' {tmp_path}/c.mkv --plot align.png"
+        f"{call('lac.align')} {run} '{tmp_path}/a b.mp4' {tmp_path}/c.mkv --plot align.png"
     )
-    for verdict in (judged("worse", 0.1), judged("undecided", -0.1)):
-        assert str(next_command(run, files, verdict)).startswith("python -m lac.align lite0 ")
+    on_train = judged("undecided", 0.1, "train")  # flatters
+    for verdict in (judged("worse", 0.1), judged("undecided", -0.1), on_train):
+        assert f"{call('lac.align')} lite0 " in str(next_command(run, files, verdict))
     assert next_command(run, files, None) is None
     assert next_command(run, [tmp_path / "a.npy"] * 2, judged("better", 0.1)) is None
 
@@ -232,7 +235,7 @@ def test_a_folder_of_videos_is_trained_on_and_judged(videos, tmp_path, capsys, m
         "About ",
         "bad.mp4",
         "Verdict: ",
-        "Next: python -m lac.align ",
+        f"Next: {call('lac.align')} ",
     ):
         assert part in output, part
     metrics = json.loads((tmp_path / "runs" / "my videos-1" / "metrics.json").read_text())

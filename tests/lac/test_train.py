@@ -18,6 +18,7 @@ from training_runs import TINY, finish, load, logged, start
 
 import lac.losses
 from lac import compare, evaluate, train
+from lac._command import call
 from lac._configuration import RunCLI
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule, Rendered, read_video
@@ -109,7 +110,7 @@ def test_ctrl_c_says_how_to_go_on(cache, tmp_path):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert output.endswith(
-        f"interrupted; go on with: python -m lac.train --run '{tmp_path}/a run'\n"
+        f"interrupted; go on with: {call('lac.train')} --run '{tmp_path}/a run'\n"
     )
     assert "Traceback" not in output
 
@@ -128,7 +129,7 @@ def test_ctrl_c_at_any_time_leaves_a_run_that_goes_on(during, cache, tmp_path, m
         with pytest.raises(SystemExit) as end:
             train.main(small)
     assert end.value.code == 130
-    command = f"interrupted; go on with: python -m lac.train --run {tmp_path}/run"
+    command = f"interrupted; go on with: {call('lac.train')} --run {tmp_path}/run"
     assert capsys.readouterr().err.endswith(f"{command}\n")
     resumed = RunCLI(["--run", str(tmp_path / "run")])
     assert resumed.config.data.frames == 12
@@ -142,7 +143,7 @@ def test_ctrl_c_while_lightning_loads_tells_the_command(tmp_path, monkeypatch, c
     with pytest.raises(SystemExit) as end:
         train.main(["--run", str(tmp_path / "a run")])
     assert end.value.code == 130
-    expected = f"begin with: python -m lac.train --run '{tmp_path}/a run'\n"
+    expected = f"begin with: {call('lac.train')} --run '{tmp_path}/a run'\n"
     assert capsys.readouterr().err.endswith(expected)
 
 

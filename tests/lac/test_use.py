@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import fastsw
 import lac
@@ -128,11 +129,14 @@ def test_videos_are_embedded_into_a_file_each(run, tmp_path, capsys):
         np.testing.assert_array_equal(stored["embeddings"], embedder(video.frames[::3], numbers))
 
 
-def test_videos_are_thinned_as_in_training(run):
+def test_videos_are_thinned_as_in_training(run, tmp_path):
     path = open_clips(run).collection.clips[0].path
-    every, third = lac.load(run), lac.load(run)
-    assert every.every == 1
-    third.every = 3
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["data"]["every"] = 3
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    (tmp_path / "checkpoints").symlink_to(run / "checkpoints")
+    every, third = lac.load(run), lac.load(tmp_path)
+    assert (every.every, third.every) == (1, 3)
     expected = embed.embed_file(every, path).times[::3]
     thinned = embed.embed_file(third, path)
     np.testing.assert_array_equal(thinned.times, expected)
@@ -226,6 +230,17 @@ def test_names_with_markup_are_shown_as_they_are(run, tmp_path, capsys, monkeypa
     assert [line.split(": ")[0] for line in lines[-3:-1]] == [file.name for file in files]
     embed.main([str(run), str(files[1]), "-o", str(tmp_path / "[out]")])
     assert "[out]/c:dog:[0].npz: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--output", "--pairs"])
+def test_what_is_aligned_is_not_written_over(option, tmp_path):
+    write_video(tmp_path / "a.mp4", np.zeros((2, 3, 32, 32), np.uint8))
+    (tmp_path / "b.mp4").symlink_to(tmp_path / "a.mp4")
+    before = (tmp_path / "a.mp4").read_bytes()
+    given = ["pixels", str(tmp_path / "a.mp4"), str(tmp_path / "a.mp4")]
+    with pytest.raises(SystemExit, match=f"`{option[2:]}` must be another file .*b.mp4"):
+        align.main([*given, option, str(tmp_path / "b.mp4")])
+    assert (tmp_path / "a.mp4").read_bytes() == before
 
 
 def test_features_are_embedded_and_aligned_by_frame(feature_run, tmp_path, capsys):
