@@ -19,6 +19,7 @@ from queue import SimpleQueue
 
 import numba
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel as numba_threads
 
 from fastsw._cpu import _team
@@ -58,6 +59,12 @@ def _dismiss_workers() -> None:
 atexit.register(_dismiss_workers)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_workers)
+    # Wait for what another thread compiles, a worker say: the child would for ever, without it.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def thread_count() -> int:
