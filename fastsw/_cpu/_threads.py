@@ -74,6 +74,11 @@ def _serve(calls: SimpleQueue[None]) -> None:
         _linger(_mailbox, LINGER_ROUNDS)
 
 
+def compile_worker() -> None:
+    """Compile what a worker runs, or load it: it lingers here for no rounds."""
+    _linger(_mailbox, 0)
+
+
 def _wake(count: int) -> None:
     """See to it that so many workers look into the mailbox, now or soon."""
     while len(_workers) < count:
