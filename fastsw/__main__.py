@@ -65,10 +65,14 @@ def _warm_up(dtypes: Sequence[str], *, second: bool, jobs: int) -> int:
         return 1
     print(f"compiling kernels for this machine in {jobs} processes", flush=True)
     start = time.monotonic()
-    for name, done, count in warmup_in_processes(dtypes, second=second, jobs=jobs):
-        passed = time.monotonic() - start
-        left = passed / done * (count - done)
-        print(f"  {done:>2} of {count}  {name:<55} about {left:3.0f} s left", flush=True)
+    try:
+        for name, done, count in warmup_in_processes(dtypes, second=second, jobs=jobs):
+            passed = time.monotonic() - start
+            left = passed / done * (count - done)
+            print(f"  {done:>2} of {count}  {name:<55} about {left:3.0f} s left", flush=True)
+    except KeyboardInterrupt:
+        print(f"interrupted; what has been compiled is in {folder}", file=sys.stderr)
+        return 130
     files = list(folder.glob("*.bin"))
     size = sum(file.stat().st_size for file in files) / 2**20
     print(f"{len(files)} kernels, {size:.1f} MiB, are in {folder} ({passed:.0f} s)")

@@ -121,7 +121,7 @@ def _warn_of_sign(opened, extended):
     got = " and ".join(
         f"{low:g}" if low == top else f"{low:g} to {top:g}"
         for low, top in (
-            (min(float(p.min()) for p in sides), max(float(p.max()) for p in sides))
+            (min(p.min().item() for p in sides), max(p.max().item() for p in sides))
             for sides in (opened, extended)
         )
     )

@@ -87,6 +87,8 @@ def _gap(name, value, shapes, axis=None):
     if isinstance(value, tuple) and len(value) == 2:
         sides = [_gap(f"{name}[{k}]", value[k], shapes, 1 - k) for k in range(2)]
         return tuple(side[0] for side in sides), tuple(side[1] for side in sides)
+    if isinstance(value, (int, float)):  # Dynamo asks numbers for no attributes
+        return value, None
     arrays = isinstance(value, list) and any(
         isinstance(v, list) or getattr(v, "ndim", 0) > 0 for v in value
     )

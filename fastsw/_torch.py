@@ -33,7 +33,9 @@ class TorchKind:
             return False
         if type(array) not in (Tensor, torch.nn.Parameter) or not array.is_cpu:
             return False
-        return array.item() < 0 if array.numel() == 1 else bool((array.detach() < 0).all())
+        if array.numel() == 1:
+            return array.item() < 0
+        return array.numel() > 0 and bool((array.detach() < 0).all())
 
     def convert(self, name: str, value: Any, like: Tensor) -> Tensor:
         """Floating tensor of a number, list, array or tensor."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
+from itertools import product
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -20,6 +22,10 @@ DTYPES = ("float32", "float64")
 _SHAPES = {"long": (2, 40, 41), "many": (9, 40, 41), "short": (2, 3, 4)}
 
 _OPTIONS: dict[str, Any] = {"gap_open": 1.0, "gap_extend": 0.5}
+
+#: What makes each of the linear kernels take zeros: in groups of steps or cell by cell, in single
+#: or, for lack of range, in double precision. Larger similarities need them at higher ones.
+_TEMPERATURES = 1.0, 0.1, 0.03, 0.01
 
 
 class Step(NamedTuple):
@@ -76,14 +82,18 @@ def warmup_in_processes(
             pool.submit(_take, tuple(dtypes), second, number): name
             for number, name in enumerate(names)
         }
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
-            yield futures[future], done, len(names)
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                yield futures[future], done, len(names)
+        finally:  # an interrupt, or a step that failed
+            pool.shutdown(cancel_futures=True)
 
 
 def _say_nothing() -> None:
-    """Leave it to the parent to tell what is compiled."""
+    """Leave it to the parent to tell what is compiled, and end at once when interrupted."""
     logging.getLogger("fastsw").setLevel(logging.ERROR)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _take(dtypes: Sequence[str], second: bool, number: int) -> None:
@@ -103,12 +113,13 @@ def steps(dtypes: Sequence[str], *, second: bool, device: Any = "cpu") -> list[S
     ]
     if second:
         kinds += [("second derivatives", _second), ("their like of soft-DTW", _warped_twice)]
-    return [
+    found = [
         Step(f"{name}: {size}, {dtype}", partial(_on_zeros, of_kind, shape, dtype, str(device)))
         for name, of_kind in kinds
         for size, shape in _SHAPES.items()
         for dtype in dtypes
     ]
+    return [*found, Step("threads", _on_threads)] if str(device) == "cpu" else found
 
 
 def _has_torch() -> bool:
@@ -126,16 +137,26 @@ def _on_zeros(call: Callable, shape: tuple[int, ...], dtype: str, device: str) -
     call(similarity, partial(torch.ones, dtype=torch.float64, device=device))
 
 
+def _on_threads() -> None:
+    """Compile what workers run, which large calls wake."""
+    from fastsw._cpu import _threads
+
+    _threads.compile_worker()
+
+
 def _first(similarity, ones) -> None:
-    _api.score(similarity, **_OPTIONS)
-    _api.value_and_grad(similarity, **_OPTIONS)
+    for temperature in _TEMPERATURES:
+        _api.score(similarity, temperature=temperature, **_OPTIONS)
+        _api.value_and_grad(similarity, temperature=temperature, **_OPTIONS)
 
 
 def _by_column(similarity, ones) -> None:
     pairs, rows, columns = similarity.shape
     gap_open = ones((pairs, columns)), ones((pairs, rows))
-    _api.score(similarity, gap_open=gap_open, gap_extend=0.5)
-    _api.value_and_grad(similarity, gap_open=gap_open, gap_extend=0.5)
+    by_column: dict[str, Any] = {"gap_open": gap_open, "gap_extend": 0.5}
+    for temperature in _TEMPERATURES:
+        _api.score(similarity, temperature=temperature, **by_column)
+        _api.value_and_grad(similarity, temperature=temperature, **by_column)
 
 
 def _robust(similarity, ones) -> None:
@@ -156,15 +177,17 @@ def _samples(similarity, ones) -> None:
 
 
 def _warped(similarity, ones) -> None:
-    for temperature in (0.0, 1.0, 1e-4):
-        _api.soft_dtw(similarity, temperature=temperature)
+    for temperature in (0.0, 1.0, 1e-7, 1e-17):  # in single and double precision, and robustly
+        _api.soft_dtw(similarity + 1.0, temperature=temperature)
 
 
 def _second(similarity, ones) -> None:
     pairs, rows, columns = similarity.shape
     for gap_open in (1.0, (ones((pairs, columns)), ones((pairs, rows))), ones((rows, columns))):
-        leaf = similarity.clone().requires_grad_()
-        _api.posterior(leaf, gap_open=gap_open, gap_extend=0.5).square().sum().backward()
+        for temperature, function in product(_TEMPERATURES, (_api.posterior, _api.entropy)):
+            leaf = similarity.clone().requires_grad_()
+            options = {"gap_open": gap_open, "gap_extend": 0.5, "temperature": temperature}
+            function(leaf, **options).square().sum().backward()
 
 
 def _warped_twice(similarity, ones) -> None:

@@ -22,12 +22,14 @@ def call(module: str) -> str:
     What `python` is called may be another one, or nothing, where a virtual environment is used
     without being activated.
     """
-    own, found = sys.executable, shutil.which("python")
+    found = shutil.which("python")
+    own = sys.executable or found or "python"  # embedded, Python may not know its file
     there = found is not None and os.path.samefile(found, own)
     if there and os.path.samefile(os.path.dirname(str(found)), os.path.dirname(own)):
         return f"python -m {module}"
     below = os.path.relpath(own)
-    return f"{shlex.quote(own if below.startswith(os.pardir) else below)} -m {module}"
+    near = os.sep in below and not below.startswith(os.pardir)
+    return f"{shlex.quote(below if near else own)} -m {module}"
 
 
 class CommandParser(argparse.ArgumentParser):

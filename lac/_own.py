@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lac._command import call
-from lac._run import flat_settings, read_yaml
+from lac._run import RunDirectory, flat_settings, read_yaml
 
 if TYPE_CHECKING:
     from lac.data.sizing import Sizing, Survey
@@ -134,7 +134,8 @@ def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
     -------
     tuple of list of str and OwnVideos or None
         The command line without the folder, and what was seen where the preset is `own`. What
-        the user sets, or another configuration file, is left as it is.
+        the user sets, or another configuration file, is left as it is; so are the settings of a
+        run that has been started.
 
     Raises
     ------
@@ -150,7 +151,10 @@ def prepare(args: Sequence[str]) -> tuple[list[str], OwnVideos | None]:
         raise ValueError(f"`VIDEOS_DIR` must be one folder, got {folders}")
     if places:
         root = Path(words.pop(places[0]))
-        words = [*_options_of(root, _recognised(root)), *words]
+        options = _options_of(root, _recognised(root))
+        if any(RunDirectory(run).config.exists() for run in _values(words, "--run")):
+            options = options[2:]  # the run has its settings, and the folder may have more clips
+        words = [*options, *words]
     configs = list(_values(words, "--config", "-c"))
     roots = list(_values(words, "--data.root"))
     own = any(Path(name).stem == PRESET and Path(name).suffix in ("", ".yaml") for name in configs)

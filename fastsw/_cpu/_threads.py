@@ -19,6 +19,7 @@ from queue import SimpleQueue
 
 import numba
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel as numba_threads
 
 from fastsw._cpu import _team
@@ -58,6 +59,12 @@ def _dismiss_workers() -> None:
 atexit.register(_dismiss_workers)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_workers)
+    # Wait for what another thread compiles, a worker say: the child would for ever, without it.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def thread_count() -> int:
@@ -72,6 +79,11 @@ def _serve(calls: SimpleQueue[None]) -> None:
     while True:
         calls.get()
         _linger(_mailbox, LINGER_ROUNDS)
+
+
+def compile_worker() -> None:
+    """Compile what a worker runs, or load it: it lingers here for no rounds."""
+    _linger(_mailbox, 0)
 
 
 def _wake(count: int) -> None:

@@ -88,7 +88,11 @@ class Compilation:
         self._timer.start()
         self._path = None if folder is None else folder / f"{file}.lock"
         self._handle: int | None = None
-        self.waited = self._take_turn()
+        try:
+            self.waited = self._take_turn()
+        except BaseException:  # the user lost patience
+            self.end()
+            raise
 
     def _take_turn(self) -> bool:
         """Lock the kernel's file against other processes; whether one had to be waited for."""
@@ -96,21 +100,33 @@ class Compilation:
             return False
         with contextlib.suppress(OSError):  # a read-only folder, a file system without locks
             handle = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-            self._handle = handle
-            end, waited = time.monotonic() + _LONGEST_WAIT, False
-            while time.monotonic() < end:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return waited
-                except BlockingIOError:
-                    waited = True
-                    time.sleep(0.02)
+            try:
+                return self._lock(handle)
+            finally:
+                if self._handle is None:
+                    os.close(handle)
+        return False
+
+    def _lock(self, handle: int) -> bool:
+        """Lock an open file, unless that takes too long; whether it had to be waited for."""
+        end, waited = time.monotonic() + _LONGEST_WAIT, False
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._handle = handle
+                return waited
+            except BlockingIOError:
+                waited = True
+                time.sleep(0.02)
         return False
 
     def end(self) -> None:
         """Let others look for the kernel."""
         self._timer.cancel()
-        if self._handle is not None and self._path is not None:
+        handle, self._handle = self._handle, None
+        if handle is None or self._path is None:
+            return
+        with contextlib.suppress(OSError):  # a folder that has become read-only
             self._path.unlink(missing_ok=True)
-            os.close(self._handle)
-            self._handle = None
+        fcntl.flock(handle, fcntl.LOCK_UN)  # a process that was forked since would hold it on
+        os.close(handle)

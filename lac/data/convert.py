@@ -10,6 +10,7 @@ from typing import Any, Literal
 from lac._progress import progress
 from lac.data._clips import SPLITS, Clip
 from lac.data._content import count_frames
+from lac.data._names import normal
 from lac.data._pictures import read_pictures
 from lac.data._video import write_video
 from lac.data.sources import read_source
@@ -89,7 +90,8 @@ def _copy(clip: Clip, folder: Path) -> None:
     """Copy a clip that can be used; encode it if it is pictures."""
     count_frames(clip)
     if not clip.path.is_dir():
-        target = folder / f"{clip.name.removesuffix(clip.path.suffix)}{clip.path.suffix}"
+        whole = clip.name.rpartition("/")[2] == normal(clip.path.name)  # of clips named alike
+        target = folder / (clip.name if whole else f"{clip.name}{clip.path.suffix}")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(clip.path, target)
         return

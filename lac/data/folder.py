@@ -101,14 +101,14 @@ def _files(root: Path) -> Iterator[Path]:
     seen = {root.resolve()}  # links are followed, so there may be circles
     for parent, folders, names in os.walk(root, followlinks=True):
         here = Path(parent)
-        below = {path.name: path.resolve() for path in visible(here / name for name in folders)}
-        folders[:] = [
-            name
-            for name, path in below.items()
-            if path not in seen
-            and not ((path / "config.yaml").exists() and (path / "checkpoints").exists())
-        ]
-        seen.update(below.values())
+        below = visible(here / name for name in sorted(folders))
+        folders.clear()
+        for path in sorted(below, key=Path.is_symlink):  # links to what lies beside them last
+            place = path.resolve()
+            run = (path / "config.yaml").exists() and (path / "checkpoints").exists()
+            if place not in seen and not run:
+                folders.append(path.name)
+            seen.add(place)
         yield from visible(here / name for name in names)
 
 

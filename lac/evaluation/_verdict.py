@@ -99,6 +99,8 @@ class Verdict:
         if self.level == "worse":
             return f"the embedding is worse than {_named(losses)}; do not use it"
         open_ = [d.rival for d in self.differences if d.low <= 0]
+        if not open_:
+            return "not decided; on clips that were trained on, the embedding proves nothing"
         return f"not decided; the embedding was not shown to be better than {_named(open_)}"
 
     def _measured(self) -> str:

@@ -71,7 +71,7 @@ def write_page(
         },
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(page, encoding="utf-8")
+    file.write_text(page, encoding="utf-8", errors="replace")  # names may be no UTF-8
 
 
 def _filled(template: str, words: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ const cross = [0, 1].map(() => picture.appendChild(document.createElement("div")
 videos.forEach((video, side) => {
   const bytes = Uint8Array.from(atob(document.getElementById("video-" + side).textContent), c => c.charCodeAt(0));
   video.src = URL.createObjectURL(new Blob([bytes], {type: "video/mp4"}));
+  video.currentTime = 0.002;  // Chromium may show no picture before it has gone to one
 });
 const nearest = (values, wanted) => {  // values increase
   let low = 0, high = values.length - 1;

@@ -277,3 +277,17 @@ def test_a_module_of_gap_scores_warns_where_it_is_called():
     with pytest.warns(fastsw.GapSignWarning) as told:
         module(torch_batch())
     assert [Path(warning.filename).name for warning in told] == [Path(__file__).name]
+
+
+def test_what_is_told_of_penalties_that_are_learnt_is_one_warning():
+    torch = pytest.importorskip("torch")
+    extend = torch.tensor(-1.0, requires_grad=True)
+    with pytest.warns(UserWarning) as told:
+        fastsw.score(torch_batch(), gap_open=-11.0, gap_extend=extend)
+    assert [warning.category for warning in told] == [fastsw.GapSignWarning]
+
+
+@BATCHES
+def test_a_batch_of_no_pairs_has_no_penalties_to_warn_of(batch):
+    found = fastsw.score(batch((0, 3, 4)), gap_open=batch((0,)), gap_extend=-1.0)
+    assert found.shape == (0,)

@@ -1,9 +1,11 @@
 """Where kernels of the CPU are kept, by what, and what happens where nothing can be kept."""
 
 import compileall
+import errno
 import os
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import numba
@@ -243,6 +245,53 @@ def test_long_compilations_are_told_of_once_a_family(caplog, tmp_path, monkeypat
     ]
     assert all(str(tmp_path) in text and "python -m fastsw warmup" in text for text in told)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """A compilation under way."""
+    if _waiting.fcntl is None:
+        pytest.skip("every process compiles for itself")
+    compilation = _waiting.Compilation("twice", tmp_path, "twice.bin")
+    assert not compilation.waited
+    yield compilation
+    compilation.end()
+
+
+def test_a_process_forked_meanwhile_does_not_hold_the_lock(locked, tmp_path):
+    inherited = os.dup(locked._handle)  # as a fork has it
+    with open(tmp_path / "twice.bin.lock") as waiting:
+        locked.end()
+        _waiting.fcntl.flock(waiting, _waiting.fcntl.LOCK_EX | _waiting.fcntl.LOCK_NB)
+    os.close(inherited)
+
+
+def test_an_interrupted_wait_leaves_nothing_behind(locked, tmp_path, monkeypatch):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    before = threading.active_count(), os.open(os.devnull, os.O_RDONLY)
+    os.close(before[1])
+    monkeypatch.setattr(_waiting.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _waiting.Compilation("twice", tmp_path, "twice.bin")
+    monkeypatch.undo()
+    after = os.open(os.devnull, os.O_RDONLY)
+    os.close(after)
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer) and thread is not locked._timer:
+            thread.join()  # was cancelled
+    assert (threading.active_count(), after) == before
+    assert (tmp_path / "twice.bin.lock").exists()  # of the one that compiles
+
+
+def test_a_lock_that_cannot_be_removed_is_done_without(locked, monkeypatch):
+    def refuse(path, missing_ok):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    locked.end()
+    assert locked._handle is None
 
 
 #: A file system of its own at `folder`, for this process alone.

@@ -125,6 +125,19 @@ def test_lists_are_compiled_whole():
     same(compiled(leaves), fastsw.score(leaves, **PLAIN))
 
 
+def test_penalties_of_lists_may_change_within_compiled_code():
+    torch = pytest.importorskip("torch")
+    leaves = [torch.tensor(matrix) for matrix in draw()]
+    torch._dynamo.reset()
+    compiled = torch.compile(
+        lambda cost: fastsw.score(leaves, gap_open=cost, gap_extend=(cost, 0.5)),
+        fullgraph=True,
+        backend="eager",
+    )
+    for cost in (1.0, 2.0, 3.0):  # the second one makes a symbol of it
+        same(compiled(cost), fastsw.score(leaves, gap_open=cost, gap_extend=(cost, 0.5)))
+
+
 def refuse(error, text, matrices, **options):
     with pytest.raises(error, match=re.escape(text)):
         fastsw.score(matrices, **(PLAIN | options))

@@ -132,6 +132,35 @@ assert same(answer(), wanted)
     )
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
+def test_a_child_forked_while_another_thread_compiles_computes():
+    run(
+        """
+import warnings
+from numba.core.compiler_lock import global_compiler_lock
+warnings.simplefilter("ignore")  # Python 3.12 warns of any fork in a threaded process
+answer()
+compiling = threading.Event()
+
+def compile_something():
+    with global_compiler_lock:
+        compiling.set()
+        time.sleep(0.5)
+
+thread = threading.Thread(target=compile_something)
+thread.start()
+compiling.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    fastsw.soft_dtw(np.eye(3))  # has not been compiled
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0, "a child hangs"
+thread.join()
+"""
+    )
+
+
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_data_loader_workers_compute(context, tmp_path):
     pytest.importorskip("torch")

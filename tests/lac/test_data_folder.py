@@ -182,7 +182,10 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     root = touch(tmp_path / "root", "b.mp4")
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (root / "circle").symlink_to(root)
-    assert [clip.name for clip in read_folder(root).clips] == ["b", "link/a"]
+    (root / "again").symlink_to(tmp_path / "elsewhere")
+    touch(root / "z", "c.mp4")
+    (root / "y").symlink_to(root / "z")
+    assert [clip.name for clip in read_folder(root).clips] == ["again/a", "b", "z/c"]
 
 
 def test_an_unknown_split_is_refused(tmp_path):

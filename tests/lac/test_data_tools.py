@@ -183,6 +183,18 @@ def test_pictures_become_videos_of_their_size(tmp_path):
     assert read_video(collection.clips[1].path).frames.shape == (4, 3, 32, 32)
 
 
+def test_imported_videos_that_are_named_nearly_alike_stay_apart(tmp_path):
+    source = tmp_path / "loose"
+    source.mkdir()
+    names = ["a.mkv", "a.mp4", "b.mp4", "b.mp4.mp4"]
+    for length, name in enumerate(names, 3):
+        write_video(source / name, noise(length))
+    convert("videos", source, tmp_path / "new")
+    clips = read_folder(tmp_path / "new").clips
+    assert [clip.path.name for clip in clips] == names
+    assert [len(read_video(clip.path).frames) for clip in clips] == [3, 4, 5, 6]
+
+
 def test_loose_videos_are_imported_and_bad_ones_left_out_on_request(tmp_path, capsys):
     source = tmp_path / "loose"
     (source / "day1").mkdir(parents=True)

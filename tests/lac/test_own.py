@@ -108,6 +108,14 @@ def test_a_folder_stands_for_the_preset_and_sizes(videos):
     assert set(own.sizing.arguments()) <= set(same)
 
 
+def test_a_run_goes_on_with_its_settings_when_clips_are_added(videos, tmp_path):
+    words = [str(videos), f"--run={tmp_path / 'run'}"]
+    assert prepare(words)[1] is not None
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
+    assert prepare(words) == (["--data.source=folder", f"--data.root={videos}", words[1]], None)
+
+
 def test_another_configuration_file_goes_before_what_is_sized(videos, tmp_path):
     (tmp_path / "mine.yaml").write_text("data:\n  frames: 20\n")
     words, _ = prepare([str(videos), "--config", str(tmp_path / "mine.yaml")])
@@ -185,6 +193,9 @@ def test_what_is_not_clear_is_not_decided():
 def test_clips_that_were_trained_on_prove_nothing():
     verdict = judge(GOOD, split="train")
     assert verdict.level == "undecided"
+    assert verdict.sentences()[0].endswith(
+        "on clips that were trained on, the embedding proves nothing."
+    )
     assert "measured on what was trained on" in verdict.sentences()[-1]
 
 

@@ -1,7 +1,10 @@
 """Compilation ahead: what the command says, and that nothing is left to compile."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -12,13 +15,18 @@ from fastsw._cpu import _compile
 AFTER = """
 import numpy as np, fastsw
 from numba.core import event
+from fastsw._cpu import _threads
 recorder = event.RecordingListener()
 event.register("numba:compile", recorder)
 similarity, options = np.zeros((3, 50, 60), np.float32), {"gap_open": 1.0, "gap_extend": 0.5}
-fastsw.score(similarity, **options)
-fastsw.value_and_grad(similarity, **options)
+for temperature in (1.0, 0.3, 0.1, 0.03, 0.01, 0.001):
+    fastsw.score(similarity, **options, temperature=temperature)
+    fastsw.value_and_grad(similarity, **options, temperature=temperature)
+    fastsw.soft_dtw(similarity + 1e3, temperature=temperature**2)
 fastsw.traceback(similarity, **options)
-assert not recorder.buffer
+fastsw.score(np.zeros((9, 50, 60), np.float32), **options)  # on several threads
+_threads.compile_worker()
+assert not recorder.buffer, recorder.buffer
 """
 
 
@@ -46,6 +54,26 @@ def test_without_a_place_for_kernels_nothing_is_compiled(monkeypatch, capsys):
     monkeypatch.setattr(_compile, "cache_folder", lambda: None)
     assert main(["warmup"]) == 1
     assert "FASTSW_CACHE_DIR" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is another thing on Windows")
+def test_an_interrupt_ends_all_processes(tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "fastsw", "warmup", "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"FASTSW_CACHE_DIR": str(tmp_path)},
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while not list(tmp_path.glob("*.bin")):  # a process is at work
+        assert run.poll() is None
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGINT)
+    _, errors = run.communicate(timeout=60)  # the rest would take minutes
+    assert run.returncode == 130
+    assert f"interrupted; what has been compiled is in {tmp_path}" in errors
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1", "two"])
