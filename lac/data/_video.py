@@ -286,10 +286,30 @@ def encode(
     """Write RGB pictures (H, W, 3), of even sides, as H.264 one by one.
 
     `times` in seconds, where pictures have no constant `rate`, begin with 0. What is no path is
-    written to as MP4.
+    written to as MP4. A file is there when it is whole, and not before.
     """
-    target = file.absolute() if isinstance(file, Path) else file
-    with av.open(target, "w", format=None if isinstance(file, Path) else "mp4") as container:
+    if not isinstance(file, Path):
+        _encode(file, pictures, rate, times, options, format="mp4")
+        return
+    unfinished = file.absolute().with_name(f".part-{file.name}")
+    try:
+        _encode(unfinished, pictures, rate, times, options, format=None)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _encode(
+    target: Path | BinaryIO,
+    pictures: Iterable[np.ndarray],
+    rate: int | Fraction,
+    times: Sequence[float] | np.ndarray | None,
+    options: Mapping[str, str],
+    *,
+    format: str | None,
+) -> None:
+    """Write a container of a format, or of that of a path's suffix."""
+    with av.open(target, "w", format=format) as container:
         stream = container.add_stream("libx264", rate=rate, options=dict(options))
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1  # x264's output depends on its number of threads

@@ -11,6 +11,7 @@ import pytest
 
 from lac.data import VideoError, read_video, resize, write_video
 from lac.data._pictures import picture_files, read_pictures
+from lac.data._video import encode as encode_video
 from lac.data._video import upright_rgb
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -400,3 +401,16 @@ def test_other_containers_are_read():
         ticks = video.times * 30  # the recorder dropped a frame here and there
         assert (np.diff(video.times) > 0).all() and np.abs(ticks - ticks.round()).max() < 0.05
     assert read_video(shared("grid", "original", "bwbg8n.mpg"), size=32).frames.shape[0] == 75
+
+
+def test_an_interrupted_video_leaves_what_was_there(tmp_path):
+    def pictures():
+        yield np.zeros((16, 16, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    file = tmp_path / "both.mp4"
+    file.write_bytes(b"before")
+    with pytest.raises(KeyboardInterrupt):
+        encode_video(file, pictures(), rate=25)
+    assert [path.name for path in tmp_path.iterdir()] == ["both.mp4"]
+    assert file.read_bytes() == b"before"
