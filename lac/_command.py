@@ -139,6 +139,32 @@ def at_least_one(word: str) -> int:
     return int(word)
 
 
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Let a command take what embeds: a run, or a frozen encoder by its name."""
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        help="run directory of lac.train; or lite0 or small (nothing to train)",
+    )
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Let a command that embeds choose the frames and the weights."""
+    parser.add_argument(
+        "--every",
+        type=at_least_one,
+        metavar="N",
+        help="take every N-th frame (default: as trained)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=one_of("last", "best"),
+        default="last",
+        metavar="{last,best}",
+        help="which weights (default: last)",
+    )
+
+
 def existing(path: Path) -> Path:
     """Refuse a path at which nothing is."""
     if not path.exists():

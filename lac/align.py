@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from lac._command import (
     CommandParser,
-    at_least_one,
+    add_reading,
+    add_run,
     errors_in_one_line,
     interruptible,
-    one_of,
     refuse_overwriting,
 )
 from lac._console import plain_console
@@ -72,11 +72,7 @@ def _parser() -> CommandParser:
             "python -m lac.align lite0 a.mp4 b.mp4 --html both.html",
         ],
     )
-    parser.add_argument(
-        "run",
-        metavar="RUN",
-        help="run directory of lac.train; or lite0 or small (nothing to train)",
-    )
+    add_run(parser)
     parser.add_argument("a", type=Path, metavar="A", help="a video")
     parser.add_argument("b", type=Path, metavar="B", help="another")
     parser.add_argument(
@@ -89,19 +85,7 @@ def _parser() -> CommandParser:
         "--html", type=Path, metavar="FILE", help="page with the picture and both videos in step"
     )
     parser.add_argument("--pairs", type=Path, metavar="FILE", help="CSV file of all matched frames")
-    parser.add_argument(
-        "--every",
-        type=at_least_one,
-        metavar="N",
-        help="take every N-th frame (default: as trained)",
-    )
-    parser.add_argument(
-        "--checkpoint",
-        type=one_of("last", "best"),
-        default="last",
-        metavar="{last,best}",
-        help="which weights (default: last)",
-    )
+    add_reading(parser)
     return parser
 
 

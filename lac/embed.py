@@ -15,7 +15,8 @@ import numpy as np
 
 from lac._command import (
     CommandParser,
-    at_least_one,
+    add_reading,
+    add_run,
     errors_in_one_line,
     existing,
     interruptible,
@@ -125,28 +126,12 @@ def _parser() -> CommandParser:
             "python -m lac.embed runs/rendered-1 clips/*.mp4 -o embeddings --on_error skip",
         ],
     )
-    parser.add_argument(
-        "run",
-        metavar="RUN",
-        help="run directory of lac.train; or lite0 or small (nothing to train)",
-    )
+    add_run(parser)
     parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help="video files")
     parser.add_argument(
         "--output", "-o", type=Path, required=True, metavar="DIR", help="folder to write to"
     )
-    parser.add_argument(
-        "--every",
-        type=at_least_one,
-        metavar="N",
-        help="take every N-th frame (default: as trained)",
-    )
-    parser.add_argument(
-        "--checkpoint",
-        type=one_of("last", "best"),
-        default="last",
-        metavar="{last,best}",
-        help="which weights (default: last)",
-    )
+    add_reading(parser)
     parser.add_argument(
         "--on_error",
         type=one_of("refuse", "skip"),
