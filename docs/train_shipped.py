@@ -18,7 +18,7 @@ import lac
 from lac import train
 from lac._run import RunDirectory
 from lac.data import Rendered, render
-from lac.data._video import SUFFIXES
+from lac.data.video.reading import SUFFIXES
 
 DRAWN = Rendered(train=64, val=8, size=64, seed=100)
 SEED = 0
