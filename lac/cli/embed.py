@@ -90,7 +90,7 @@ def require_readable(path: Path) -> None:
     VideoError
         If it is no video; the message says what it is.
     """
-    from lac.data._video import open_video
+    from lac.data.video.reading import open_video
     from lac.data.features import SUFFIXES
 
     if existing(path).suffix.lower() not in SUFFIXES:

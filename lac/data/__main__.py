@@ -28,7 +28,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _parser() -> CommandParser:
     """Return the options."""
-    from lac.data.convert import Importable
+    from lac.data.importers.convert import Importable
     from lac.data.sources import Layout
 
     layouts, importable = get_args(Layout), get_args(Importable)
@@ -105,7 +105,7 @@ def _show(inspection: "Inspection") -> None:
 def _import(options: argparse.Namespace) -> None:
     """Convert, and say what to do next."""
     from lac.cli._own_videos import command
-    from lac.data.convert import convert
+    from lac.data.importers.convert import convert
 
     console = plain_console(soft_wrap=True, highlight=False)
     left_out = convert(

@@ -11,7 +11,7 @@ from lac.cli._command import call
 from lac.data import read_folder, read_video, write_video
 from lac.data.__main__ import main
 from lac.data.check import inspect
-from lac.data.convert import convert
+from lac.data.importers.convert import convert
 from lac.data.sources import read_source
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lac.cli._console import plain_console
 from lac.data import Clip, ClipDataModule, Rendered, read_folder
-from lac.data.convert import convert
+from lac.data.importers.convert import convert
 from lac.encoder import Encoder
 from lac.evaluation import PROTOCOLS, Protocol, draw_crops, measure, print_report
 from lac.evaluation.metrics import (

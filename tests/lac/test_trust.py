@@ -9,7 +9,7 @@ from lac._matching import match
 from lac._trust import Trust, measure_trust
 from lac.cli import align
 from lac.data import write_video
-from lac.data.rendered import draw_clip
+from lac.data.synthetic.rendered import draw_clip
 
 
 def walk(seed, frames=60, dimension=24):
