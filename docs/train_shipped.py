@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 import lac
-from lac import train
-from lac._run import RunDirectory
+from lac._run_directory import RunDirectory
+from lac.cli import train
 from lac.data import Rendered, render
 from lac.data.video.reading import SUFFIXES
 

@@ -8,7 +8,7 @@ import pytest
 from layouts import penn_action
 from rich.console import Console
 
-from lac._console import plain_console
+from lac.cli._console import plain_console
 from lac.data import Clip, ClipDataModule, Rendered, read_folder
 from lac.data.importers.convert import convert
 from lac.encoder import Encoder

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from lac import align
 from lac._matching import match
 from lac._trust import Trust, measure_trust
+from lac.cli import align
 from lac.data import write_video
 from lac.data.synthetic.rendered import draw_clip
 
