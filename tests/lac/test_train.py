@@ -12,9 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from layouts import penn_action
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_runs import TINY, finish, load, logged, start
 
 import lac.losses
 from lac import compare, evaluate, train
@@ -22,6 +20,8 @@ from lac._command import call
 from lac._configuration import RunCLI
 from lac._training import EmbeddingModule
 from lac.data import ClipDataModule, Rendered, read_video
+from tests.support.layouts import penn_action
+from tests.support.training_runs import TINY, finish, load, logged, start
 
 
 @pytest.fixture(scope="module")
