@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from lac._console import plain_console
+from lac.cli._console import plain_console
 from lac.data import Clip, ClipDataModule, Rendered, read_folder
-from lac.data.convert import convert
+from lac.data.importers.convert import convert
 from lac.encoder import Encoder
 from lac.evaluation import PROTOCOLS, Protocol, draw_crops, measure, print_report
 from lac.evaluation.metrics import (

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from lac._progress import progress
-from lac.data._drawing import Camera, Canvas
-from lac.data._figure import PHASES, Body, carried, draw_script, joints, move
-from lac.data._video import write_video
+from lac.data.synthetic._drawing import Camera, Canvas
+from lac.data.synthetic._figure import PHASES, Body, carried, draw_script, joints, move
+from lac.data.video.reading import write_video
 
 DRAWING = 2  # raise with any change of the drawing: other clips than before go elsewhere
 FPS = 15

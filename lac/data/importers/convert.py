@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lac._progress import progress
-from lac.data._clips import SPLITS, Clip
 from lac.data._content import count_frames
 from lac.data._names import normal
-from lac.data._pictures import read_pictures
-from lac.data._video import write_video
+from lac.data.clip import SPLITS, Clip
 from lac.data.sources import read_source
+from lac.data.video.pictures import read_pictures
+from lac.data.video.reading import write_video
 
 Importable = Literal["videos", "pouring", "penn_action", "penn_action_raw", "grid"]
 _FPS = 25  # of clips that are pictures: their files tell no time

@@ -15,8 +15,8 @@ import numpy as np
 from av.container import InputContainer
 
 from lac._progress import part
-from lac.data._orientation import OrientationError, orientation_of
-from lac.data._signature import what_is
+from lac.data.video._orientation import OrientationError, orientation_of
+from lac.data.video._signature import what_is
 
 PREPROCESSING = 2  # raise with any change of the frames that are made of what FFmpeg decodes
 WRITABLE = (  # take H.264
