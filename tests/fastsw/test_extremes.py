@@ -7,7 +7,7 @@ from oracle import MODES, within
 import fastsw
 from benchmarks import exact, fuzz_accuracy
 from fastsw import _cpu
-from fastsw._numpy import call
+from fastsw._frontends.numpy_arrays import call
 
 
 def heat_derivatives(similarity, **options):

@@ -5,8 +5,8 @@ import pytest
 from oracle import assert_close, expected, within, within_entropy
 
 import fastsw
-from fastsw._cpu import _paired
-from fastsw._cpu._simd import native_lanes
+from fastsw._cpu.kernels import inter_pair
+from fastsw._cpu.simd.vectors import native_lanes
 
 MODES = ["local", "global"]
 DTYPES = [np.float32, np.float64]
@@ -21,9 +21,9 @@ def seen(monkeypatch):
         groups = np.full((-(-len(order) // lanes), lanes), -1)
         groups.reshape(-1)[: len(order)] = order
         pairs.extend(order.tolist())
-        return _paired.Choice(groups, order[:0], *lengths[order].max(axis=0).tolist())
+        return inter_pair.Choice(groups, order[:0], *lengths[order].max(axis=0).tolist())
 
-    monkeypatch.setattr(_paired, "choose", all_of)
+    monkeypatch.setattr(inter_pair, "choose", all_of)
     return pairs
 
 
@@ -139,7 +139,7 @@ def test_each_pair_is_in_one_group_or_left_over():
     order = np.arange(5, 100)
     for lanes in (2, 4, 8, 16):
         for threads in (1, 2, 7):
-            choice = _paired.choose(order, lengths, False, 32, lanes, True, threads)
+            choice = inter_pair.choose(order, lengths, False, 32, lanes, True, threads)
             members = choice.groups[choice.groups >= 0]
             assert sorted([*members, *choice.rest]) == order.tolist()
             if len(members):
@@ -152,7 +152,7 @@ def test_pairs_are_lanes_where_that_is_worth_while():
 
     def groups(count, size, threads, graded=True):
         lengths, order = np.full((count, 2), size), np.arange(count)
-        return len(_paired.choose(order, lengths, True, 32, lanes, graded, threads).groups)
+        return len(inter_pair.choose(order, lengths, True, 32, lanes, graded, threads).groups)
 
     assert groups(4 * lanes, 64, 1) == 4
     assert groups(4 * lanes, 64, 2) == 4

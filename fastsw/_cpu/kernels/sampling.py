@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from fastsw._cpu._compile import helper, serial_kernel
-from fastsw._cpu._hard import START, M, X, Y, turn_round
-from fastsw._cpu._log import (
+from fastsw._cpu.kernels.log_numbers import with_inverse
+from fastsw._cpu.kernels.log_space import (
     EARLIER,
     END,
     ENTROPIES,
@@ -22,8 +21,9 @@ from fastsw._cpu._log import (
     row_ends,
     three,
 )
-from fastsw._cpu._smax import with_inverse
-from fastsw._reference import FITTING, GLOBAL, LOCAL
+from fastsw._cpu.kernels.viterbi import START, M, X, Y, turn_round
+from fastsw._cpu.runtime.compile import helper, serial_kernel
+from fastsw._types import FITTING, GLOBAL, LOCAL
 
 
 @helper

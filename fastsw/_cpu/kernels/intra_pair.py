@@ -4,8 +4,8 @@ With w = exp(s / T) and gap factors g = exp(-penalty / T) the recurrence of `_re
 sums and products (every smax becomes a sum) of floats with integer exponents of their own; the cell
 functions of `_recurrence` cannot be used literally, and the same parametrised tests hold both.
 
-This module walks a pair strip by strip, see `_strip`. How the cells of a strip are walked, and how
-many of them share an exponent, is the business of `_cellwise` and `_grouped`.
+This module walks a pair strip by strip, see `strip`. How the cells of a strip are walked, and how
+many of them share an exponent, is the business of `cell_exponent` and `block_exponent`.
 
 The forward pass keeps one carried row a strip. The backward pass walks the strips in reverse and
 recomputes each strip's table, unless the tables of the whole pair are small enough to be kept.
@@ -20,12 +20,8 @@ import threading
 
 import numpy as np
 
-from fastsw._cpu import _cellwise, _grouped
-from fastsw._cpu._arithmetic import LOG2E, scalars
-from fastsw._cpu._compile import Variant
-from fastsw._cpu._parts import callable_in_kernels
-from fastsw._cpu._simd import address, lanes_of, native_lanes
-from fastsw._cpu._strip import (
+from fastsw._cpu.kernels import block_exponent, cell_exponent
+from fastsw._cpu.kernels.strip import (
     COLUMN_ROWS,
     DOT,
     END,
@@ -57,8 +53,12 @@ from fastsw._cpu._strip import (
     staged_length,
     step_count,
 )
-from fastsw._cpu._team import claim, fence, take_ticket
-from fastsw._reference import FITTING, GLOBAL, LOCAL
+from fastsw._cpu.runtime.compile import Variant
+from fastsw._cpu.runtime.handoff import claim, fence, take_ticket
+from fastsw._cpu.runtime.parts import callable_in_kernels
+from fastsw._cpu.simd.scaled import LOG2E, scalars
+from fastsw._cpu.simd.vectors import address, lanes_of, native_lanes
+from fastsw._types import FITTING, GLOBAL, LOCAL
 
 # What one call of a kernel does: all, or a part of what several threads do for one pair.
 ALL, SET_UP, DOWN, UP, FINISH = range(5)
@@ -138,7 +138,7 @@ def total_of_rows(pair, rows, ends, ends_k):
 @functools.cache
 def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool):
     """The compiled entry point of one precision, width, form of penalties, order and walk."""
-    walk = _grouped if grouped else _cellwise
+    walk = block_exponent if grouped else cell_exponent
     score_strip, forward, backward = walk.walks(bits, lanes, by_column, second)
     kind = scalars(bits)
     variant = Variant(bits, lanes, *form(by_column, second), "grouped" if grouped else "cellwise")

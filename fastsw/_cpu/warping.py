@@ -1,4 +1,4 @@
-"""Soft-DTW on the CPU: sort the pairs by kernels that suit them, and run these; see `_dispatch`."""
+"""Soft-DTW on the CPU: sort the pairs by kernels that suit them, and run these; see `backend`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw import _problem
-from fastsw._cpu import _dtw, _threads
-from fastsw._cpu._arithmetic import LOG2E
-from fastsw._cpu._dispatch import largest_first, output, ready, scale_of
-from fastsw._cpu._dtw import hard_dtw
-from fastsw._cpu._log import DERIVATIVES, ENTROPIES, VALUES
-from fastsw._cpu._log_dtw import warp
-from fastsw._cpu._plan import (
+from fastsw import _validation
+from fastsw._cpu.backend import largest_first, output, ready, scale_of
+from fastsw._cpu.kernels import dtw
+from fastsw._cpu.kernels.dtw import hard_dtw
+from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES
+from fastsw._cpu.kernels.log_space_dtw import warp
+from fastsw._cpu.routing import (
     ROUNDING32,
     ROUNDING64,
     TOLERANCE32,
@@ -21,7 +20,9 @@ from fastsw._cpu._plan import (
     UNIT32,
     UNIT64,
 )
-from fastsw._cpu._simd import native_lanes
+from fastsw._cpu.runtime import thread_pool
+from fastsw._cpu.simd.scaled import LOG2E
+from fastsw._cpu.simd.vectors import native_lanes
 
 VOID, POISONED, HARD, SINGLE, DOUBLE, LOG = range(6)
 
@@ -55,7 +56,7 @@ class _Job(NamedTuple):
 
     def threads_for(self, order):
         """How many threads some pairs are worth."""
-        return _threads.threads_for(len(order), self.lengths[order].prod(axis=1).sum())
+        return thread_pool.threads_for(len(order), self.lengths[order].prod(axis=1).sum())
 
 
 def soft_dtw(
@@ -102,9 +103,9 @@ def _prepare(cost, temperature, lengths, bandwidth, graded) -> _Job:
     dtype = np.dtype(np.float64 if cost.dtype.itemsize == 8 else np.float32)
     cost, lengths = ready(cost, dtype), ready(lengths, np.int64)
     temperature = float(temperature)
-    _problem.check_temperature(temperature)
-    _problem.check_lengths(lengths, cost.shape, "cost")
-    _problem.check_bandwidth(bandwidth, lengths)
+    _validation.check_temperature(temperature)
+    _validation.check_lengths(lengths, cost.shape, "cost")
+    _validation.check_bandwidth(bandwidth, lengths)
     pairs = len(lengths)
     out = Warping(
         np.full(pairs, np.inf),
@@ -146,7 +147,7 @@ def _hard(job, order, route, graded):
     """Pairs at temperature 0."""
     result = np.zeros((len(job.lengths), 2))
     out = job.out.cost
-    _threads.spread(
+    thread_pool.spread(
         hard_dtw,
         job.threads_for(order),
         order,
@@ -170,8 +171,8 @@ def _linear(job, order, route, graded):
         target = output(target.shape, np.dtype(real), np.zeros)
     rows, columns = (int(k) for k in job.lengths[order].max(axis=0))
     threads, lanes = job.threads_for(order), native_lanes(bits)
-    _threads.spread(
-        _dtw.kernels(bits, lanes),
+    thread_pool.spread(
+        dtw.kernels(bits, lanes),
         threads,
         order,
         similarity.reshape(-1),
@@ -180,7 +181,7 @@ def _linear(job, order, route, graded):
         job.lengths,
         -2.0 * job.top[order].max() - 1.0,
         job.band,
-        _dtw.workspace(bits, lanes, threads, rows, columns, graded=graded),
+        dtw.workspace(bits, lanes, threads, rows, columns, graded=graded),
         target.reshape(-1),
         result,
         graded,
@@ -205,7 +206,7 @@ def _shares(job, order, carried, graded, dot_cost=None, dot_temperature=None):
     result = np.zeros((len(job.lengths), 3))
     with np.errstate(over="ignore"):
         magnitudes = np.maximum(-job.low, job.top)[order] * job.lengths[order].sum(axis=1)
-    _threads.spread(
+    thread_pool.spread(
         warp,
         job.threads_for(order),
         order,
@@ -225,7 +226,7 @@ def _shares(job, order, carried, graded, dot_cost=None, dot_temperature=None):
 
 
 def _doubtful(job):
-    """Pairs whose entropy the linear kernel may miss by more than is admitted; see `_plan`."""
+    """Pairs whose entropy the linear kernel may miss by more than is admitted; see `routing`."""
     score, entropy = job.out.score, -job.out.temperature
     slack = np.where(job.routes == SINGLE, ROUNDING32 / TOLERANCE32, ROUNDING64 / TOLERANCE64)
     with np.errstate(invalid="ignore", over="ignore"):  # a pair without a path is infinitely bad

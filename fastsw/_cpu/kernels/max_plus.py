@@ -1,12 +1,12 @@
 """Scores at temperature 0, many cells at a time: explicit SIMD, rows as lanes of a skewed front.
 
-A strip is walked as `_strip` describes, but each lane stands on two rows, a and b below it, of the
+A strip is walked as `strip` describes, but each lane stands on two rows, a and b below it, of the
 same column: what goes from a to b need not change lanes, and the front is half as slanted. States
 are doubles whatever the similarities are; a sum in single precision would lose a little at every
 step. The equations are those of `_recurrence.hard_forward` without the origins, on vectors, with
-the operations in the same order: scores are those of `_hard` to the last bit, and the same
+the operations in the same order: scores are those of `viterbi` to the last bit, and the same
 parametrised tests hold both. Penalties may depend on the column, for skipped columns, and on the
-row, for skipped rows; `_hard` takes those of single cells, and what could overflow.
+row, for skipped rows; `viterbi` takes those of single cells, and what could overflow.
 
 What goes to the row below is h, the largest of a cell's states, which M follows on the diagonal,
 and the y of the row below. Row 0 of the grid, before the first pair, is the row that the first
@@ -20,14 +20,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cpu._compile import Variant
-from fastsw._cpu._linear import LINE, aligned, at
-from fastsw._cpu._simd import address, lanes_of, vmax, widened
-from fastsw._cpu._smax import EMPTY, add
-from fastsw._cpu._strip import Extent, row_length, squares, step_count
-from fastsw._cpu._team import claim
+from fastsw._cpu.kernels.intra_pair import LINE, aligned, at
+from fastsw._cpu.kernels.log_numbers import EMPTY, add
+from fastsw._cpu.kernels.strip import Extent, row_length, squares, step_count
+from fastsw._cpu.runtime.compile import Variant
+from fastsw._cpu.runtime.handoff import claim
+from fastsw._cpu.simd.vectors import address, lanes_of, vmax, widened
 from fastsw._recurrence import NEG_INF
-from fastsw._reference import FITTING, GLOBAL, LOCAL
+from fastsw._types import FITTING, GLOBAL, LOCAL
 
 # Rows of `Work.columns` and of `Work.carry`, and fields of `Work.lane`: penalties of row b and of
 # the row below it, the largest M of both rows, and what `read_ahead` saw.

@@ -6,11 +6,11 @@ of start, M, X, Y. An end inside the table wins over the empty alignment of fitt
 
 import numpy as np
 
-from fastsw._cpu._compile import helper, kernel
-from fastsw._cpu._log import IMPOSSIBLE, entry, penalties_at, row_ends, three
-from fastsw._cpu._team import claim
+from fastsw._cpu.kernels.log_space import IMPOSSIBLE, entry, penalties_at, row_ends, three
+from fastsw._cpu.runtime.compile import helper, kernel
+from fastsw._cpu.runtime.handoff import claim
 from fastsw._recurrence import NEG_INF, hard_forward
-from fastsw._reference import FITTING, GLOBAL, LOCAL
+from fastsw._types import FITTING, GLOBAL, LOCAL
 
 START, M, X, Y = 0, 1, 2, 3
 
@@ -103,7 +103,7 @@ def align_hard(
 ):
     """Best scores of the pairs in a queue; with `want` = 1 also one best path.
 
-    `scale` multiplies similarities and penalties; see `_log.align`.
+    `scale` multiplies similarities and penalties; see `log_space.align`.
 
     The path goes into `pairs` [B, K, 2] in ascending order, its length into `counts`, its
     indicator into out[0] and minus the penalties paid into out[1:].

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastsw import _numpy, _problem, _torch_derivatives
-from fastsw._numpy import Gradients
-from fastsw._torch_operators import as_numpy, compute_dtype, gpu
+from fastsw import _validation
+from fastsw._frontends import numpy_arrays, torch_derivatives
+from fastsw._frontends.numpy_arrays import Gradients
+from fastsw._frontends.torch_operators import as_numpy, compute_dtype, gpu
 
 
 class TorchKind:
@@ -55,7 +56,7 @@ class TorchKind:
         if isinstance(value, (int, float)):  # Dynamo traces no union
             # Kernels take numbers from the host.
             return torch.full((), value, dtype=torch.float64, device="cpu")
-        return torch.as_tensor(_numpy.KIND.convert(name, value, value), device=like.device)
+        return torch.as_tensor(numpy_arrays.KIND.convert(name, value, value), device=like.device)
 
     def integers(self, name: str, value: Any, like: Tensor) -> Tensor:
         """int64 tensor of integers, where they are: on the host they can still be checked."""
@@ -67,7 +68,7 @@ class TorchKind:
                 )
             tensor = value
         else:
-            tensor = torch.as_tensor(_numpy.KIND.integers(name, value, value), device="cpu")
+            tensor = torch.as_tensor(numpy_arrays.KIND.integers(name, value, value), device="cpu")
         if tensor.dtype.is_floating_point or tensor.dtype == torch.bool:
             raise TypeError(f"`{name}` must be integers, got {tensor.dtype}")
         return tensor.to(torch.int64)
@@ -93,7 +94,7 @@ def _operands(similarity, *, gap_open, gap_extend, temperature, mode, lengths):
     """Validate a call; the problem and the operators' arguments."""
     if similarity.layout != torch.strided:
         raise TypeError(f"`similarity` must be a dense tensor, got {similarity.layout}")
-    problem = _problem.build(
+    problem = _validation.build(
         KIND,
         similarity,
         gap_open=gap_open,
@@ -114,7 +115,7 @@ def _operands(similarity, *, gap_open, gap_extend, temperature, mode, lengths):
 def score(similarity, **options):
     """See `fastsw.score`."""
     problem, (*tensors, mode) = _operands(similarity, **options)
-    found = _torch_derivatives.value(_torch_derivatives.Alignment(mode), *tensors)
+    found = torch_derivatives.value(torch_derivatives.Alignment(mode), *tensors)
     return problem.unbatched(found)
 
 
@@ -124,8 +125,8 @@ def _differentiated(similarity, *, slope, **options):
     ``slope`` tells whether the derivative in the temperature is wanted.
     """
     problem, (*tensors, mode) = _operands(similarity, **options)
-    kind = _torch_derivatives.Alignment(mode)
-    return problem, _torch_derivatives.gradient(kind, slope, *tensors)
+    kind = torch_derivatives.Alignment(mode)
+    return problem, torch_derivatives.gradient(kind, slope, *tensors)
 
 
 def posterior(similarity, **options):
@@ -168,12 +169,12 @@ def value_and_grad(similarity, **options):
 
 def soft_dtw(cost, *, temperature, lengths, bandwidth):
     """See `fastsw.soft_dtw`."""
-    batch, single = _problem.as_batch(KIND, "cost", cost)
-    value = _torch_derivatives.value(
-        _torch_derivatives.Warping(_problem.as_bandwidth(bandwidth)),
+    batch, single = _validation.as_batch(KIND, "cost", cost)
+    value = torch_derivatives.value(
+        torch_derivatives.Warping(_validation.as_bandwidth(bandwidth)),
         batch,
-        _problem.build_temperature(KIND, temperature, batch),
-        _problem.build_lengths(KIND, lengths, batch, single),
+        _validation.build_temperature(KIND, temperature, batch),
+        _validation.build_lengths(KIND, lengths, batch, single),
     )
     return value[0] if single else value
 
@@ -205,16 +206,16 @@ def traceback(similarity, **options):
         alignments = gpu().traceback(*operands)
         return alignments[0] if similarity.ndim == 2 else alignments
     matrix, plain = _detached(similarity, options)
-    return _numpy.traceback(matrix, **plain)
+    return numpy_arrays.traceback(matrix, **plain)
 
 
 def sample(similarity, **options):
     """See `fastsw.sample`."""
     matrix, plain = _detached(similarity, options)
-    return _numpy.sample(matrix, **plain)
+    return numpy_arrays.sample(matrix, **plain)
 
 
 def mea(posterior, **options):
     """See `fastsw.mea`."""
     matrix, plain = _detached(posterior, options)
-    return _numpy.mea(matrix, **plain)
+    return numpy_arrays.mea(matrix, **plain)

@@ -1,11 +1,11 @@
 """Fast traversal of batches: linear space, explicit SIMD, pairs as lanes.
 
 Each lane of a vector is a pair of its own, so a cell costs what it costs however short the pairs
-are; `_linear`, whose lanes are rows of one pair, spends steps on the slant of its front. As there,
+are; `intra_pair`, whose lanes are rows of one pair, spends steps on the slant of its front. As there,
 every smax of `_recurrence` becomes a sum of floats with integer exponents of their own, so that the
 cell functions of `_recurrence` cannot be used literally; the same parametrised tests hold both.
 
-A group of pairs is walked row by row, see `_rowwise`. Unless a group's states are few enough to be
+A group of pairs is walked row by row, see `inter_pair_row`. Unless a group's states are few enough to be
 kept, the forward pass keeps the weights of all cells and one carried row in STRIP; the backward
 pass recomputes the states of as many rows, which are a few products and sums a cell, so that what
 it reads comes from the nearer caches.
@@ -19,11 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cpu._arithmetic import LOG2E, scalars
-from fastsw._cpu._compile import Variant, serial_kernel
-from fastsw._cpu._grouped import GROUP
-from fastsw._cpu._linear import aligned, at
-from fastsw._cpu._rowwise import (
+from fastsw._cpu.kernels.block_exponent import GROUP
+from fastsw._cpu.kernels.inter_pair_row import (
     CARRIED,
     ENDED,
     ENDED_K,
@@ -52,10 +49,13 @@ from fastsw._cpu._rowwise import (
     places_of,
     walks,
 )
-from fastsw._cpu._simd import address, lanes_of
-from fastsw._cpu._strip import step_count
-from fastsw._cpu._team import claim
-from fastsw._reference import LOCAL
+from fastsw._cpu.kernels.intra_pair import aligned, at
+from fastsw._cpu.kernels.strip import step_count
+from fastsw._cpu.runtime.compile import Variant, serial_kernel
+from fastsw._cpu.runtime.handoff import claim
+from fastsw._cpu.simd.scaled import LOG2E, scalars
+from fastsw._cpu.simd.vectors import address, lanes_of
+from fastsw._types import LOCAL
 
 #: Rows whose states are recomputed at a time.
 STRIP = 4
@@ -63,7 +63,7 @@ STRIP = 4
 #: States of a group up to this size are kept from the forward to the backward pass.
 KEPT_BYTES = 2**20
 
-#: Time of a cell beside that of a cell that `_linear` walks, for gradients and for scores alone.
+#: Time of a cell beside that of a cell that `intra_pair` walks, for gradients and for scores alone.
 COST, COST_OF_SCORE = 0.9, 0.75
 
 #: For up to so many pairs of the same size the choice is remembered.
@@ -246,7 +246,7 @@ def kernels(bits: int, lanes: int):
         slope,
         graded,
     ):
-        unit = np.float64(real(LOG2E / temperature))  # see `_linear`
+        unit = np.float64(real(LOG2E / temperature))  # see `intra_pair`
         work = own_work(all_work, seat)
         source, target, places = address(similarity, 0), address(out[0], 0), places_of(work)
         for _ in range(queue.size):
@@ -322,7 +322,7 @@ def choose(order, lengths, alike, bits, lanes, graded, threads) -> Choice:
     """Cut pairs into groups of like size, the largest first.
 
     A group is worth its while where its cells, those of the longest pair for every lane, take less
-    time than what `_linear` would walk, steps beyond the matrix included; and where no thread is
+    time than what `intra_pair` would walk, steps beyond the matrix included; and where no thread is
     idle for long.
     """
     if alike and len(order) == len(lengths) <= FEW:

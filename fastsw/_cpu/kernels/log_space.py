@@ -1,7 +1,7 @@
-"""Robust traversal: any penalties, temperature and finite similarity; slower than `_linear`.
+"""Robust traversal: any penalties, temperature and finite similarity; slower than `intra_pair`.
 
 A state's value is the smooth maximum of its prefix scores, in units of the score; every smooth
-maximum is split into the shares of its terms (`_smax`). These are the equations of `_recurrence`,
+maximum is split into the shares of its terms (`log_numbers`). These are the equations of `_recurrence`,
 whose cell functions work on plain doubles; the same parametrised tests hold both.
 
 The forward pass carries values and, where asked for, the entropies of prefixes and the derivatives
@@ -22,8 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cpu._compile import helper, kernel
-from fastsw._cpu._smax import (
+from fastsw._cpu.kernels.log_numbers import (
     EMPTY,
     NOTHING,
     add,
@@ -36,9 +35,10 @@ from fastsw._cpu._smax import (
     smax4,
     with_inverse,
 )
-from fastsw._cpu._team import claim
+from fastsw._cpu.runtime.compile import helper, kernel
+from fastsw._cpu.runtime.handoff import claim
 from fastsw._recurrence import NEG_INF
-from fastsw._reference import FITTING, GLOBAL, LOCAL
+from fastsw._types import FITTING, GLOBAL, LOCAL
 
 IMPOSSIBLE = (NEG_INF, NEG_INF, NEG_INF)
 

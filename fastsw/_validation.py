@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-MODES = ("local", "global", "fitting")
+from fastsw._types import MODES
+
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 GAP_FORMS = (

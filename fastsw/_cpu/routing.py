@@ -1,6 +1,6 @@
 """Which kernel suits a pair: one pass over its values and a proof that nothing can be lost.
 
-`_cellwise` holds a cell's three states as floats that share an exponent. Let u be log2(e) / T. A
+`cell_exponent` holds a cell's three states as floats that share an exponent. Let u be log2(e) / T. A
 state is lost once it is a factor 2**126 (float32; 2**1022 in float64) below the largest state of
 its cell. Whatever follows the lost state can also follow the largest one, at a cost of at most
 (open - extend) more: from M a gap is opened rather than extended; from Y, which cannot turn into X,
@@ -14,13 +14,13 @@ of the total, the difference summed over both directions, and the limits below l
 Backwards a cell's largest forward state meets the largest backward state of its neighbours before
 the gap between them is paid for. The two can exceed the total by that gap and by what a state pays
 for following another's alignments, as above: by 2**(u * (largest penalty + 2 * |open - extend|)),
-which must stay below the largest factor of `_arithmetic`.
+which must stay below the largest factor of `scaled`.
 
 Cells so low that an alignment through them cannot reach 2**-144 (2**-1009) of the total count as
 forbidden; the floor is found from the best that an alignment through such a cell can still get
 and the worst that is always available.
 
-`_grouped` is faster and holds less; its own proof is there. It takes no gaps that pay. A cell below
+`block_exponent` is faster and holds less; its own proof is there. It takes no gaps that pay. A cell below
 2**-100 (2**-1000) counts as forbidden: the same alignment without that pair pays at most two more
 gaps, or twice the dearest extension; in local mode a single pair is no better than the best one,
 which is at least 2**-16.
@@ -31,12 +31,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cpu._arithmetic import LOG2E
-from fastsw._cpu._compile import Variant, helper, serial_kernel
-from fastsw._cpu._grouped import GROUP, HEAD
-from fastsw._cpu._simd import lanes_of, vmax, vmin, where_greater, where_nan
-from fastsw._cpu._team import add_shared, claim
-from fastsw._reference import LOCAL
+from fastsw._cpu.kernels.block_exponent import GROUP, HEAD
+from fastsw._cpu.runtime.compile import Variant, helper, serial_kernel
+from fastsw._cpu.runtime.handoff import add_shared, claim
+from fastsw._cpu.simd.scaled import LOG2E
+from fastsw._cpu.simd.vectors import lanes_of, vmax, vmin, where_greater, where_nan
+from fastsw._types import LOCAL
 
 VOID, POISONED, HARD, GROUPED32, GROUPED64, CELLWISE32, CELLWISE64, LOG = range(8)
 
@@ -47,10 +47,10 @@ class Precision(NamedTuple):
     bits: int
     grouped: int
     cellwise: int
-    head: float  # `_grouped.HEAD`
+    head: float  # `block_exponent.HEAD`
     range: float  # a weight below 2**-range counts as 0
     room: float  # what a state may grow to within a group
-    behind: float  # what a lost state may be behind, at most `_arithmetic`'s largest factor
+    behind: float  # what a lost state may be behind, at most `scaled`'s largest factor
     spread: float
     joined: float  # what a forward and a backward state may exceed the total by
     unit: float

@@ -1,4 +1,4 @@
-"""Robust soft dynamic time warping, and its second derivatives; see `_log`, whose ways these are.
+"""Robust soft dynamic time warping, and its second derivatives; see `log_space`, whose ways these are.
 
 A cell has one state, the smooth maximum over all paths to it of minus their cost,
 
@@ -11,10 +11,18 @@ import math
 
 import numpy as np
 
-from fastsw._cpu._compile import helper, kernel
-from fastsw._cpu._log import DERIVATIVES, VALUES, copy
-from fastsw._cpu._smax import EMPTY, add, derivatives_of, entropy_of, number, smax3, with_inverse
-from fastsw._cpu._team import claim
+from fastsw._cpu.kernels.log_numbers import (
+    EMPTY,
+    add,
+    derivatives_of,
+    entropy_of,
+    number,
+    smax3,
+    with_inverse,
+)
+from fastsw._cpu.kernels.log_space import DERIVATIVES, VALUES, copy
+from fastsw._cpu.runtime.compile import helper, kernel
+from fastsw._cpu.runtime.handoff import claim
 from fastsw._recurrence import NEG_INF
 
 # A cell of the table of states: three doubles of its value, entropy, derivatives of both.
@@ -169,7 +177,7 @@ def warp(
     carried,
     graded,
 ):
-    """Minus the costs of the pairs in a queue, and what else is asked for; see `_log.align`.
+    """Minus the costs of the pairs in a queue, and what else is asked for; see `log_space.align`.
 
     `bandwidth` is -1 for none. `result` is [B, 3]: minus the value (or, with DERIVATIVES, minus its
     derivative), entropy, derivative of the entropy. `out` must hold zeros.

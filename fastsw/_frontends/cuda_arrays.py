@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-from fastsw import _ragged
-from fastsw._arrays import is_torch, namespace_of, on_cuda
-from fastsw._numpy import Gradients
+from fastsw._frontends import ragged_lists
+from fastsw._frontends.kinds import is_torch, namespace_of, on_cuda
+from fastsw._frontends.numpy_arrays import Gradients
 
 
 def _modules():
@@ -22,9 +22,9 @@ def _modules():
         )
     import torch
 
-    from fastsw import _torch
+    from fastsw._frontends import torch_tensors
 
-    return torch, _torch
+    return torch, torch_tensors
 
 
 def _tensor(value: Any) -> Any:
@@ -63,7 +63,7 @@ def _through_torch(name: str):
         _, functions = _modules()
         given = {key: _tensor(value) for key, value in options.items()}
         if isinstance(array, tuple | list):
-            return _back(getattr(_ragged, name)(_tensor(array), **given), array[0])
+            return _back(getattr(ragged_lists, name)(_tensor(array), **given), array[0])
         return _back(getattr(functions, name)(_tensor(array), **given), array)
 
     call.__doc__ = f"See `fastsw.{name}`."

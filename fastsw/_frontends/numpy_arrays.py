@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw import _problem
+from fastsw import _validation
 from fastsw._alignment import Alignment
-from fastsw._arrays import NumpyKind, foreign_to_numpy, namespace_of, refuse_special
+from fastsw._frontends.kinds import NumpyKind, foreign_to_numpy, namespace_of, refuse_special
+from fastsw._types import Gradients
 
 KIND = NumpyKind()
 
@@ -23,47 +23,10 @@ def _backend():
     return _cpu
 
 
-class Gradients(NamedTuple):
-    """Gradients of the summed score, each in the form of its argument.
-
-    Attributes
-    ----------
-    similarity : array, shape of `similarity`
-        The posterior: the probability that row i and column j are paired.
-    gap_open, gap_extend : array, or a tuple (for columns, for rows) where one was given
-        Minus the expected number of times the penalty is paid.
-    temperature : array ()
-        The summed entropy of the alignment distributions, in nats.
-    """
-
-    similarity: Any
-    gap_open: Any
-    gap_extend: Any
-    temperature: Any
-
-    def __repr__(self) -> str:
-        """Return numbers, and of arrays the dtype and shape."""
-        fields = (f"{name}={_brief(value)}" for name, value in zip(self._fields, self, strict=True))
-        return f"Gradients({', '.join(fields)})"
-
-
-def _brief(value):
-    """A value in short."""
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_brief, value))})"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_brief, value[:3]))}{', ...' if len(value) > 3 else ''}]"
-    if value.shape == ():
-        with contextlib.suppress(TypeError, RuntimeError):  # a value that torch only traces
-            return f"{float(value) + 0.0:.6g}"  # 0 for -0
-    dtype = str(value.dtype).removeprefix("torch.")
-    return f"{dtype} {tuple(value.shape)}"
-
-
 class _Call(NamedTuple):
     """A validated call: the problem, the backend's inputs, and the way back to the user's kind."""
 
-    problem: _problem.Problem
+    problem: _validation.Problem
     inputs: Any
     scores: np.dtype  # dtype of scores
     namespace: Any  # None for NumPy
@@ -118,7 +81,7 @@ def plain(name, array):
 def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Call:
     """Validate a call and prepare the backend's inputs."""
     similarity, namespace, foreign_dtype = plain("similarity", similarity)
-    problem = _problem.build(
+    problem = _validation.build(
         KIND,
         similarity,
         gap_open=gap_open,
@@ -182,9 +145,9 @@ _ABOVE_ONE = 1e-4
 def mea(posterior, *, threshold, min_paired, lengths) -> list[Alignment] | Alignment:
     """See `fastsw.mea`."""
     posterior, _, _ = plain("posterior", posterior)
-    batch, single = _problem.as_batch(KIND, "posterior", posterior)
-    lengths = _problem.build_lengths(KIND, lengths, batch, single)
-    _problem.check_lengths(lengths, batch.shape, "posterior")
+    batch, single = _validation.as_batch(KIND, "posterior", posterior)
+    lengths = _validation.build_lengths(KIND, lengths, batch, single)
+    _validation.check_lengths(lengths, batch.shape, "posterior")
     inner = [np.arange(size) < lengths[:, [axis]] for axis, size in enumerate(batch.shape[1:])]
     dtype = np.promote_types(batch.dtype, np.float32)
     share = np.where(inner[0][:, :, None] & inner[1][:, None], batch, 0).astype(dtype, copy=False)
@@ -209,14 +172,14 @@ def mea(posterior, *, threshold, min_paired, lengths) -> list[Alignment] | Align
 def soft_dtw(cost, *, temperature, lengths, bandwidth):
     """See `fastsw.soft_dtw`."""
     cost, namespace, _ = plain("cost", cost)
-    batch, single = _problem.as_batch(KIND, "cost", cost)
+    batch, single = _validation.as_batch(KIND, "cost", cost)
     found = (
         _backend()
         .soft_dtw(
             batch,
-            _problem.build_temperature(KIND, temperature, batch),
-            _problem.build_lengths(KIND, lengths, batch, single),
-            _problem.as_bandwidth(bandwidth),
+            _validation.build_temperature(KIND, temperature, batch),
+            _validation.build_lengths(KIND, lengths, batch, single),
+            _validation.as_bandwidth(bandwidth),
             graded=False,
         )
         .score.astype(np.float64 if batch.dtype.itemsize == 8 else np.float32)

@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cpu._arithmetic import scalars
-from fastsw._cpu._compile import Variant, helper
-from fastsw._cpu._parts import callable_in_kernels
-from fastsw._cpu._simd import address, fma, lanes_of, native_lanes, vmax
-from fastsw._cpu._team import give_way, read_shared
+from fastsw._cpu.runtime.compile import Variant, helper
+from fastsw._cpu.runtime.handoff import give_way, read_shared
+from fastsw._cpu.runtime.parts import callable_in_kernels
+from fastsw._cpu.simd.scaled import scalars
+from fastsw._cpu.simd.vectors import address, fma, lanes_of, native_lanes, vmax
 
 # Fields of one step in the table of floats and in the table of integers.
 # A walk with tangents uses the fields from SLOPE on as well.
@@ -70,7 +70,7 @@ class Work(NamedTuple):
     lane: np.ndarray  # LANE_FLOATS x W
     lane_k: np.ndarray  # exponents of START and END, x W
     square: np.ndarray  # W x W posteriors
-    entering: np.ndarray  # 10 x W: carried cells in the lane's units; then see `_grouped`
+    entering: np.ndarray  # 10 x W: carried cells in the lane's units; then see `block_exponent`
     staged: np.ndarray  # rows of a strip's gradient, W x staged_length
     ended: np.ndarray  # 2 x W: what ended in each row of a strip, and its tangent
     ended_k: np.ndarray  # W: exponents

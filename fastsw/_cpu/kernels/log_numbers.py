@@ -35,7 +35,7 @@ Dekker (1971), "A floating-point technique for extending the available precision
 
 import math
 
-from fastsw._cpu._compile import helper
+from fastsw._cpu.runtime.compile import helper
 from fastsw._recurrence import NEG_INF
 
 #: The value of what is impossible, and of the empty alignment.

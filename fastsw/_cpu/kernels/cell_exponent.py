@@ -1,10 +1,10 @@
 """Walks over a strip in which every cell has an exponent of its own: the wide range.
 
 The three states of a cell are floats in [0, 2) that share an integer power of two, so nothing
-overflows. A state below 2**-126 (float32) of its cell's largest is lost; `_plan` admits only
+overflows. A state below 2**-126 (float32) of its cell's largest is lost; `routing` admits only
 problems in which such a state cannot matter.
 
-Rounding of the factors of extended gaps is made up for as in `_grouped`, for columns after each W
+Rounding of the factors of extended gaps is made up for as in `block_exponent`, for columns after each W
 steps.
 """
 
@@ -12,10 +12,7 @@ from __future__ import annotations
 
 import functools
 
-from fastsw._cpu._arithmetic import arithmetic, scalars
-from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import fma, lanes_of, put, vmax, where_greater
-from fastsw._cpu._strip import (
+from fastsw._cpu.kernels.strip import (
     BACK_Y_DOT,
     DOT,
     END,
@@ -54,12 +51,15 @@ from fastsw._cpu._strip import (
     form,
     squares,
 )
-from fastsw._cpu._team import read_shared, write_shared
-from fastsw._reference import FITTING
+from fastsw._cpu.runtime.compile import Variant
+from fastsw._cpu.runtime.handoff import read_shared, write_shared
+from fastsw._cpu.simd.scaled import arithmetic, scalars
+from fastsw._cpu.simd.vectors import fma, lanes_of, put, vmax, where_greater
+from fastsw._types import FITTING
 
 
 def fixed_steps(width):
-    """See `_grouped.fixed_steps`."""
+    """See `block_exponent.fixed_steps`."""
     return width
 
 

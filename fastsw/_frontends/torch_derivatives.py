@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from fastsw import _torch_operators as operators
-from fastsw._torch_operators import compute_dtype
+from fastsw._frontends import torch_operators as operators
+from fastsw._frontends.torch_operators import compute_dtype
 
 
 class Differentiable(abc.ABC):

@@ -6,7 +6,7 @@ w = exp(-cost / T), the total over all paths is the last cell of
     r[i,j] = w[i,j] * (r[i-1,j-1] + r[i-1,j] + r[i,j-1])
 
 Every cell has an exponent of its own, so nothing is ever lost. The front is skewed as in
-`_linear`: lane r of a strip stands on row ``bottom - r`` and column ``t - (W - 1) + r``. Cells
+`intra_pair`: lane r of a strip stands on row ``bottom - r`` and column ``t - (W - 1) + r``. Cells
 further than `bandwidth` from the diagonal have no weight, and squares without any other are not
 visited.
 
@@ -21,12 +21,12 @@ import math
 
 import numpy as np
 
-from fastsw._cpu._arithmetic import arithmetic, scalars
-from fastsw._cpu._compile import Variant, kernel
-from fastsw._cpu._linear import aligned
-from fastsw._cpu._simd import address, lanes_of, vmax, where_greater
-from fastsw._cpu._strip import row_length, step_count
-from fastsw._cpu._team import claim
+from fastsw._cpu.kernels.intra_pair import aligned
+from fastsw._cpu.kernels.strip import row_length, step_count
+from fastsw._cpu.runtime.compile import Variant, kernel
+from fastsw._cpu.runtime.handoff import claim
+from fastsw._cpu.simd.scaled import arithmetic, scalars
+from fastsw._cpu.simd.vectors import address, lanes_of, vmax, where_greater
 
 WEIGHT, VALUE, FLOATS = 0, 1, 2
 SHIFT, SCALE, INTEGERS = 0, 1, 2

@@ -14,7 +14,7 @@ or 0, o and e the largest penalties. Forwards, within a group:
   above and G columns to the right, or in the lane itself. By gaps alone this mass can follow the
   alignments of the lost state, from where they have caught up with its column: it misses at most G
   matches and pays at most two opened gaps and 2 * G extended ones more, besides what changing
-  between the states costs, which `_plan` calls the spread.
+  between the states costs, which `routing` calls the spread.
 - The factor between two lanes' units may have to be larger than the largest that is used, 2**100
   (2**950). Then a mass that much larger is near, and what is multiplied is lost likewise.
 
@@ -22,7 +22,7 @@ Backwards the same holds, and a lane's exponent is in addition at least such tha
 forward and a backward state is at most the total: so no product overflows, and a state that is lost
 for this reason carries less than 2**(HEAD + growth - 126) of the total.
 
-`_plan` admits what these bounds prove to lose less than 2**-46 of the total.
+`routing` admits what these bounds prove to lose less than 2**-46 of the total.
 
 The factor of an extended gap is rounded, which long gaps would add up. Factors that differ from row
 to row or column to column are rounded to make up for one another; where all columns have the same,
@@ -34,10 +34,7 @@ from __future__ import annotations
 import functools
 from types import SimpleNamespace
 
-from fastsw._cpu._arithmetic import arithmetic, scalars
-from fastsw._cpu._compile import Variant
-from fastsw._cpu._simd import fma, lanes_of, put, vmax, where_greater
-from fastsw._cpu._strip import (
+from fastsw._cpu.kernels.strip import (
     BACK_Y,
     BACK_Y_DOT,
     DOT,
@@ -77,8 +74,11 @@ from fastsw._cpu._strip import (
     form,
     squares,
 )
-from fastsw._cpu._team import read_shared, write_shared
-from fastsw._reference import FITTING, GLOBAL
+from fastsw._cpu.runtime.compile import Variant
+from fastsw._cpu.runtime.handoff import read_shared, write_shared
+from fastsw._cpu.simd.scaled import arithmetic, scalars
+from fastsw._cpu.simd.vectors import fma, lanes_of, put, vmax, where_greater
+from fastsw._types import FITTING, GLOBAL
 
 # Rows of scratch after the entering cells: factors of what comes from the next lane, in the first
 # step of a group and in the others, and what the backward steps of a group share.
@@ -136,7 +136,7 @@ def windows(bits, lanes, group):
 
 @functools.cache
 def walks(bits, lanes, by_column, second):
-    """Forward and backward walk of one strip; see `_cellwise.walks`."""
+    """Forward and backward walk of one strip; see `cell_exponent.walks`."""
     simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
     variant = Variant(bits, lanes, *form(by_column, second))
     width, pad, group = lanes, 2 * lanes, min(GROUP, lanes)
@@ -186,7 +186,7 @@ def walks(bits, lanes, by_column, second):
 
         @variant.helper
         def forward(pair, places, s, slot, row_in, row_out, steps, length, scale):
-            """See `_cellwise.walks`."""
+            """See `cell_exponent.walks`."""
             floats, scales, lane, lane_k = (
                 places.floats,
                 places.integers,
@@ -345,7 +345,7 @@ def walks(bits, lanes, by_column, second):
 
     @variant.helper
     def backward(pair, places, s, strips, slot, steps, length, total, total_k, total_dot):
-        """See `_cellwise.walks`."""
+        """See `cell_exponent.walks`."""
         floats, scales, lane, lane_k = places.floats, places.integers, places.lane, places.lane_k
         back, back_k, columns, square = places.back, places.back_k, places.columns, places.square
         sums, paid, entering = places.sums, places.paid, places.entering

@@ -1,6 +1,6 @@
 """Entry points of the CPU backend: sort the pairs by the kernel that suits them, and run it.
 
-A pair may be void (a side of length 0), poisoned (NaN or +inf in a valid cell) or sound. `_plan`
+A pair may be void (a side of length 0), poisoned (NaN or +inf in a valid cell) or sound. `routing`
 decides; sound pairs go to the hard kernels at temperature 0, to the fast linear-space kernel where
 its range is proven to suffice, and to the robust log-space kernel elsewhere.
 """
@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw import _problem
-from fastsw._cpu import _max_plus, _paired, _threads
-from fastsw._cpu._hard import align_hard
-from fastsw._cpu._linear import (
+from fastsw import _validation
+from fastsw._cpu.kernels import inter_pair, max_plus
+from fastsw._cpu.kernels.intra_pair import (
     ALL,
     DOWN,
     FINISH,
@@ -31,8 +30,10 @@ from fastsw._cpu._linear import (
     strip_height,
     thread_arrays,
 )
-from fastsw._cpu._log import DERIVATIVES, ENTROPIES, VALUES, align
-from fastsw._cpu._plan import (
+from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES, align
+from fastsw._cpu.kernels.sampling import draw_alignments
+from fastsw._cpu.kernels.viterbi import align_hard
+from fastsw._cpu.routing import (
     CELLWISE32,
     CELLWISE64,
     GROUPED32,
@@ -46,9 +47,9 @@ from fastsw._cpu._plan import (
     planner,
     survey,
 )
-from fastsw._cpu._sample import draw_alignments
-from fastsw._cpu._simd import native_lanes
-from fastsw._reference import MODES
+from fastsw._cpu.runtime import thread_pool
+from fastsw._cpu.simd.vectors import native_lanes
+from fastsw._types import MODES
 
 SCORE, GRADIENT, TANGENT = 0, 1, 2
 
@@ -91,7 +92,7 @@ class Inputs(NamedTuple):
 
     def threads_for(self, order) -> int:
         """How many threads some pairs are worth."""
-        return _threads.threads_for(len(order), self.cells_of(order))
+        return thread_pool.threads_for(len(order), self.cells_of(order))
 
 
 class Derivatives(NamedTuple):
@@ -121,11 +122,11 @@ def prepare(similarity, penalties, temperature, mode, lengths) -> Inputs:
         rows = ready(open_y, np.float64), ready(extend_y, np.float64)
     penalties = *columns, *rows
     temperature = float(temperature)
-    _problem.check_values(penalties, temperature)
+    _validation.check_values(penalties, temperature)
     lengths = ready(lengths, np.int64)
     fit, *sizes = survey(lengths, *similarity.shape[1:])
     if not fit:
-        _problem.check_lengths(lengths, similarity.shape)
+        _validation.check_lengths(lengths, similarity.shape)
     return Inputs(ready(similarity, dtype), penalties, temperature, mode, lengths, Sizes(*sizes))
 
 
@@ -195,7 +196,7 @@ def _traded(inputs, dots):
 
 
 class _Plan(NamedTuple):
-    """What one pass over the values tells of each pair; see `_plan`."""
+    """What one pass over the values tells of each pair; see `routing`."""
 
     routes: np.ndarray  # [B]
     counts: list[int]  # pairs of each route
@@ -217,8 +218,8 @@ def _planned(inputs) -> _Plan:
     everyone, floors, bounds = np.arange(pairs), np.empty(pairs), np.empty((2, pairs))
     bits = 8 * similarity.itemsize
     lanes = native_lanes(bits)
-    threads = _threads.threads_for(pairs, sizes.cells)
-    _threads.spread(
+    threads = thread_pool.threads_for(pairs, sizes.cells)
+    thread_pool.spread(
         planner(bits, lanes),
         threads,
         everyone,
@@ -366,8 +367,8 @@ def _best_scores(job, order):
     similarity, penalties, _, mode, lengths, (_, rows, columns, _) = job.inputs
     bits, lanes = 8 * similarity.itemsize, native_lanes(64)
     threads = job.inputs.threads_for(order)
-    _threads.spread(
-        _max_plus.kernels(bits, lanes),
+    thread_pool.spread(
+        max_plus.kernels(bits, lanes),
         threads,
         order,
         similarity.reshape(-1),
@@ -375,7 +376,7 @@ def _best_scores(job, order):
         penalties,
         MODES[mode],
         lengths,
-        scratch(_max_plus.arrays, (bits, lanes), (threads, rows, columns)),
+        scratch(max_plus.arrays, (bits, lanes), (threads, rows, columns)),
         job.out.score,
     )
 
@@ -394,7 +395,7 @@ def _best_paths(inputs, order, out, scale, want) -> Paths:
     scores = np.full(len(lengths), -np.inf)
     pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
     counts = np.zeros(len(lengths), np.int64)
-    _threads.spread(
+    thread_pool.spread(
         align_hard,
         inputs.threads_for(order),
         order,
@@ -446,8 +447,8 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
     dot_similarity, dot_penalties = _direction(job, similarity)
     direction, target = (dot_similarity.reshape(-1), dot_penalties), out[0].reshape(-1)
 
-    threads = _threads.thread_count()
-    by_strip = threads > len(order) and _smallest(order, lengths) >= _threads.SHARED_CELLS
+    threads = thread_pool.thread_count()
+    by_strip = threads > len(order) and _smallest(order, lengths) >= thread_pool.SHARED_CELLS
     if not by_strip:
         threads = job.inputs.threads_for(order)
     sets = 1 if by_strip else threads
@@ -472,10 +473,10 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
             for phase in (SET_UP, DOWN, UP, FINISH):
                 count = threads if phase in (DOWN, UP) else 1
                 if phase != UP or graded:
-                    shares = _threads.queue([pair] * count)
-                    _threads.together(align_linear, count, shares, *arguments, phase)
+                    shares = thread_pool.queue([pair] * count)
+                    thread_pool.together(align_linear, count, shares, *arguments, phase)
     else:
-        _threads.spread(align_linear, threads, order, *arguments, ALL)
+        thread_pool.spread(align_linear, threads, order, *arguments, ALL)
 
 
 def _smallest(order, lengths):
@@ -493,14 +494,14 @@ def _as_lanes(job, order, bits, similarity, out):
     if any([p.size > len(p) for p in penalties]):
         return order
     threads = job.inputs.threads_for(order)
-    choice = _paired.choose(order, lengths, sizes.alike, bits, lanes, graded, threads)
+    choice = inter_pair.choose(order, lengths, sizes.alike, bits, lanes, graded, threads)
     groups = choice.groups
     if not len(groups):
         return order
     threads = min(threads, len(groups))
     extent = threads, choice.rows, choice.columns
-    _threads.spread(
-        _paired.kernels(bits, lanes),
+    thread_pool.spread(
+        inter_pair.kernels(bits, lanes),
         threads,
         np.arange(len(groups)),
         similarity.reshape(-1),
@@ -511,7 +512,7 @@ def _as_lanes(job, order, bits, similarity, out):
         lengths,
         groups,
         job.plan.floors,
-        scratch(_paired.group_arrays, (bits, lanes, graded), extent),
+        scratch(inter_pair.group_arrays, (bits, lanes, graded), extent),
         (out[0].reshape(-1), *out[1:]),
         job.out.score,
         job.out.temperature,
@@ -550,7 +551,7 @@ def _shares(job, order, carried, *, graded):
             tuple(ready(d, np.float64) for d in job.dots.penalties),
             ready(job.dots.temperature, np.float64),
         )
-    _threads.spread(
+    thread_pool.spread(
         align,
         job.inputs.threads_for(order),
         order,

@@ -1,8 +1,8 @@
-"""Walks over a row of a group of pairs, whose lanes are the pairs; `_paired` walks the rows.
+"""Walks over a row of a group of pairs, whose lanes are the pairs; `inter_pair` walks the rows.
 
 G columns of a row share an exponent, lane by lane: the largest of all that can enter them from the
 left, from the row above and from the start. M is entered from the row above alone, so within the
-G columns a state grows by one match and some sums, which is less than `_grouped` allows for. Its
+G columns a state grows by one match and some sums, which is less than `block_exponent` allows for. Its
 bounds on what is lost hold as well: the exponent came from a mass in the same row at most 2 * G
 columns to the left, or in the row above at most G columns to the right or 2 * G to the left. By
 gaps alone this mass can follow the alignments of a lost state from where they have caught up with
@@ -13,7 +13,7 @@ What comes from the left is at most 9 times the largest M of the last G columns,
 first, from which the exponent is found: these are known long before X of the last column, on which
 everything else would have to wait.
 
-The factor of an extended gap is rounded, which is made up for once in G columns, as in `_grouped`,
+The factor of an extended gap is rounded, which is made up for once in G columns, as in `block_exponent`,
 and likewise once in G rows.
 """
 
@@ -25,14 +25,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cpu._arithmetic import arithmetic, scalars
-from fastsw._cpu._compile import Variant
-from fastsw._cpu._grouped import GROUP, HEAD
-from fastsw._cpu._parts import callable_in_kernels
-from fastsw._cpu._simd import address, fma, lanes_of, vmax, vmin
+from fastsw._cpu.kernels.block_exponent import GROUP, HEAD
+from fastsw._cpu.runtime.compile import Variant
+from fastsw._cpu.runtime.parts import callable_in_kernels
+from fastsw._cpu.simd.scaled import arithmetic, scalars
+from fastsw._cpu.simd.vectors import address, fma, lanes_of, vmax, vmin
 
 # Fields of a cell in the tables, beside its weight; of a cell that is carried from row to row,
-# forwards (`_strip` says what h and v are) and backwards; of a carried group of columns.
+# forwards (`strip` says what h and v are) and backwards; of a carried group of columns.
 M, X, Y, STATES = range(4)
 H, V, CARRIED = range(3)
 BACK_Y, ONTO = range(2)
@@ -134,7 +134,7 @@ def places_of(work):
 
 
 class Extent(NamedTuple):
-    """Size of a group of pairs; rows and columns count from the origin, see `_strip`."""
+    """Size of a group of pairs; rows and columns count from the origin, see `strip`."""
 
     rows: int
     columns: int  # a multiple of GROUP

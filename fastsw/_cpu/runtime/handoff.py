@@ -1,7 +1,7 @@
 """Kernels that several threads run together, handed over without the interpreter.
 
 The thread that calls a kernel leaves in a mailbox where the kernel and its arguments lie, and how
-many seats are free for others. Workers that linger there (`_threads`) each take a seat and run the
+many seats are free for others. Workers that linger there (`thread_pool`) each take a seat and run the
 same kernel, which shares its work out by tickets. When the caller has found no more work it
 withdraws the free seats, and waits for those who took one. Only one call at a time can have the
 mailbox; others run alone.
@@ -19,8 +19,8 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
-from fastsw._cpu._parts import callable_in_kernels, declare_part
-from fastsw._cpu._simd import I64, element_at
+from fastsw._cpu.runtime.parts import callable_in_kernels, declare_part
+from fastsw._cpu.simd.vectors import I64, element_at
 
 #: Lets other threads run; a C function of the operating system.
 give_way = types.ExternalFunction(
@@ -101,7 +101,7 @@ def take_ticket(tickets, index):
 
 @callable_in_kernels
 def claim(queue):
-    """Next pair of a queue that threads share (`_threads.spread`), -1 when none is left."""
+    """Next pair of a queue that threads share (`thread_pool.spread`), -1 when none is left."""
     place = take_ticket(queue, 0) + 1
     return queue[place] if place < queue.size else -1
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fastsw import _numpy
-from fastsw._arrays import is_torch
-from fastsw._numpy import Gradients
+from fastsw._frontends import numpy_arrays
+from fastsw._frontends.kinds import is_torch
+from fastsw._frontends.numpy_arrays import Gradients
 
 _GAP_FORMS = (
     "a scalar, an array of shape (B,) or a list of B arrays (N, M), or a tuple (for columns, for "
@@ -24,7 +24,7 @@ def _form(name, array):
     """What an array must have in common with the others of its list."""
     if is_torch(array):
         return f"{array.dtype} on {array.device}"
-    view, namespace, dtype = _numpy.plain(name, array)
+    view, namespace, dtype = numpy_arrays.plain(name, array)
     return f"{(namespace or np).__name__}.{dtype or view.dtype}"
 
 
@@ -47,7 +47,7 @@ def _pad(name, arrays):
             lacks = [(0, top - size) for size, top in zip(array.shape, most, strict=True)]
             padded.append(torch.nn.functional.pad(array, [n for two in lacks[::-1] for n in two]))
         return torch.stack(padded)
-    views, spaces, dtypes = zip(*(_numpy.plain(name, array) for array in arrays), strict=True)
+    views, spaces, dtypes = zip(*(numpy_arrays.plain(name, array) for array in arrays), strict=True)
     batch = np.zeros((len(views), *most), views[0].dtype)
     for b, view in enumerate(views):
         batch[b][tuple(map(slice, view.shape))] = view
@@ -123,13 +123,13 @@ def _through_batch(name: str, argument: str = "similarity", *, cut: bool = False
             )
         batch, shapes = _batched(argument, matrices)
         sizes: Any = np.array(shapes, np.int64)
-        functions: Any = _numpy
+        functions: Any = numpy_arrays
         if is_torch(batch):
             import torch
 
-            from fastsw import _torch
+            from fastsw._frontends import torch_tensors
 
-            functions, sizes = _torch, torch.tensor(shapes, device="cpu")
+            functions, sizes = torch_tensors, torch.tensor(shapes, device="cpu")
         cuts: list[Any] = []
         for gap in ("gap_open", "gap_extend"):
             if gap in options:

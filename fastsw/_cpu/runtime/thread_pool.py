@@ -2,7 +2,7 @@
 
 Numba's parallel loops abort or corrupt the process when two Python threads enter them under the
 workqueue layer, and some layers cannot be used after a fork. Here workers of our own run kernels
-beside the thread that calls them (`_team`), as many as Numba's thread count asks for, under every
+beside the thread that calls them (`handoff`), as many as Numba's thread count asks for, under every
 threading layer, from any number of threads, and after a fork.
 
 A worker sleeps until it is woken, and then lingers for a while: calls that follow one another
@@ -22,8 +22,8 @@ import numpy as np
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel as numba_threads
 
-from fastsw._cpu import _team
-from fastsw._cpu._compile import serial_kernel
+from fastsw._cpu.runtime import handoff
+from fastsw._cpu.runtime.compile import serial_kernel
 
 #: Below this many cells the hand-over to another thread costs more than it saves.
 SERIAL_CELLS = 20_000
@@ -34,9 +34,9 @@ SHARED_CELLS = 500_000
 #: Looks into the mailbox before a worker goes to sleep: for some 0.2 milliseconds.
 LINGER_ROUNDS = 500
 
-_linger = serial_kernel(_team.linger)
+_linger = serial_kernel(handoff.linger)
 
-_mailbox = np.zeros(_team.MAILBOX_WORDS, np.int64)
+_mailbox = np.zeros(handoff.MAILBOX_WORDS, np.int64)
 _calls: SimpleQueue[None] = SimpleQueue()
 _workers: list[threading.Thread] = []
 
@@ -51,8 +51,8 @@ def _forget_workers() -> None:
 
 def _dismiss_workers() -> None:
     """At exit: no worker may look into memory that is about to be freed."""
-    _mailbox[_team.CLOSED] = 1
-    while _mailbox[_team.LINGERING] > 0:
+    _mailbox[handoff.CLOSED] = 1
+    while _mailbox[handoff.LINGERING] > 0:
         time.sleep(0)
 
 
@@ -92,7 +92,7 @@ def _wake(count: int) -> None:
         worker = threading.Thread(target=_serve, args=(_calls,), name="fastsw", daemon=True)
         worker.start()
         _workers.append(worker)
-    for _ in range(count - int(_mailbox[_team.LINGERING]) - _calls.qsize()):
+    for _ in range(count - int(_mailbox[handoff.LINGERING]) - _calls.qsize()):
         _calls.put(None)
 
 
@@ -100,11 +100,11 @@ def together(kernel, threads: int, *arguments) -> None:
     """Run a kernel in this thread and in up to threads - 1 workers."""
     try:
         if threads > 1:
-            _mailbox[_team.EXPECTED] = 1  # until seats are offered, or an interrupt prevents it
+            _mailbox[handoff.EXPECTED] = 1  # until seats are offered, or an interrupt prevents it
             _wake(threads - 1)
         done = kernel(_mailbox, threads - 1, *arguments)
     finally:
-        _mailbox[_team.EXPECTED] = 0
+        _mailbox[handoff.EXPECTED] = 0
     if not done:
         raise MemoryError("a kernel found no memory for its tables")
 
@@ -115,7 +115,7 @@ def threads_for(pairs: int, cells: int) -> int:
 
 
 def queue(order) -> np.ndarray:
-    """Pairs for threads to share: how many are taken, then the pairs (`_team.claim`)."""
+    """Pairs for threads to share: how many are taken, then the pairs (`handoff.claim`)."""
     shared = np.empty(len(order) + 1, np.int64)
     shared[0], shared[1:] = 0, order
     return shared
