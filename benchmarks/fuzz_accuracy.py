@@ -28,10 +28,10 @@ SHAPES = [(1, 1), (1, 9), (9, 1), (3, 4), (8, 8), (12, 10), (7, 17), (19, 6), (1
 #: of themselves, do not tell near ties apart to 1e-11: differences count in units of T.
 HUGE = 100
 ROUTES = {
-    backend.GROUPED32: "linear, float32, exponents by groups",
-    backend.CELLWISE32: "linear, float32, exponents by cells",
-    backend.GROUPED64: "linear, float64, exponents by groups",
-    backend.CELLWISE64: "linear, float64, exponents by cells",
+    backend.BLOCK32: "linear, float32, exponents by groups",
+    backend.CELL32: "linear, float32, exponents by cells",
+    backend.BLOCK64: "linear, float64, exponents by groups",
+    backend.CELL64: "linear, float64, exponents by cells",
     backend.LOG: "shares, double-double",
     HUGE: "shares, size above 1e20 T",
 }
@@ -270,7 +270,7 @@ def warp_once(rng, worst, pairs):
     cost = cost.astype(dtype)
     wanted = exact.warp(cost.astype(np.float64), temperature)
     lengths = np.full((pairs, 2), shape[1:])
-    found = _cpu.soft_dtw(cost, temperature, lengths, None, graded=True)
+    found = _cpu.soft_dtw(cost, temperature, lengths, None, with_gradients=True)
     errors = {}
     if rng.random() < THIRD:
         flat = _cpu.soft_dtw_tangents(

@@ -18,7 +18,8 @@ import numba
 import numpy as np
 
 import fastsw
-from fastsw._cpu.runtime import compile, thread_pool
+from fastsw import _cache
+from fastsw._cpu.runtime import thread_pool
 from fastsw._cpu.simd import vectors
 from fastsw._warmup import DTYPES, warmup_in_processes
 
@@ -57,7 +58,7 @@ def _count(text: str) -> int:
 
 def _warm_up(dtypes: Sequence[str], *, second: bool, jobs: int) -> int:
     """Compile kernels, and tell how far it is and what is kept where; the exit code."""
-    folder = compile.cache_folder()
+    folder = _cache.cache_folder()
     if folder is None:
         print("error: no folder can hold compiled kernels; set FASTSW_CACHE_DIR", file=sys.stderr)
         return 1
@@ -108,7 +109,7 @@ def _facts() -> Iterator[str]:
         ("threads", f"{thread_pool.thread_count()} (Numba's thread count)"),
         ("threading layer", f"{layer} (Numba's; fastsw has its own pool)"),
         ("vector width", " and ".join(f"{vectors.native_lanes(b)} x float{b}" for b in (32, 64))),
-        ("kernel cache", f"{compile.cache_folder() or 'none'}"),
+        ("kernel cache", f"{_cache.cache_folder() or 'none'}"),
         ("CPU", llvmlite.binding.get_host_cpu_name()),
         ("CUDA by torch", _cuda_of_torch(torch)),
         ("CUDA by numba", _cuda_of_numba()),

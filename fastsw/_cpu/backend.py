@@ -32,16 +32,16 @@ from fastsw._cpu.kernels.intra_pair import (
 )
 from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES, align
 from fastsw._cpu.kernels.sampling import draw_alignments
-from fastsw._cpu.kernels.viterbi import align_hard
+from fastsw._cpu.kernels.viterbi import viterbi_paths
 from fastsw._cpu.routing import (
-    CELLWISE32,
-    CELLWISE64,
-    GROUPED32,
-    GROUPED64,
-    HARD,
+    BLOCK32,
+    BLOCK64,
+    CELL32,
+    CELL64,
+    EMPTY,
     LOG,
-    POISONED,
-    VOID,
+    NON_FINITE,
+    VITERBI,
     add_up,
     doubt,
     planner,
@@ -248,10 +248,10 @@ def _run(inputs, want, dots, *, slope=False, most=math.inf) -> Derivatives:
     pairs, plan = len(lengths), _planned(inputs)
     routes, counts = plan.routes, plan.counts
     if most < math.inf:
-        routes[(routes >= GROUPED32) & (plan.magnitudes > most * temperature)] = LOG
+        routes[(routes >= BLOCK32) & (plan.magnitudes > most * temperature)] = LOG
         counts = np.bincount(routes, minlength=len(_KERNELS)).tolist()
     shape = similarity.shape if want != SCORE else (1, 1, 1)
-    written = sizes.cells == similarity.size and not any(counts[:GROUPED32])
+    written = sizes.cells == similarity.size and not any(counts[:BLOCK32])
     out = Derivatives(
         np.zeros(pairs),
         output(shape, similarity.dtype, np.empty if written else np.zeros),
@@ -288,13 +288,13 @@ def _refine(job):
     if not doubt(plan.routes, plan.bounds, out.score, out.temperature, inputs.temperature):
         return
     order = np.flatnonzero(plan.bounds[0] == np.inf)
-    in_single = (plan.routes[order] == GROUPED32) | (plan.routes[order] == CELLWISE32)
+    in_single = (plan.routes[order] == BLOCK32) | (plan.routes[order] == CELL32)
     single, double = order[in_single], order[~in_single]
     if single.size:
         part = _in_float64(_part(inputs, single))
         out.temperature[single] = _run(part, GRADIENT, None, slope=True).temperature
     if double.size:
-        out.temperature[double] = _shares(job, double, ENTROPIES, graded=False)[double, 1]
+        out.temperature[double] = _shares(job, double, ENTROPIES, with_gradients=False)[double, 1]
 
 
 def _part(inputs, order):
@@ -328,13 +328,13 @@ class _Job(NamedTuple):
         return self.out.similarity, *self.out.penalties
 
 
-def _void(job, order):
+def _empty(job, order):
     """Pairs with an empty side, or in local mode without a pair that is allowed."""
     for b in order:
-        _void_pair(job.inputs, b, job.out, job.want, job.dots)
+        _empty_pair(job.inputs, b, job.out, job.want, job.dots)
 
 
-def _poisoned(job, order):
+def _non_finite(job, order):
     """Pairs with NaN or +inf: all of the answer is NaN."""
     job.out.score[order] = np.nan
     if job.want == SCORE:
@@ -348,7 +348,7 @@ def _poisoned(job, order):
     job.out.temperature[order] = np.nan
 
 
-def _hard(job, order):
+def _viterbi(job, order):
     """Pairs at temperature 0."""
     scale = scale_of(job.plan.magnitudes[order], 0.0)
     by_cell = any(
@@ -396,7 +396,7 @@ def _best_paths(inputs, order, out, scale, want) -> Paths:
     pairs = np.empty((len(lengths), min(similarity.shape[1:]), 2), np.int64)
     counts = np.zeros(len(lengths), np.int64)
     thread_pool.spread(
-        align_hard,
+        viterbi_paths,
         inputs.threads_for(order),
         order,
         similarity,
@@ -441,9 +441,9 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
             return
     _, penalties, temperature, mode, lengths, (_, rows, columns, _) = job.inputs
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
-    graded, second = job.want != SCORE, job.want == TANGENT
+    with_gradients, with_tangents = job.want != SCORE, job.want == TANGENT
     lanes = strip_height(bits, rows)
-    align_linear = kernels(bits, lanes, by_column, second, grouped)
+    align_linear = kernels(bits, lanes, by_column, with_tangents, grouped)
     dot_similarity, dot_penalties = _direction(job, similarity)
     direction, target = (dot_similarity.reshape(-1), dot_penalties), out[0].reshape(-1)
 
@@ -461,18 +461,24 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
         lengths,
         job.plan.floors,
         direction,
-        scratch(thread_arrays, (bits, lanes, graded, second), (threads, rows, columns)),
-        scratch(pair_arrays, (bits, lanes, by_column, graded, second), (sets, rows, columns)),
+        scratch(
+            thread_arrays, (bits, lanes, with_gradients, with_tangents), (threads, rows, columns)
+        ),
+        scratch(
+            pair_arrays,
+            (bits, lanes, by_column, with_gradients, with_tangents),
+            (sets, rows, columns),
+        ),
         (target, *out[1:]),
         job.out.score,
         job.out.temperature,
-        graded,
+        with_gradients,
     )
     if by_strip:
         for pair in order:
             for phase in (SET_UP, DOWN, UP, FINISH):
                 count = threads if phase in (DOWN, UP) else 1
-                if phase != UP or graded:
+                if phase != UP or with_gradients:
                     shares = thread_pool.queue([pair] * count)
                     thread_pool.together(align_linear, count, shares, *arguments, phase)
     else:
@@ -487,19 +493,19 @@ def _smallest(order, lengths):
 def _as_lanes(job, order, bits, similarity, out):
     """Run the kernel whose lanes are pairs on those that suit it; gives the others."""
     _, penalties, temperature, mode, lengths, sizes = job.inputs
-    lanes, graded = native_lanes(bits), job.want != SCORE
+    lanes, with_gradients = native_lanes(bits), job.want != SCORE
     few = max(3, lanes // 4)  # pairs that are not worth looking at their sizes
     if len(order) < few or job.want == TANGENT or mode == "fitting":
         return order
     if any([p.size > len(p) for p in penalties]):
         return order
     threads = job.inputs.threads_for(order)
-    choice = inter_pair.choose(order, lengths, sizes.alike, bits, lanes, graded, threads)
+    choice = inter_pair.choose(order, lengths, sizes.alike, bits, lanes, with_gradients, threads)
     groups = choice.groups
     if not len(groups):
         return order
     threads = min(threads, len(groups))
-    extent = threads, choice.rows, choice.columns
+    tile = threads, choice.rows, choice.columns
     thread_pool.spread(
         inter_pair.kernels(bits, lanes),
         threads,
@@ -512,11 +518,11 @@ def _as_lanes(job, order, bits, similarity, out):
         lengths,
         groups,
         job.plan.floors,
-        scratch(inter_pair.group_arrays, (bits, lanes, graded), extent),
+        scratch(inter_pair.group_arrays, (bits, lanes, with_gradients), tile),
         (out[0].reshape(-1), *out[1:]),
         job.out.score,
         job.out.temperature,
-        graded,
+        with_gradients,
     )
     return choice.rest
 
@@ -535,12 +541,12 @@ def _direction(job, similarity):
 def _in_log_space(job, order):
     """Run the robust kernel."""
     carried = {SCORE: VALUES, GRADIENT: ENTROPIES, TANGENT: DERIVATIVES}[job.want]
-    result = _shares(job, order, carried, graded=job.want != SCORE)
+    result = _shares(job, order, carried, with_gradients=job.want != SCORE)
     job.out.score[order] = result[order, 0]
     job.out.temperature[order] = result[order, 2 if job.want == TANGENT else 1]
 
 
-def _shares(job, order, carried, *, graded):
+def _shares(job, order, carried, *, with_gradients):
     """Scores (or their derivatives), entropies and the derivatives of these, [B, 3]."""
     similarity, penalties, temperature, mode, lengths, _ = job.inputs
     result = np.zeros((len(lengths), 3))
@@ -565,24 +571,24 @@ def _shares(job, order, carried, *, graded):
         job.gradients(),
         result,
         carried,
-        graded,
+        with_gradients,
     )
     return result
 
 
 _KERNELS: dict[int, Callable[[_Job, np.ndarray], None]] = {
-    VOID: _void,
-    POISONED: _poisoned,
-    HARD: _hard,
-    GROUPED32: functools.partial(_in_single, grouped=True),
-    GROUPED64: functools.partial(_in_double, grouped=True),
-    CELLWISE32: functools.partial(_in_single, grouped=False),
-    CELLWISE64: functools.partial(_in_double, grouped=False),
+    EMPTY: _empty,
+    NON_FINITE: _non_finite,
+    VITERBI: _viterbi,
+    BLOCK32: functools.partial(_in_single, grouped=True),
+    BLOCK64: functools.partial(_in_double, grouped=True),
+    CELL32: functools.partial(_in_single, grouped=False),
+    CELL64: functools.partial(_in_double, grouped=False),
     LOG: _in_log_space,
 }
 
 
-def _void_pair(inputs, b, out, want, dots):
+def _empty_pair(inputs, b, out, want, dots):
     """A pair with an empty side: impossible in local mode, one alignment of gaps otherwise."""
     n, m = inputs.lengths[b]
     if inputs.mode == "local":
@@ -616,9 +622,9 @@ def paths(inputs: Inputs) -> Paths:
     unused = tuple(np.zeros((pairs, 1, 1)) for _ in range(4))
     out = Derivatives(np.zeros(pairs), indicator, unused, np.zeros(pairs))
     job = _Job(cold, SCORE, None, out, plan)
-    for route in (VOID, POISONED):
+    for route in (EMPTY, NON_FINITE):
         _KERNELS[route](job, np.flatnonzero(plan.routes == route))
-    order = largest_first(np.flatnonzero(plan.routes == HARD), inputs.lengths)
+    order = largest_first(np.flatnonzero(plan.routes == VITERBI), inputs.lengths)
     scale = scale_of(plan.magnitudes[order], 0.0)
     found = _best_paths(cold, order, job.gradients(), scale, GRADIENT)
     out.score[order] = found.score[order]

@@ -1,15 +1,14 @@
 """Which kernel suits a pair: one pass over its values and a proof that nothing can be lost.
 
-`cell_exponent` holds a cell's three states as floats that share an exponent. Let u be log2(e) / T. A
-state is lost once it is a factor 2**126 (float32; 2**1022 in float64) below the largest state of
+`cell_exponent` holds a cell's three states as floats that share an exponent. Let u be log2(e) / T.
+A state is lost once it is a factor 2**126 (float32; 2**1022 in float64) below the largest state of
 its cell. Whatever follows the lost state can also follow the largest one, at a cost of at most
 (open - extend) more: from M a gap is opened rather than extended; from Y, which cannot turn into X,
 the columns are skipped before the rows instead, at the same price as long as column penalties
 depend on the column only and row penalties on the row only. An alignment that ends in M ends at
-least as well at the pair before the gap, unless gaps pay: negative penalties can earn at most
-(N + M) times the smallest. So what is lost is at most 2**(u * (2 * |open - extend| + earned) - 126)
-of the total, the difference summed over both directions, and the limits below leave 2**-46
-(2**-122).
+least as well at the pair before the gap, unless gaps pay: negative penalties can earn at most (N +
+M) times the smallest. So what is lost is at most 2**(u * (2 * |open - extend| + earned) - 126) of
+the total, the difference summed over both directions, and the limits below leave 2**-46 (2**-122).
 
 Backwards a cell's largest forward state meets the largest backward state of its neighbours before
 the gap between them is paid for. The two can exceed the total by that gap and by what a state pays
@@ -20,10 +19,10 @@ Cells so low that an alignment through them cannot reach 2**-144 (2**-1009) of t
 forbidden; the floor is found from the best that an alignment through such a cell can still get
 and the worst that is always available.
 
-`block_exponent` is faster and holds less; its own proof is there. It takes no gaps that pay. A cell below
-2**-100 (2**-1000) counts as forbidden: the same alignment without that pair pays at most two more
-gaps, or twice the dearest extension; in local mode a single pair is no better than the best one,
-which is at least 2**-16.
+`block_exponent` is faster and holds less; its own proof is there. It takes no gaps that pay. A cell
+below 2**-100 (2**-1000) counts as forbidden: the same alignment without that pair pays at most two
+more gaps, or twice the dearest extension; in local mode a single pair is no better than the best
+one, which is at least 2**-16.
 """
 
 import functools
@@ -31,14 +30,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cpu.kernels.block_exponent import GROUP, HEAD
+from fastsw._cpu.kernels.block_exponent import BLOCK, HEAD
 from fastsw._cpu.runtime.compile import Variant, helper, serial_kernel
-from fastsw._cpu.runtime.handoff import add_shared, claim
+from fastsw._cpu.runtime.handoff import add_shared, next_item
 from fastsw._cpu.simd.scaled import LOG2E
 from fastsw._cpu.simd.vectors import lanes_of, vmax, vmin, where_greater, where_nan
 from fastsw._types import LOCAL
 
-VOID, POISONED, HARD, GROUPED32, GROUPED64, CELLWISE32, CELLWISE64, LOG = range(8)
+EMPTY, NON_FINITE, VITERBI, BLOCK32, BLOCK64, CELL32, CELL64, LOG = range(8)
 
 
 class Precision(NamedTuple):
@@ -64,8 +63,8 @@ UNIT32, UNIT64 = 2.0**120, 2.0**1000
 
 SINGLE = Precision(
     bits=32,
-    grouped=GROUPED32,
-    cellwise=CELLWISE32,
+    grouped=BLOCK32,
+    cellwise=CELL32,
     head=HEAD[32],
     range=100.0,
     room=80.0,
@@ -79,8 +78,8 @@ SINGLE = Precision(
 )
 DOUBLE = Precision(
     bits=64,
-    grouped=GROUPED64,
-    cellwise=CELLWISE64,
+    grouped=BLOCK64,
+    cellwise=CELL64,
     head=HEAD[64],
     range=1000.0,
     room=900.0,
@@ -143,8 +142,8 @@ def route(top, low, spans, temperature, mode, n, m, single):
         # What a group of steps can grow by, and what a lost state can be behind; in bits.
         opened, extended = max(spans[0][1], spans[2][1]), max(spans[1][1], spans[3][1])
         rise = unit * max(top, 0.0)
-        growth = (GROUP / 2 + 1) * rise + 1.6 * GROUP + 2.0
-        behind = GROUP * rise + unit * (2.0 * opened + 2.0 * GROUP * extended + spread)
+        growth = (BLOCK / 2 + 1) * rise + 1.6 * BLOCK + 2.0
+        behind = BLOCK * rise + unit * (2.0 * opened + 2.0 * BLOCK * extended + spread)
         dearest = 2.0 * unit * max(opened, extended)
     else:
         growth, behind, dearest = np.inf, np.inf, np.inf
@@ -211,9 +210,9 @@ def doubt(routes, bounds, scores, entropies, temperature):
     """
     count = 0
     for b in range(len(routes)):
-        if not GROUPED32 <= routes[b] < LOG or scores[b] == -np.inf:
+        if not BLOCK32 <= routes[b] < LOG or scores[b] == -np.inf:
             continue
-        in_single = routes[b] == GROUPED32 or routes[b] == CELLWISE32
+        in_single = routes[b] == BLOCK32 or routes[b] == CELL32
         slack = (ROUNDING32 / TOLERANCE32) if in_single else (ROUNDING64 / TOLERANCE64)
         size = (bounds[0, b] - scores[b]) / temperature + abs(entropies[b])
         if not slack * size <= max(1.0, entropies[b]):
@@ -273,15 +272,15 @@ def planner(bits: int, lanes: int):
         of its similarities and costs.
         """
         if n == 0 or m == 0:
-            return VOID, 0.0, 0.0, 0.0
+            return EMPTY, 0.0, 0.0, 0.0
         offset = b * shape[1] * shape[2]
         top, low, sound = extremes(similarity, lane, offset, shape[2], n, m, False)
         if low == -np.inf:
             _, low, _ = extremes(similarity, lane, offset, shape[2], n, m, True)
         if not sound:
-            return POISONED, 0.0, 0.0, 0.0
+            return NON_FINITE, 0.0, 0.0, 0.0
         if mode == LOCAL and top == -np.inf:
-            return VOID, 0.0, 0.0, 0.0
+            return EMPTY, 0.0, 0.0, 0.0
         spans = (
             span(penalties[0], b, n, m),
             span(penalties[1], b, n, m),
@@ -291,7 +290,7 @@ def planner(bits: int, lanes: int):
         way, floor = LOG, -np.inf
         by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
         if temperature == 0.0:
-            way = HARD
+            way = VITERBI
         elif not by_cell and penalties[2].shape[2] == 1 and penalties[3].shape[2] == 1:
             way, floor = route(top, low, spans, temperature, mode, n, m, bits == 32)
         gains = 2.0 * (min(n, m) * max(top, 0.0) + gain_of(spans) * (n + m))
@@ -300,7 +299,7 @@ def planner(bits: int, lanes: int):
 
     @variant.kernel
     def plan(
-        seat,
+        thread,
         queue,
         similarity,
         shape,
@@ -316,12 +315,12 @@ def planner(bits: int, lanes: int):
     ):
         """Choose for each pair of the queue; count the pairs of each route."""
         for _ in range(queue.size):
-            b = claim(queue)
+            b = next_item(queue)
             if b < 0:
                 break
             n, m = lengths[b, 0], lengths[b, 1]
             routes[b], floors[b], bounds[0, b], bounds[1, b] = route_of(
-                similarity, shape, penalties, temperature, mode, b, n, m, lanes[seat]
+                similarity, shape, penalties, temperature, mode, b, n, m, lanes[thread]
             )
             add_shared(counts, routes[b], 1)
 

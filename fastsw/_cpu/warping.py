@@ -9,7 +9,7 @@ import numpy as np
 from fastsw import _validation
 from fastsw._cpu.backend import largest_first, output, ready, scale_of
 from fastsw._cpu.kernels import dtw
-from fastsw._cpu.kernels.dtw import hard_dtw
+from fastsw._cpu.kernels.dtw import viterbi_dtw
 from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES
 from fastsw._cpu.kernels.log_space_dtw import warp
 from fastsw._cpu.routing import (
@@ -24,7 +24,7 @@ from fastsw._cpu.runtime import thread_pool
 from fastsw._cpu.simd.scaled import LOG2E
 from fastsw._cpu.simd.vectors import native_lanes
 
-VOID, POISONED, HARD, SINGLE, DOUBLE, LOG = range(6)
+EMPTY, NON_FINITE, VITERBI, SINGLE, DOUBLE, LOG = range(6)
 
 #: Cost / T in bits up to which the exponents of a cell, and of a path, are exact.
 CELL32, PATH32, PATH64 = 2.0**22, 2.0**27, 2.0**50
@@ -60,18 +60,18 @@ class _Job(NamedTuple):
 
 
 def soft_dtw(
-    cost, temperature, lengths, bandwidth: int | None, *, graded: bool, slope: bool = True
+    cost, temperature, lengths, bandwidth: int | None, *, with_gradients: bool, slope: bool = True
 ) -> Warping:
     """Soft-DTW of every pair; gradients (d value / d cost, d value / d T) where asked for.
 
     Without `slope` the derivative in T may be inaccurate.
     """
-    job = _prepare(cost, temperature, lengths, bandwidth, graded)
-    for route, run in ((HARD, _hard), (SINGLE, _linear), (DOUBLE, _linear), (LOG, _robust)):
+    job = _prepare(cost, temperature, lengths, bandwidth, with_gradients)
+    for route, run in ((VITERBI, _viterbi), (SINGLE, _linear), (DOUBLE, _linear), (LOG, _robust)):
         order = job.pairs(route)
         if order.size:
-            run(job, order, route, graded)
-    if graded and slope:
+            run(job, order, route, with_gradients)
+    if with_gradients and slope:
         order = _doubtful(job)
         if order.size:
             job.out.temperature[order] = -_shares(job, order, ENTROPIES, False)[order, 1]
@@ -92,13 +92,13 @@ def soft_dtw_tangents(
         result = _shares(job, order, DERIVATIVES, True, dot_cost, dot_temperature)
         job.out.score[order] = -result[order, 0]
         job.out.temperature[order] = -result[order, 2]
-    others = job.routes != POISONED
+    others = job.routes != NON_FINITE
     others[order] = False
     job.out.score[others] = 0.0
     return job.out
 
 
-def _prepare(cost, temperature, lengths, bandwidth, graded) -> _Job:
+def _prepare(cost, temperature, lengths, bandwidth, with_gradients) -> _Job:
     """Check values, and choose a kernel for every pair."""
     dtype = np.dtype(np.float64 if cost.dtype.itemsize == 8 else np.float32)
     cost, lengths = ready(cost, dtype), ready(lengths, np.int64)
@@ -109,18 +109,18 @@ def _prepare(cost, temperature, lengths, bandwidth, graded) -> _Job:
     pairs = len(lengths)
     out = Warping(
         np.full(pairs, np.inf),
-        output(cost.shape if graded else (1, 1, 1), dtype, np.zeros),
+        output(cost.shape if with_gradients else (1, 1, 1), dtype, np.zeros),
         np.zeros(pairs),
     )
     low, top = np.zeros(pairs), np.zeros(pairs)
-    routes = np.full(pairs, VOID)
+    routes = np.full(pairs, EMPTY)
     for b in np.flatnonzero(lengths.all(axis=1)):
         n, m = lengths[b]
         valid = cost[b, :n, :m]
         if not valid.min() > -np.inf:
-            routes[b] = POISONED
+            routes[b] = NON_FINITE
             out.score[b] = out.temperature[b] = np.nan
-            if graded:
+            if with_gradients:
                 out.cost[b, :n, :m] = np.nan
             continue
         finite = valid[valid < np.inf]
@@ -133,7 +133,7 @@ def _prepare(cost, temperature, lengths, bandwidth, graded) -> _Job:
 def _route(low, top, steps, temperature, dtype):
     """The kernel for a sound pair."""
     if temperature == 0.0:
-        return HARD
+        return VITERBI
     with np.errstate(over="ignore"):
         unit = LOG2E / np.float64(temperature)
         reach = max(-low, top) * unit if unit < np.inf else np.inf
@@ -143,12 +143,12 @@ def _route(low, top, steps, temperature, dtype):
     return DOUBLE if path < PATH64 and unit < UNIT64 else LOG
 
 
-def _hard(job, order, route, graded):
+def _viterbi(job, order, route, with_gradients):
     """Pairs at temperature 0."""
     result = np.zeros((len(job.lengths), 2))
     out = job.out.cost
     thread_pool.spread(
-        hard_dtw,
+        viterbi_dtw,
         job.threads_for(order),
         order,
         job.cost,
@@ -156,12 +156,12 @@ def _hard(job, order, route, graded):
         job.band,
         out,
         result,
-        graded,
+        with_gradients,
     )
     job.out.score[order] = result[order, 0]
 
 
-def _linear(job, order, route, graded):
+def _linear(job, order, route, with_gradients):
     """Pairs whose exponents integers can hold."""
     bits, real = (32, np.float32) if route == SINGLE else (64, np.float64)
     with np.errstate(over="ignore"):
@@ -181,27 +181,27 @@ def _linear(job, order, route, graded):
         job.lengths,
         -2.0 * job.top[order].max() - 1.0,
         job.band,
-        dtw.workspace(bits, lanes, threads, rows, columns, graded=graded),
+        dtw.workspace(bits, lanes, threads, rows, columns, with_gradients=with_gradients),
         target.reshape(-1),
         result,
-        graded,
+        with_gradients,
     )
     job.out.score[order] = -result[order, 0]
     job.out.temperature[order] = -result[order, 1]
-    if target is not job.out.cost and graded:
+    if target is not job.out.cost and with_gradients:
         for b in order:
             n, m = job.lengths[b]
             job.out.cost[b, :n, :m] = target[b, :n, :m]
 
 
-def _robust(job, order, route, graded):
+def _robust(job, order, route, with_gradients):
     """Pairs of any range."""
-    result = _shares(job, order, ENTROPIES if graded else VALUES, graded)
+    result = _shares(job, order, ENTROPIES if with_gradients else VALUES, with_gradients)
     job.out.score[order] = -result[order, 0]
     job.out.temperature[order] = -result[order, 1]
 
 
-def _shares(job, order, carried, graded, dot_cost=None, dot_temperature=None):
+def _shares(job, order, carried, with_gradients, dot_cost=None, dot_temperature=None):
     """Minus the values (or their derivatives), entropies and the derivatives of these, [B, 3]."""
     result = np.zeros((len(job.lengths), 3))
     with np.errstate(over="ignore"):
@@ -220,7 +220,7 @@ def _shares(job, order, carried, graded, dot_cost=None, dot_temperature=None):
         job.out.cost,
         result,
         carried,
-        graded,
+        with_gradients,
     )
     return result
 

@@ -180,7 +180,7 @@ def soft_dtw(cost, *, temperature, lengths, bandwidth):
             _validation.build_temperature(KIND, temperature, batch),
             _validation.build_lengths(KIND, lengths, batch, single),
             _validation.as_bandwidth(bandwidth),
-            graded=False,
+            with_gradients=False,
         )
         .score.astype(np.float64 if batch.dtype.itemsize == 8 else np.float32)
     )

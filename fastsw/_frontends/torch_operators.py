@@ -181,7 +181,7 @@ def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode
 @torch.library.custom_op("fastsw::soft_dtw", mutates_args=(), device_types="cpu")
 def soft_dtw(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None) -> Tensor:
     found = _cpu.soft_dtw(
-        as_numpy(cost), as_numpy(temperature), as_numpy(lengths), bandwidth, graded=False
+        as_numpy(cost), as_numpy(temperature), as_numpy(lengths), bandwidth, with_gradients=False
     )
     return _tensor(found.score, cost)
 
@@ -209,7 +209,7 @@ def soft_dtw_gradient(
         as_numpy(temperature),
         as_numpy(lengths),
         bandwidth,
-        graded=True,
+        with_gradients=True,
         slope=slope,
     )
     return (

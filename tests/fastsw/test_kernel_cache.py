@@ -13,6 +13,7 @@ import pytest
 from numba.core import registry
 from process import PACKAGE, finish, start
 
+from fastsw._cache import modules_stamp
 from fastsw._cpu.runtime import compile, waiting
 
 #: A process that compiles one small kernel, unless it is in the cache; prints how many functions
@@ -387,8 +388,10 @@ def test_a_kernel_that_was_altered_on_the_disk_is_not_run(cache):
 
 def test_a_stamp_names_every_module_of_kernels():
     """An edit of one of them changes it; modules that only call kernels are left out."""
-    names = {path.stem for path in (PACKAGE / "_cpu").glob("*.py")} - compile._NO_KERNELS
-    assert {"_compile", "_linear", "_simd", "_team"} <= names
-    stamps = {compile.modules_stamp("_cpu", compile._NO_KERNELS)}
-    stamps |= {compile.modules_stamp("_cpu", compile._NO_KERNELS | {name}) for name in names}
+    paths = {path.relative_to(PACKAGE / "_cpu") for path in (PACKAGE / "_cpu").rglob("*.py")}
+    found = {".".join(path.with_suffix("").parts) for path in paths if path.stem != "__init__"}
+    names = found - compile._NO_KERNELS
+    assert {"runtime.compile", "kernels.intra_pair", "simd.vectors", "runtime.handoff"} <= names
+    stamps = {modules_stamp("_cpu", compile._NO_KERNELS)}
+    stamps |= {modules_stamp("_cpu", compile._NO_KERNELS | {name}) for name in names}
     assert len(stamps) == len(names) + 1

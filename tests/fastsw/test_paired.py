@@ -17,7 +17,7 @@ def seen(monkeypatch):
     """Let every pair that may go to the kernel do so; the pairs that went there."""
     pairs = []
 
-    def all_of(order, lengths, alike, bits, lanes, graded, threads):
+    def all_of(order, lengths, alike, bits, lanes, with_gradients, threads):
         groups = np.full((-(-len(order) // lanes), lanes), -1)
         groups.reshape(-1)[: len(order)] = order
         pairs.extend(order.tolist())
@@ -150,13 +150,15 @@ def test_each_pair_is_in_one_group_or_left_over():
 def test_pairs_are_lanes_where_that_is_worth_while():
     lanes = native_lanes(32)
 
-    def groups(count, size, threads, graded=True):
+    def groups(count, size, threads, with_gradients=True):
         lengths, order = np.full((count, 2), size), np.arange(count)
-        return len(inter_pair.choose(order, lengths, True, 32, lanes, graded, threads).groups)
+        return len(
+            inter_pair.choose(order, lengths, True, 32, lanes, with_gradients, threads).groups
+        )
 
     assert groups(4 * lanes, 64, 1) == 4
     assert groups(4 * lanes, 64, 2) == 4
     assert groups(lanes, 64, 8) == 0  # seven threads would be idle
     assert groups(1, 64, 1) == 0
     assert groups(2 * lanes, 1000, 1) == 0  # the tables of a group would leave the caches
-    assert groups(2 * lanes, 1000, 1, graded=False) == 2
+    assert groups(2 * lanes, 1000, 1, with_gradients=False) == 2

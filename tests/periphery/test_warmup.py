@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from fastsw import _warmup
+from fastsw import _cache, _warmup
 from fastsw.__main__ import main
-from fastsw._cpu.runtime import compile
 
 AFTER = """
 import numpy as np, fastsw
@@ -37,7 +36,7 @@ def test_after_the_command_nothing_is_left_to_compile(capsys):
     names = [step.name for step in _warmup.steps(["float32"], second=False)]
     assert sorted(" ".join(line.split()[3:-4]) for line in steps) == sorted(names)
     assert f"{len(names)} of {len(names)}" in steps[-1]
-    assert str(compile.cache_folder()) in last
+    assert str(_cache.cache_folder()) in last
     run = subprocess.run([sys.executable, "-c", AFTER], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 
@@ -51,7 +50,7 @@ def test_all_adds_second_derivatives():
 
 
 def test_without_a_place_for_kernels_nothing_is_compiled(monkeypatch, capsys):
-    monkeypatch.setattr(compile, "cache_folder", lambda: None)
+    monkeypatch.setattr(_cache, "cache_folder", lambda: None)
     assert main(["warmup"]) == 1
     assert "FASTSW_CACHE_DIR" in capsys.readouterr().err
 

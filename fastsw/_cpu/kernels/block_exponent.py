@@ -85,7 +85,7 @@ from fastsw._types import FITTING, GLOBAL
 FIRST_ONWARD, ONWARD, ENDED, ENDED_DOT, SHARE, PER_TOTAL = range(4, 10)
 
 #: Steps of a group; fewer where a vector has fewer lanes.
-GROUP = 8
+BLOCK = 8
 
 #: Exponent of a group's largest incoming state, by precision.
 HEAD = {32: 24, 64: 200}
@@ -93,7 +93,7 @@ HEAD = {32: 24, 64: 200}
 
 def fixed_steps(width):
     """Steps after which a walk makes up for what rounding a column gap's factor costs."""
-    return min(GROUP, width)
+    return min(BLOCK, width)
 
 
 @functools.cache
@@ -135,11 +135,11 @@ def windows(bits, lanes, group):
 
 
 @functools.cache
-def walks(bits, lanes, by_column, second):
-    """Forward and backward walk of one strip; see `cell_exponent.walks`."""
+def passes(bits, lanes, by_column, with_tangents):
+    """Forward and backward walk of one strip; see `cell_exponent.passes`."""
     simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
-    variant = Variant(bits, lanes, *form(by_column, second))
-    width, pad, group = lanes, 2 * lanes, min(GROUP, lanes)
+    variant = Variant(bits, lanes, *form(by_column, with_tangents))
+    width, pad, group = lanes, 2 * lanes, min(BLOCK, lanes)
     load_f, load_i, store = simd.load_f, simd.load_i, simd.store
     splat_f, splat_i, exponent = simd.splat_f, simd.splat_i, simd.exponent
     from_above, from_below = simd.from_above, simd.from_below
@@ -161,7 +161,7 @@ def walks(bits, lanes, by_column, second):
     )
     zero, one, nothing = kind.real(0), kind.real(1), kind.nothing
     bias, normal = kind.whole(simd.bias), kind.whole(simd.bias + HEAD[bits])
-    per_step, carried = fields(second)
+    per_step, carried = fields(with_tangents)
     float_step, size = per_step * lanes, bits // 8
 
     @variant.helper
@@ -169,38 +169,40 @@ def walks(bits, lanes, by_column, second):
         """Similarities of the steps t0 .. t0 + W - 1, into the tables from `slot` on."""
         at = slot * float_step
         weights = floats + (at + WEIGHT * width) * size
-        load_square(pair.source, pair.extent, weights, float_step, t0, bottom)
-        if second:
+        load_square(pair.source, pair.tile, weights, float_step, t0, bottom)
+        if with_tangents:
             slopes = floats + (at + SLOPE * width) * size
-            load_square(pair.direction, pair.extent, slopes, float_step, t0, bottom)
-        if pair.extent.origin == 1 and bottom == width - 1:
+            load_square(pair.direction, pair.tile, slopes, float_step, t0, bottom)
+        if pair.tile.origin == 1 and bottom == width - 1:
             # Row 0 lies in the last lane: M may start there, at every column or at the first.
             for u in range(width):
                 if t0 + u == 0 or pair.mode == FITTING:
                     put(floats, at + u * float_step + WEIGHT * width + width - 1, zero)
-                    if second:
+                    if with_tangents:
                         put(floats, at + u * float_step + SLOPE * width + width - 1, zero)
 
     def forward_walk(tables):
-        variant = Variant(bits, lanes, *form(by_column, second), "tables" if tables else "scores")
+        variant = Variant(
+            bits, lanes, *form(by_column, with_tangents), "tables" if tables else "scores"
+        )
 
         @variant.helper
-        def forward(pair, places, s, slot, row_in, row_out, steps, length, scale):
-            """See `cell_exponent.walks`."""
+        def forward(pair, pointers, s, slot, row_in, row_out, steps, length, scale):
+            """See `cell_exponent.passes`."""
             floats, scales, lane, lane_k = (
-                places.floats,
-                places.integers,
-                places.lane,
-                places.lane_k,
+                pointers.floats,
+                pointers.integers,
+                pointers.lane,
+                pointers.lane_k,
             )
-            carry, carry_k, columns, entering = (
-                places.carry,
-                places.carry_k,
-                places.columns,
-                places.entering,
+            boundary, boundary_k, columns, entering = (
+                pointers.boundary,
+                pointers.boundary_k,
+                pointers.columns,
+                pointers.entering,
             )
             bottom = (s + 1) * width - 1
-            all_ended, all_ended_k = places.ended, places.ended_k
+            all_ended, all_ended_k = pointers.ended, pointers.ended_k
             open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
             extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
             open_y_dot = load_f(lane, (DOT + OPEN_Y) * width)
@@ -218,7 +220,7 @@ def walks(bits, lanes, by_column, second):
             store(all_ended_k, 0, splat_i(nothing))
             for t0 in range(0, steps, width):
                 if s > 0:
-                    await_steps(places.done, s - 1, min(steps, t0 + 2 * width))
+                    await_steps(pointers.done, s - 1, min(steps, t0 + 2 * width))
                 block = slot + t0 if tables else slot
                 load(pair, floats, block, t0, bottom)
                 if tables:  # ahead of the steps, whose stores would hold up the weights'
@@ -229,35 +231,40 @@ def walks(bits, lanes, by_column, second):
                         at += float_step
                 at, at_k = block * float_step, block // group * width
                 for first in range(t0, t0 + width, group):
-                    came_k = load_i(carry_k, above_k + first)
-                    came_h = load_f(carry, above + H * length + first)
+                    incoming_k = load_i(boundary_k, above_k + first)
+                    incoming_h = load_f(boundary, above + H * length + first)
                     # What differs by lane is read anew here and in each step, which takes less time
                     # than moving states out of registers.
                     start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
                     fix_x = load_f(lane, FIX_X * width)
                     diagonal = up * load_f(entering, ONWARD * width)
                     own = vmax(k + exponent(vmax(h, diagonal)), start_k + splat_i(bias))
-                    old_k, k = k, window_above(own, came_k + exponent(came_h)) - splat_i(normal)
+                    old_k, k = (
+                        k,
+                        window_above(own, incoming_k + exponent(incoming_h)) - splat_i(normal),
+                    )
                     change = capped_power(old_k - k)
                     m, x = m * change, x * (change * fix_x)
                     h, v = h * change, v * change
                     # What a lane takes from the next is in that one's units.
                     step_up = capped_power(neighbour_above(k, k) - k)
                     store(entering, ONWARD * width, step_up)
-                    arrival = capped_power(came_k - last_everywhere(k, k))
-                    store(entering, H * width, came_h * arrival)
-                    store(entering, V * width, load_f(carry, above + V * length + first) * arrival)
-                    if second:
+                    rescale = capped_power(incoming_k - last_everywhere(k, k))
+                    store(entering, H * width, incoming_h * rescale)
+                    store(
+                        entering, V * width, load_f(boundary, above + V * length + first) * rescale
+                    )
+                    if with_tangents:
                         m_dot, x_dot = m_dot * change, x_dot * (change * fix_x)
                         h_dot, v_dot = h_dot * change, v_dot * change
                         diagonal_dot = diagonal_dot * change
                         for field in range(H_DOT, V_DOT + 1):
-                            came = load_f(carry, above + field * length + first)
-                            store(entering, field * width, came * arrival)
+                            incoming_at = load_f(boundary, above + field * length + first)
+                            store(entering, field * width, incoming_at * rescale)
                     started = start * capped_power(start_k - k)
                     before = fma(diagonal, change, started)
                     store(scales, at_k, k)
-                    fill_first(carry_k, below_k + first, k)
+                    fill_first(boundary_k, below_k + first, k)
                     sum_m, sum_m_dot = zeros, zeros
                     for u in range(group):
                         t = first + u
@@ -286,7 +293,7 @@ def walks(bits, lanes, by_column, second):
                         outer = m + x
                         h, v = outer + y, fma(extend_y, y, open_y * outer)
                         sum_m = sum_m + m
-                        if second:
+                        if with_tangents:
                             up_h_dot = from_above(h_dot, entering, H_DOT * width + u) * step_up
                             y_dot = from_above(v_dot, entering, V_DOT * width + u) * step_up
                             if by_column:
@@ -308,17 +315,17 @@ def walks(bits, lanes, by_column, second):
                                 store(floats, at + M_DOT * width, m_dot)
                                 store(floats, at + X_DOT * width, x_dot)
                                 store(floats, at + Y_DOT * width, y_dot)
-                            store_first(carry, below + H_DOT * length + t, h_dot)
-                            store_first(carry, below + V_DOT * length + t, v_dot)
+                            store_first(boundary, below + H_DOT * length + t, h_dot)
+                            store_first(boundary, below + V_DOT * length + t, v_dot)
                         if tables:
                             store(floats, at + M * width, m)
                             store(floats, at + X * width, x)
                             store(floats, at + Y * width, y)
-                        store_first(carry, below + H * length + t, h)
-                        store_first(carry, below + V * length + t, v)
+                        store_first(boundary, below + H * length + t, h)
+                        store_first(boundary, below + V * length + t, v)
                         at += float_step
                     ended_k = load_i(all_ended_k, 0)
-                    if second:
+                    if with_tangents:
                         ended_dot = load_f(all_ended, width)
                         ended_dot, _ = scaled_sum(ended_dot, ended_k, sum_m_dot, k)
                         store(all_ended, width, ended_dot)
@@ -328,13 +335,13 @@ def walks(bits, lanes, by_column, second):
                     if pair.mode == GLOBAL:  # alignments start before the first column only
                         store(lane_k, START * width, splat_i(nothing))
                     at_k += width
-                if read_shared(places.done, s) < t0 + width < steps:  # not when walked again
-                    write_shared(places.done, s, t0 + width)
+                if read_shared(pointers.done, s) < t0 + width < steps:  # not when walked again
+                    write_shared(pointers.done, s, t0 + width)
             # What later steps of the next strip read beyond the last column.
             for field in range(carried):
-                store(carry, below + field * length + steps, zeros)
-            store(carry_k, below_k + steps, splat_i(nothing))
-            write_shared(places.done, s, steps)
+                store(boundary, below + field * length + steps, zeros)
+            store(boundary_k, below_k + steps, splat_i(nothing))
+            write_shared(pointers.done, s, steps)
 
         return forward
 
@@ -344,13 +351,23 @@ def walks(bits, lanes, by_column, second):
         store(sums, at, fma(share, amount, load_f(sums, at)))
 
     @variant.helper
-    def backward(pair, places, s, strips, slot, steps, length, total, total_k, total_dot):
-        """See `cell_exponent.walks`."""
-        floats, scales, lane, lane_k = places.floats, places.integers, places.lane, places.lane_k
-        back, back_k, columns, square = places.back, places.back_k, places.columns, places.square
-        sums, paid, entering = places.sums, places.paid, places.entering
+    def backward(pair, pointers, s, strips, slot, steps, length, total, total_k, total_dot):
+        """See `cell_exponent.passes`."""
+        floats, scales, lane, lane_k = (
+            pointers.floats,
+            pointers.integers,
+            pointers.lane,
+            pointers.lane_k,
+        )
+        back, back_k, columns, square = (
+            pointers.back,
+            pointers.back_k,
+            pointers.columns,
+            pointers.square,
+        )
+        sums, paid, entering = pointers.sums, pointers.paid, pointers.entering
         bottom, first_sum = (s + 1) * width - 1, s * LANE_SUMS * width
-        staged = places.staged
+        staged = pointers.staged
         paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
         open_x_dot = load_f(lane, (DOT + OPEN_X) * width)
         extend_x_dot = load_f(lane, (DOT + EXTEND_X) * width)
@@ -367,14 +384,14 @@ def walks(bits, lanes, by_column, second):
         at, at_k = (slot + steps - 1) * float_step, (slot + steps - group) // group * width
         for t0 in range(steps - width, -1, -width):
             if s + 1 < strips:
-                await_steps(places.done, strips + s + 1, min(steps, steps - t0 + width))
+                await_steps(pointers.done, strips + s + 1, min(steps, steps - t0 + width))
             for first in range(t0 + width - group, t0 - 1, -group):
                 # The last lanes of what is read: the columns that lane 0 is about to visit.
-                came = pad + first + group - 1 - 2 * (width - 1)
-                came_k = load_i(back_k, came)
-                came_y, came_onto = (
-                    load_f(back, BACK_Y * length + came),
-                    load_f(back, ONTO * length + came),
+                incoming_at = pad + first + group - 1 - 2 * (width - 1)
+                incoming_k = load_i(back_k, incoming_at)
+                incoming_y, incoming_onto = (
+                    load_f(back, BACK_Y * length + incoming_at),
+                    load_f(back, ONTO * length + incoming_at),
                 )
                 # What differs by lane is read anew here and in each step; see `forward`.
                 ends, ends_k = load_f(lane, END * width), load_i(lane_k, END * width)
@@ -382,7 +399,7 @@ def walks(bits, lanes, by_column, second):
                 per_total, per_total_k = load_f(entering, PER_TOTAL * width), splat_i(total_k)
                 own = k + exponent(vmax(vmax(x, y), vmax(onto, diagonal)))
                 own = vmax(own, ends_k + splat_i(bias))
-                top = window_below(own, came_k + exponent(vmax(came_y, came_onto)))
+                top = window_below(own, incoming_k + exponent(vmax(incoming_y, incoming_onto)))
                 here_k = load_i(scales, at_k)
                 old_k, k = k, vmax(top - splat_i(normal), per_total_k - here_k)
                 change = capped_power(old_k - k)
@@ -393,17 +410,17 @@ def walks(bits, lanes, by_column, second):
                 store(entering, FIRST_ONWARD * width, step_down)
                 step_down = capped_power(neighbour_below(k, k) - k)
                 store(entering, ONWARD * width, step_down)
-                arrival = capped_power(came_k - first_everywhere(k, k))
-                store(entering, BACK_Y * width, came_y * arrival)
-                store(entering, ONTO * width, came_onto * arrival)
-                if second:
+                rescale = capped_power(incoming_k - first_everywhere(k, k))
+                store(entering, BACK_Y * width, incoming_y * rescale)
+                store(entering, ONTO * width, incoming_onto * rescale)
+                if with_tangents:
                     x_dot, diagonal_dot = x_dot * (change * fix_x), diagonal_dot * change
                     for field in range(BACK_Y_DOT, ONTO_DOT + 1):
-                        arrived = load_f(back, field * length + came) * arrival
-                        store(entering, field * width, arrived)
+                        rescaled_in = load_f(back, field * length + incoming_at) * rescale
+                        store(entering, field * width, rescaled_in)
                 ending = capped_power(ends_k - k)
                 store(entering, ENDED * width, ends * ending)
-                if second:
+                if with_tangents:
                     ends_dot = load_f(lane, (DOT + END) * width)
                     store(entering, ENDED_DOT * width, ends_dot * ending)
                 store(entering, SHARE * width, per_total * capped_power(here_k + k - per_total_k))
@@ -435,7 +452,7 @@ def walks(bits, lanes, by_column, second):
                     onward = fma(open_y, down, diagonal)
                     new_m = fma(open_x, x, onward + ended)
                     posterior = here_m * new_m
-                    if second:
+                    if with_tangents:
                         down_dot = from_below(y_dot, entering, BACK_Y_DOT * width + entry)
                         down_dot = down_dot * step_down
                         next_dot = from_below(onto_dot, entering, ONTO_DOT * width + entry)
@@ -471,7 +488,7 @@ def walks(bits, lanes, by_column, second):
                     elif by_column:
                         paid_open_x = fma(share, open_x * (here_m * x), paid_open_x)
                         paid_extend_x = fma(share, extend_x * (here_x * x), paid_extend_x)
-                    if second or not by_column:
+                    if with_tangents or not by_column:
                         of_open_x = fma(here_m, x, of_open_x)
                         of_extend_x = fma(here_x, x, of_extend_x)
                     of_open_y = fma(here_outer, down, of_open_y)
@@ -481,7 +498,7 @@ def walks(bits, lanes, by_column, second):
                         store_last(paid, paid_opened + t + 1, paid_open_x)
                         store_last(paid, paid_extended + t + 1, paid_extend_x)
                     onto = w * new_m
-                    if second:
+                    if with_tangents:
                         slope = load_f(floats, at + SLOPE * width)
                         onto_dot = fma(onto, slope, w * new_m_dot)
                         x_dot = fma(extend_x, x_dot, fma(extend_x_dot, x, onward_dot))
@@ -497,13 +514,13 @@ def walks(bits, lanes, by_column, second):
                 share = load_f(entering, SHARE * width)
                 open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
                 open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
-                if second:
+                if with_tangents:
                     of_open_y = fma(open_y, dot_open_y, open_y_dot * of_open_y)
                     of_extend_y = fma(extend_y, dot_extend_y, extend_y_dot * of_extend_y)
                 else:
                     of_open_y, of_extend_y = open_y * of_open_y, extend_y * of_extend_y
                 if not by_column:
-                    if second:
+                    if with_tangents:
                         of_open_x = fma(open_x, dot_open_x, open_x_dot * of_open_x)
                         of_extend_x = fma(extend_x, dot_extend_x, extend_x_dot * of_extend_x)
                     else:
@@ -513,11 +530,9 @@ def walks(bits, lanes, by_column, second):
                 add(sums, first_sum + PAID_OPEN_Y * width, share, of_open_y)
                 add(sums, first_sum + PAID_EXTEND_Y * width, share, of_extend_y)
                 at_k -= width
-            stage(square, staged, pair.extent.origin, steps, t0)
-            write_shared(places.done, strips + s, steps - t0)
-        added = release(
-            staged, pair.target, pair.source, pair.extent, steps, bottom, pair.streaming
-        )
+            stage(square, staged, pair.tile.origin, steps, t0)
+            write_shared(pointers.done, strips + s, steps - t0)
+        added = release(staged, pair.target, pair.source, pair.tile, steps, bottom, pair.streaming)
         store(sums, first_sum + MEAN * width, added)
 
     return forward_walk(False), forward_walk(True), backward

@@ -4,8 +4,8 @@ The three states of a cell are floats in [0, 2) that share an integer power of t
 overflows. A state below 2**-126 (float32) of its cell's largest is lost; `routing` admits only
 problems in which such a state cannot matter.
 
-Rounding of the factors of extended gaps is made up for as in `block_exponent`, for columns after each W
-steps.
+Rounding of the factors of extended gaps is made up for as in `block_exponent`, for columns after
+each W steps.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ def fixed_steps(width):
 
 
 @functools.cache
-def walks(bits, lanes, by_column, second):
+def passes(bits, lanes, by_column, with_tangents):
     """Forward and backward walk of one strip.
 
     ``by_column`` says whether penalties of skipped columns differ from column to column;
-    ``second`` whether tangents are carried and the tangent of the gradient is written.
+    ``with_tangents`` whether tangents are carried and the tangent of the gradient is written.
     """
     simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
-    variant = Variant(bits, lanes, *form(by_column, second))
+    variant = Variant(bits, lanes, *form(by_column, with_tangents))
     load_f, load_i, store = simd.load_f, simd.load_i, simd.store
     splat_f, splat_i = simd.splat_f, simd.splat_i
     from_above, from_below = simd.from_above, simd.from_below
@@ -84,33 +84,33 @@ def walks(bits, lanes, by_column, second):
     zero, one, nothing, none = kind.real(0), kind.real(1), kind.nothing, kind.whole(0)
     bias, inverse = kind.whole(simd.bias), kind.whole(2 * simd.bias)
     width, pad = lanes, 2 * lanes
-    per_step, carried = fields(second)
+    per_step, carried = fields(with_tangents)
     float_step, integer_step, size = per_step * lanes, INTEGERS * lanes, bits // 8
 
     @variant.helper
-    def weigh(pair, places, slot, t0, bottom, scale):
+    def weigh(pair, pointers, slot, t0, bottom, scale):
         """Weights of the steps t0 .. t0 + W - 1, into the strip's tables from `slot` on."""
-        floats, integers = places.floats, places.integers
+        floats, integers = pointers.floats, pointers.integers
         at, at_k = slot * float_step, slot * integer_step
         weights, slopes = (
             floats + (at + WEIGHT * width) * size,
             floats + (at + SLOPE * width) * size,
         )
-        load_square(pair.source, pair.extent, weights, float_step, t0, bottom)
-        if second:
-            load_square(pair.direction, pair.extent, slopes, float_step, t0, bottom)
+        load_square(pair.source, pair.tile, weights, float_step, t0, bottom)
+        if with_tangents:
+            load_square(pair.direction, pair.tile, slopes, float_step, t0, bottom)
         per_temperature, zeros = splat_f(scale[2]), splat_f(zero)
         unit, floor = splat_f(scale[0]), splat_f(scale[1])
         for _ in range(width):
             f, k = weight(load_f(floats, at + WEIGHT * width), unit, floor)
             store(floats, at + WEIGHT * width, f)
             store(integers, at_k + SHIFT * width, k)
-            if second:
+            if with_tangents:
                 slope = per_temperature * load_f(floats, at + SLOPE * width)
                 store(floats, at + SLOPE * width, where_greater(f, zeros, slope, zeros))
             at += float_step
             at_k += integer_step
-        if pair.extent.origin == 1 and bottom == width - 1:
+        if pair.tile.origin == 1 and bottom == width - 1:
             # Row 0 lies in the last lane: M may start there, at every column or at the first.
             for u in range(width):
                 if t0 + u == 0 or pair.mode == FITTING:
@@ -118,22 +118,24 @@ def walks(bits, lanes, by_column, second):
                     put(integers, (slot + u) * integer_step + SHIFT * width + width - 1, none)
 
     def forward_walk(tables):
-        variant = Variant(bits, lanes, *form(by_column, second), "tables" if tables else "scores")
+        variant = Variant(
+            bits, lanes, *form(by_column, with_tangents), "tables" if tables else "scores"
+        )
 
         @variant.helper
-        def forward(pair, places, s, slot, row_in, row_out, steps, length, scale):
+        def forward(pair, pointers, s, slot, row_in, row_out, steps, length, scale):
             """Walk strip s, from the carried row `row_in` to `row_out`, behind the strip above.
 
             Tables are kept from `slot` on, or, without `tables`, only for the last W steps. What
             ended in each row is left in `Work.ended`.
             """
-            floats, integers, carry, carry_k = (
-                places.floats,
-                places.integers,
-                places.carry,
-                places.carry_k,
+            floats, integers, boundary, boundary_k = (
+                pointers.floats,
+                pointers.integers,
+                pointers.boundary,
+                pointers.boundary_k,
             )
-            lane, lane_k, columns = places.lane, places.lane_k, places.columns
+            lane, lane_k, columns = pointers.lane, pointers.lane_k, pointers.columns
             bottom = (s + 1) * width - 1
             start, start_k = load_f(lane, START * width), load_i(lane_k, START * width)
             open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
@@ -153,16 +155,16 @@ def walks(bits, lanes, by_column, second):
             below_k = row_out * length + pad - (width - 1)
             for t0 in range(0, steps, width):
                 if s > 0:
-                    await_steps(places.done, s - 1, min(steps, t0 + 2 * width))
+                    await_steps(pointers.done, s - 1, min(steps, t0 + 2 * width))
                 block = slot + t0 if tables else slot
-                weigh(pair, places, block, t0, bottom, scale)
+                weigh(pair, pointers, block, t0, bottom, scale)
                 fix_x = load_f(lane, FIX_X * width)
                 x, x_dot = x * fix_x, x_dot * fix_x
                 at, at_k = block * float_step, block * integer_step
                 for t in range(t0, t0 + width):
-                    up_h = from_above(h, carry, above + t)
-                    new_y = from_above(v, carry, above + V * length + t)
-                    up_k = from_above(k, carry_k, above_k + t)
+                    up_h = from_above(h, boundary, above + t)
+                    new_y = from_above(v, boundary, above + V * length + t)
+                    up_k = from_above(k, boundary_k, above_k + t)
                     if by_column:
                         into_x = load_f(lane, OPEN_X * width)
                         open_x = into_x * load_f(columns, pad + t - (width - 1))
@@ -172,9 +174,9 @@ def walks(bits, lanes, by_column, second):
                     new_m = weight_m * before
                     new_m_k = before_k + load_i(integers, at_k + SHIFT * width)
                     new_x = fma(extend_x, x, open_x * m)
-                    if second:
-                        up_h_dot = from_above(h_dot, carry, above + H_DOT * length + t)
-                        new_y_dot = from_above(v_dot, carry, above + V_DOT * length + t)
+                    if with_tangents:
+                        up_h_dot = from_above(h_dot, boundary, above + H_DOT * length + t)
+                        new_y_dot = from_above(v_dot, boundary, above + V_DOT * length + t)
                         if by_column:
                             base = pad + t - (width - 1)
                             open_x_dot = into_x * load_f(columns, OPEN_DOT * length + base)
@@ -189,7 +191,7 @@ def walks(bits, lanes, by_column, second):
                     m, x, y, k = common(new_m, new_m_k, new_x, k, new_y, up_k)
                     outer = m + x
                     h, v = outer + y, fma(extend_y, y, open_y * outer)
-                    if second:
+                    if with_tangents:
                         m_dot = new_m_dot * power(new_m_k - k)
                         x_dot, y_dot = new_x_dot * power(old_k - k), new_y_dot * power(up_k - k)
                         store(floats, at + M_DOT * width, m_dot)
@@ -199,47 +201,52 @@ def walks(bits, lanes, by_column, second):
                         h_dot = outer_dot + y_dot
                         v_dot = fma(extend_y, y_dot, open_y * outer_dot)
                         v_dot = v_dot + fma(extend_y_dot, y, open_y_dot * outer)
-                        store_first(carry, below + H_DOT * length + t, h_dot)
-                        store_first(carry, below + V_DOT * length + t, v_dot)
+                        store_first(boundary, below + H_DOT * length + t, h_dot)
+                        store_first(boundary, below + V_DOT * length + t, v_dot)
                     store(floats, at + M * width, m)
                     store(floats, at + X * width, x)
                     store(floats, at + Y * width, y)
                     store(integers, at_k + SCALE * width, k)
-                    store_first(carry, below + t, h)
-                    store_first(carry, below + V * length + t, v)
-                    store_first(carry_k, below_k + t, k)
-                    if second:
+                    store_first(boundary, below + t, h)
+                    store_first(boundary, below + V * length + t, v)
+                    store_first(boundary_k, below_k + t, k)
+                    if with_tangents:
                         ended_dot, _ = scaled_sum(ended_dot, ended_k, m_dot, k)
                     ended, ended_k = scaled_sum(ended, ended_k, m, k)
                     at += float_step
                     at_k += integer_step
-                if read_shared(places.done, s) < t0 + width < steps:  # not when walked again
-                    write_shared(places.done, s, t0 + width)
+                if read_shared(pointers.done, s) < t0 + width < steps:  # not when walked again
+                    write_shared(pointers.done, s, t0 + width)
             # What later steps of the next strip read beyond the last column.
             for field in range(carried):
-                store(carry, below + field * length + steps, zeros)
-            store(carry_k, below_k + steps, impossible)
-            write_shared(places.done, s, steps)
-            store(places.ended, 0, ended)
-            store(places.ended, width, ended_dot)
-            store(places.ended_k, 0, ended_k)
+                store(boundary, below + field * length + steps, zeros)
+            store(boundary_k, below_k + steps, impossible)
+            write_shared(pointers.done, s, steps)
+            store(pointers.ended, 0, ended)
+            store(pointers.ended, width, ended_dot)
+            store(pointers.ended_k, 0, ended_k)
 
         return forward
 
     @variant.helper
-    def backward(pair, places, s, strips, slot, steps, length, total, total_k, total_dot):
+    def backward(pair, pointers, s, strips, slot, steps, length, total, total_k, total_dot):
         """Walk strip s in reverse, from the row in `back` to the same, behind the strip below.
 
         Writes the posterior, and leaves what is paid in the strip's lane sums (for columns, with
         `by_column`, in `paid`), with the mean similarity. With tangents it writes
         the tangents of all these instead; `total_dot` is that of the log of the total.
         """
-        floats, integers, back, back_k = places.floats, places.integers, places.back, places.back_k
-        lane, columns, square = places.lane, places.columns, places.square
-        sums, paid = places.sums, places.paid
+        floats, integers, back, back_k = (
+            pointers.floats,
+            pointers.integers,
+            pointers.back,
+            pointers.back_k,
+        )
+        lane, columns, square = pointers.lane, pointers.columns, pointers.square
+        sums, paid = pointers.sums, pointers.paid
         bottom, first_sum = (s + 1) * width - 1, s * LANE_SUMS * width
         paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
-        ends, ends_k = load_f(lane, END * width), load_i(places.lane_k, END * width)
+        ends, ends_k = load_f(lane, END * width), load_i(pointers.lane_k, END * width)
         open_x, extend_x = load_f(lane, OPEN_X * width), load_f(lane, EXTEND_X * width)
         open_y, extend_y = load_f(lane, OPEN_Y * width), load_f(lane, EXTEND_Y * width)
         per_total, per_total_k = splat_f(one / total), splat_i(total_k)
@@ -255,12 +262,12 @@ def walks(bits, lanes, by_column, second):
         extend_y_dot = load_f(lane, (DOT + EXTEND_Y) * width)
         growth = splat_f(total_dot)
         store(sums, first_sum + MEAN * width, zeros)
-        staged = places.staged
+        staged = pointers.staged
         at = (slot + steps - 1) * float_step
         at_k = (slot + steps - 1) * integer_step
         for t0 in range(steps - width, -1, -width):
             if s + 1 < strips:
-                await_steps(places.done, strips + s + 1, min(steps, steps - t0 + width))
+                await_steps(pointers.done, strips + s + 1, min(steps, steps - t0 + width))
             fix_x = load_f(lane, FIX_X * width)
             x, x_dot = x * fix_x, x_dot * fix_x
             for t in range(t0 + width - 1, t0 - 1, -1):
@@ -293,7 +300,7 @@ def walks(bits, lanes, by_column, second):
                 if by_column:
                     paid_open_x = shift_up(paid_open_x, zeros)
                     paid_extend_x = shift_up(paid_extend_x, zeros)
-                if second:
+                if with_tangents:
                     down_dot = from_below(y_dot, back, BACK_Y_DOT * length + row)
                     next_diagonal_dot = from_below(onto_dot, back, ONTO_DOT * length + row)
                     if by_column:
@@ -339,7 +346,7 @@ def walks(bits, lanes, by_column, second):
                 x, y = new_x * scale, new_y * scale
                 diagonal, diagonal_k = next_diagonal, next_diagonal_k
                 onto = load_f(floats, at + WEIGHT * width) * (new_m * scale)
-                if second:
+                if with_tangents:
                     x_dot, y_dot = new_x_dot * scale, new_y_dot * scale
                     diagonal_dot = next_diagonal_dot
                     slope = load_f(floats, at + SLOPE * width)
@@ -354,15 +361,13 @@ def walks(bits, lanes, by_column, second):
                 store_last(back_k, length + pad + t, onto_k)
                 at -= float_step
                 at_k -= integer_step
-            stage(square, staged, pair.extent.origin, steps, t0)
-            write_shared(places.done, strips + s, steps - t0)
+            stage(square, staged, pair.tile.origin, steps, t0)
+            write_shared(pointers.done, strips + s, steps - t0)
         store(sums, first_sum + PAID_OPEN_X * width, paid_open_x)
         store(sums, first_sum + PAID_EXTEND_X * width, paid_extend_x)
         store(sums, first_sum + PAID_OPEN_Y * width, paid_open_y)
         store(sums, first_sum + PAID_EXTEND_Y * width, paid_extend_y)
-        added = release(
-            staged, pair.target, pair.source, pair.extent, steps, bottom, pair.streaming
-        )
+        added = release(staged, pair.target, pair.source, pair.tile, steps, bottom, pair.streaming)
         store(sums, first_sum + MEAN * width, added)
 
     return forward_walk(False), forward_walk(True), backward

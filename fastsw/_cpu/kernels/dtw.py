@@ -24,7 +24,7 @@ import numpy as np
 from fastsw._cpu.kernels.intra_pair import aligned
 from fastsw._cpu.kernels.strip import row_length, step_count
 from fastsw._cpu.runtime.compile import Variant, kernel
-from fastsw._cpu.runtime.handoff import claim
+from fastsw._cpu.runtime.handoff import next_item
 from fastsw._cpu.simd.scaled import arithmetic, scalars
 from fastsw._cpu.simd.vectors import address, lanes_of, vmax, where_greater
 
@@ -94,7 +94,7 @@ def kernels(bits: int, lanes: int):
     @variant.helper
     def forward(flat, offset, stride, n, m, work, keep, rows, bottom, span, length, scale, band):
         """Walk the steps from span[0] to span[1] of a strip; gives the last cell if met."""
-        floats, integers, carry, carry_k = work[0], work[1], work[2], work[3]
+        floats, integers, boundary, boundary_k = work[0], work[1], work[2], work[3]
         value, k = splat_f(zero), splat_i(nothing)
         diagonal, diagonal_k = value, k
         if bottom == width - 1:
@@ -108,15 +108,18 @@ def kernels(bits: int, lanes: int):
             weigh(flat, offset, stride, n, m, work, slot, t0, bottom, scale, band)
             at, at_k = slot * float_step, slot * integer_step
             for t in range(t0, t0 + width):
-                up, up_k = from_above(value, carry, above + t), from_above(k, carry_k, above + t)
+                up, up_k = (
+                    from_above(value, boundary, above + t),
+                    from_above(k, boundary_k, above + t),
+                )
                 before, before_k = sum_of_three(value, k, up, up_k, diagonal, diagonal_k)
                 new = load_f(floats, at + WEIGHT * width) * before
                 diagonal, diagonal_k = up, up_k
                 value, k = normal(new, before_k + load_i(integers, at_k + SHIFT * width))
                 store(floats, at + VALUE * width, value)
                 store(integers, at_k + SCALE * width, k)
-                store_first(carry, below + t, value)
-                store_first(carry_k, below + t, k)
+                store_first(boundary, below + t, value)
+                store_first(boundary_k, below + t, k)
                 at += float_step
                 at_k += integer_step
             if 0 <= last_lane < width and t0 <= last_step < t0 + width:
@@ -170,7 +173,7 @@ def kernels(bits: int, lanes: int):
 
     @variant.kernel
     def dtw(
-        seat,
+        thread,
         queue,
         flat,
         shape,
@@ -181,46 +184,46 @@ def kernels(bits: int, lanes: int):
         rooms,
         target,
         result,
-        graded,
+        with_gradients,
     ):
         # The temperature whose unit is a number of this precision, 2**-24 of itself off at most.
         unit = np.float64(real(1.0 / (math.log(2.0) * temperature)))
         scale = real(unit), real(floor)
         stride = shape[2]
         work = (
-            rooms[0][seat],
-            rooms[1][seat],
-            rooms[2][seat],
-            rooms[3][seat],
-            rooms[4][seat],
-            rooms[5][seat],
-            rooms[6][seat],
-            rooms[7][seat],
-            rooms[8][seat],
+            rooms[0][thread],
+            rooms[1][thread],
+            rooms[2][thread],
+            rooms[3][thread],
+            rooms[4][thread],
+            rooms[5][thread],
+            rooms[6][thread],
+            rooms[7][thread],
+            rooms[8][thread],
         )
         for r in range(width):
             work[7][r] = 2 * r
             work[6][r] = 1.0 if r == width - 1 else 0.0
             work[7][width + r] = 0 if r == width - 1 else nothing
         for _ in range(queue.size):
-            b = claim(queue)
+            b = next_item(queue)
             if b < 0:
                 break
             n, m = lengths[b, 0], lengths[b, 1]
             offset = b * shape[1] * stride
             steps, length = step_count(m, width), row_length(m, width)
             strips = (n + width - 1) // width
-            carry, carry_k = work[2], work[3]
-            kept_rows = strips + 1 if graded else 2
-            carry[: kept_rows * length] = 0.0
-            carry_k[: kept_rows * length] = nothing
+            boundary, boundary_k = work[2], work[3]
+            kept_rows = strips + 1 if with_gradients else 2
+            boundary[: kept_rows * length] = 0.0
+            boundary_k[: kept_rows * length] = nothing
             total, total_k = zero, nothing
             for s in range(strips):
                 bottom = (s + 1) * width - 1
-                rows = (s, s + 1) if graded else (s % 2, (s + 1) % 2)
-                if not graded and s > 0 and bandwidth >= 0:
-                    carry[rows[1] * length : (rows[1] + 1) * length] = 0.0
-                    carry_k[rows[1] * length : (rows[1] + 1) * length] = nothing
+                rows = (s, s + 1) if with_gradients else (s % 2, (s + 1) % 2)
+                if not with_gradients and s > 0 and bandwidth >= 0:
+                    boundary[rows[1] * length : (rows[1] + 1) * length] = 0.0
+                    boundary_k[rows[1] * length : (rows[1] + 1) * length] = nothing
                 total, total_k = forward(
                     flat,
                     offset,
@@ -241,7 +244,7 @@ def kernels(bits: int, lanes: int):
                 continue
             log2_total = np.float64(total_k) + math.log2(np.float64(total))
             result[b, 0] = log2_total / unit
-            if not graded:
+            if not with_gradients:
                 continue
             mean = 0.0
             work[4][:length] = 0.0
@@ -260,7 +263,7 @@ def kernels(bits: int, lanes: int):
                     n,
                     m,
                     work,
-                    graded,
+                    with_gradients,
                     (s, s + 1),
                     bottom,
                     span,
@@ -286,33 +289,33 @@ def kernels(bits: int, lanes: int):
     return dtw
 
 
-def workspace(bits, lanes, seats, rows, columns, *, graded):
+def workspace(bits, lanes, threads, rows, columns, *, with_gradients):
     """Scratch arrays by seat for pairs of up to `rows` x `columns`, as kernels take them."""
     kind = scalars(bits)
     steps, length = step_count(columns, lanes), row_length(columns, lanes)
-    slots = steps if graded else lanes
-    kept = -(-rows // lanes) + 1 if graded else 2
+    slots = steps if with_gradients else lanes
+    kept = -(-rows // lanes) + 1 if with_gradients else 2
     return (
-        aligned(seats, slots * FLOATS * lanes, kind.real),
-        aligned(seats, slots * INTEGERS * lanes, kind.whole),
-        aligned(seats, kept * length, kind.real),
-        aligned(seats, kept * length, kind.whole),
-        aligned(seats, length, kind.real),
-        aligned(seats, length, kind.whole),
-        aligned(seats, 2 * lanes, kind.real),
-        aligned(seats, 3 * lanes, kind.whole),
-        aligned(seats, lanes * lanes, kind.real),
+        aligned(threads, slots * FLOATS * lanes, kind.real),
+        aligned(threads, slots * INTEGERS * lanes, kind.whole),
+        aligned(threads, kept * length, kind.real),
+        aligned(threads, kept * length, kind.whole),
+        aligned(threads, length, kind.real),
+        aligned(threads, length, kind.whole),
+        aligned(threads, 2 * lanes, kind.real),
+        aligned(threads, 3 * lanes, kind.whole),
+        aligned(threads, lanes * lanes, kind.real),
     )
 
 
 @kernel
-def hard_dtw(seat, queue, cost, lengths, bandwidth, out, result, graded):
+def viterbi_dtw(thread, queue, cost, lengths, bandwidth, out, result, with_gradients):
     """Dynamic time warping at temperature 0; out receives the indicator of one best path.
 
     Ties go to the diagonal step, then to the step down, then to the step right.
     """
     for _ in range(queue.size):
-        b = claim(queue)
+        b = next_item(queue)
         if b < 0:
             break
         n, m = lengths[b, 0], lengths[b, 1]
@@ -325,7 +328,7 @@ def hard_dtw(seat, queue, cost, lengths, bandwidth, out, result, graded):
                 best = min(value[i, j], min(value[i, j + 1], value[i + 1, j]))
                 value[i + 1, j + 1] = cost[b, i, j] + best
         result[b, 0], result[b, 1] = value[n, m], 0.0
-        if not graded or value[n, m] == np.inf:
+        if not with_gradients or value[n, m] == np.inf:
             continue
         i, j = n, m
         while i > 0 and j > 0:

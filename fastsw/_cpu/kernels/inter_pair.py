@@ -1,14 +1,15 @@
 """Fast traversal of batches: linear space, explicit SIMD, pairs as lanes.
 
 Each lane of a vector is a pair of its own, so a cell costs what it costs however short the pairs
-are; `intra_pair`, whose lanes are rows of one pair, spends steps on the slant of its front. As there,
-every smax of `_recurrence` becomes a sum of floats with integer exponents of their own, so that the
-cell functions of `_recurrence` cannot be used literally; the same parametrised tests hold both.
+are; `intra_pair`, whose lanes are rows of one pair, spends steps on the slant of its front. As
+there, every smax of `_recurrence` becomes a sum of floats with integer exponents of their own, so
+that the cell functions of `_recurrence` cannot be used literally; the same parametrised tests hold
+both.
 
-A group of pairs is walked row by row, see `inter_pair_row`. Unless a group's states are few enough to be
-kept, the forward pass keeps the weights of all cells and one carried row in STRIP; the backward
-pass recomputes the states of as many rows, which are a few products and sums a cell, so that what
-it reads comes from the nearer caches.
+A group of pairs is walked row by row, see `inter_pair_row`. Unless a group's states are few enough
+to be kept, the forward pass keeps the weights of all cells and one carried row in STRIP; the
+backward pass recomputes the states of as many rows, which are a few products and sums a cell, so
+that what it reads comes from the nearer caches.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cpu.kernels.block_exponent import GROUP
+from fastsw._cpu.kernels.block_exponent import BLOCK
 from fastsw._cpu.kernels.inter_pair_row import (
     CARRIED,
     ENDED,
@@ -41,18 +42,18 @@ from fastsw._cpu.kernels.inter_pair_row import (
     TARGET,
     TOP,
     TOTAL_K,
-    Extent,
     H,
     N,
+    Tile,
     Work,
     own_work,
-    places_of,
-    walks,
+    passes,
+    pointers_to,
 )
 from fastsw._cpu.kernels.intra_pair import aligned, at
 from fastsw._cpu.kernels.strip import step_count
 from fastsw._cpu.runtime.compile import Variant, serial_kernel
-from fastsw._cpu.runtime.handoff import claim
+from fastsw._cpu.runtime.handoff import next_item
 from fastsw._cpu.simd.scaled import LOG2E, scalars
 from fastsw._cpu.simd.vectors import address, lanes_of
 from fastsw._types import LOCAL
@@ -76,7 +77,7 @@ MOST_BYTES = 2**21
 @functools.cache
 def kernels(bits: int, lanes: int):
     """The compiled entry point of one precision and width."""
-    walk, simd, kind = walks(bits, lanes), lanes_of(bits, lanes), scalars(bits)
+    walk, simd, kind = passes(bits, lanes), lanes_of(bits, lanes), scalars(bits)
     weigh, forward, forward_kept = walk.weigh, walk.forward, walk.forward_kept
     backward, release = walk.backward, walk.release
     variant = Variant(bits, lanes)
@@ -104,7 +105,7 @@ def kernels(bits: int, lanes: int):
             if field % 2 == 1:
                 kept = np.float64(real(factor))
                 short = factor / kept if kept > 0.0 else 1.0
-                lane[(FIX_X + field // 2) * width + r] = short**GROUP
+                lane[(FIX_X + field // 2) * width + r] = short**BLOCK
 
     @variant.helper
     def set_up(members, similarity, target, shape, penalties, lengths, floors, mode, unit, work):
@@ -132,8 +133,8 @@ def kernels(bits: int, lanes: int):
             store(address(work.means, 0), r * width, splat_f(zero))
         origin = 0 if mode == LOCAL else 1
         columns = most_m + 2 * origin  # the last is where alignments end in global mode
-        columns = (columns + GROUP - 1) // GROUP * GROUP
-        return Extent(most_n + origin, columns, shape[2], origin, least_n, least_m)
+        columns = (columns + BLOCK - 1) // BLOCK * BLOCK
+        return Tile(most_n + origin, columns, shape[2], origin, least_n, least_m)
 
     @variant.helper
     def clear(row, row_k, columns):
@@ -141,7 +142,7 @@ def kernels(bits: int, lanes: int):
         floats, integers = row, row_k
         for c in range(columns * CARRIED):
             store(floats, c * width, splat_f(zero))
-        for g in range(columns // GROUP * SCALES):
+        for g in range(columns // BLOCK * SCALES):
             store(integers, g * width, splat_i(nothing))
 
     @variant.inlined
@@ -150,49 +151,51 @@ def kernels(bits: int, lanes: int):
         return i // strip if i % strip == 0 else strips
 
     @variant.helper
-    def walk_down(places, work, extent, strip, strips, unit, graded):
+    def forward_pass(pointers, work, tile, strip, strips, unit, with_gradients):
         """Forward pass: totals, and what the backward pass needs."""
-        columns = extent.columns
-        clear(places.carry, places.carry_k, columns)
-        for i in range(extent.rows):
-            weights = i * columns if graded else 0
-            weigh(places, extent, i, weights, unit)
+        columns = tile.columns
+        clear(pointers.boundary, pointers.boundary_k, columns)
+        for i in range(tile.rows):
+            weights = i * columns if with_gradients else 0
+            weigh(pointers, tile, i, weights, unit)
             above, below = kept_in(i, strip, strips), kept_in(i + 1, strip, strips)
-            if graded and strips == 1:
-                forward_kept(places, extent, i, weights, weights, above, below)
+            if with_gradients and strips == 1:
+                forward_kept(pointers, tile, i, weights, weights, above, below)
             else:
-                forward(places, extent, i, weights, 0, above, below)
-            if extent.origin == 1:
+                forward(pointers, tile, i, weights, 0, above, below)
+            if tile.origin == 1:
                 for r in range(width):
                     if work.pairs[N * width + r] == i:
                         c = work.pairs[M_ * width + r]
-                        cell, group = below * columns + c, below * columns // GROUP + c // GROUP
-                        work.lane[ENDED * width + r] = work.carry[(CARRIED * cell + H) * width + r]
-                        scale = work.carry_k[(SCALES * group + SCALE) * width + r]
+                        cell, group = below * columns + c, below * columns // BLOCK + c // BLOCK
+                        work.lane[ENDED * width + r] = work.boundary[
+                            (CARRIED * cell + H) * width + r
+                        ]
+                        scale = work.boundary_k[(SCALES * group + SCALE) * width + r]
                         work.lane_k[ENDED_K * width + r] = scale
 
     @variant.helper
-    def walk_up(places, work, extent, strip, strips):
+    def backward_pass(pointers, work, tile, strip, strips):
         """Backward pass: posteriors and what was paid."""
-        columns, origin = extent.columns, extent.origin
-        clear(places.back, places.back_k, columns)
+        columns, origin = tile.columns, tile.origin
+        clear(pointers.back, pointers.back_k, columns)
         for s in range(strips - 1, -1, -1):
-            first, last = s * strip, min((s + 1) * strip, extent.rows)
+            first, last = s * strip, min((s + 1) * strip, tile.rows)
             for i in range(first, last if strips > 1 else first):
                 above = s if i == first else strips
                 slot = (i - first) * columns
-                forward_kept(places, extent, i, i * columns, slot, above, strips)
+                forward_kept(pointers, tile, i, i * columns, slot, above, strips)
             for i in range(last - 1, first - 1, -1):
                 if origin == 1:
                     for r in range(width):
                         if work.pairs[N * width + r] == i:
                             c = work.pairs[M_ * width + r] + 1
                             work.back[(CARRIED * c + ONTO) * width + r] = 1.0
-                            work.back_k[(SCALES * (c // GROUP) + SCALE) * width + r] = 0
-                            work.back_k[(SCALES * (c // GROUP) + TOP) * width + r] = bias
-                backward(places, extent, i, i * columns, (i - first) * columns)
+                            work.back_k[(SCALES * (c // BLOCK) + SCALE) * width + r] = 0
+                            work.back_k[(SCALES * (c // BLOCK) + TOP) * width + r] = bias
+                backward(pointers, tile, i, i * columns, (i - first) * columns)
                 if i >= origin:
-                    release(places, extent, i)
+                    release(pointers, tile, i)
 
     @variant.helper
     def find_totals(members, work, unit, score):
@@ -213,7 +216,7 @@ def kernels(bits: int, lanes: int):
                 score[members[r]] = log2_total / unit
 
     @variant.helper
-    def spread_sums(members, work, penalties, unit, out, score, slope):
+    def add_gradients(members, work, penalties, unit, out, score, slope):
         """Gradients of the penalties and the temperature."""
         for r in range(width):
             b = members[r]
@@ -230,7 +233,7 @@ def kernels(bits: int, lanes: int):
 
     @variant.kernel
     def paired(
-        seat,
+        thread,
         queue,
         similarity,
         shape,
@@ -244,28 +247,28 @@ def kernels(bits: int, lanes: int):
         out,
         score,
         slope,
-        graded,
+        with_gradients,
     ):
         unit = np.float64(real(LOG2E / temperature))  # see `intra_pair`
-        work = own_work(all_work, seat)
-        source, target, places = address(similarity, 0), address(out[0], 0), places_of(work)
+        work = own_work(all_work, thread)
+        source, target, pointers = address(similarity, 0), address(out[0], 0), pointers_to(work)
         for _ in range(queue.size):
-            g = claim(queue)
+            g = next_item(queue)
             if g < 0:
                 break
             members = groups[g]
-            extent = set_up(
+            tile = set_up(
                 members, source, target, shape, penalties, lengths, floors, mode, unit, work
             )
-            strip, kept = extent.rows, extent.rows * extent.columns * STATES * width
-            if graded and kept > work.tables.size:
+            strip, kept = tile.rows, tile.rows * tile.columns * STATES * width
+            if with_gradients and kept > work.tables.size:
                 strip = STRIP
-            strips = (extent.rows + strip - 1) // strip
-            walk_down(places, work, extent, strip, strips, real(unit), graded)
+            strips = (tile.rows + strip - 1) // strip
+            forward_pass(pointers, work, tile, strip, strips, real(unit), with_gradients)
             find_totals(members, work, unit, score)
-            if graded:
-                walk_up(places, work, extent, strip, strips)
-                spread_sums(members, work, penalties, unit, out[1:], score, slope)
+            if with_gradients:
+                backward_pass(pointers, work, tile, strip, strips)
+                add_gradients(members, work, penalties, unit, out[1:], score, slope)
 
     return paired
 
@@ -287,7 +290,7 @@ def cut(order, lengths, lanes, most_cells, cost_of_cell, threads, groups, rest):
             height = lanes if lengths[b, 0] <= lanes else 2 * lanes
             strips = (lengths[b, 0] + height - 1) // height
             cost += strips * height * step_count(lengths[b, 1], height)
-        own = cost_of_cell * lanes * n * ((m + GROUP - 1) // GROUP * GROUP)
+        own = cost_of_cell * lanes * n * ((m + BLOCK - 1) // BLOCK * BLOCK)
         if own > cost or n * m > most_cells:
             for b in members:
                 rest[left] = b
@@ -318,7 +321,7 @@ class Choice(NamedTuple):
     columns: int
 
 
-def choose(order, lengths, alike, bits, lanes, graded, threads) -> Choice:
+def choose(order, lengths, alike, bits, lanes, with_gradients, threads) -> Choice:
     """Cut pairs into groups of like size, the largest first.
 
     A group is worth its while where its cells, those of the longest pair for every lane, take less
@@ -327,49 +330,53 @@ def choose(order, lengths, alike, bits, lanes, graded, threads) -> Choice:
     """
     if alike and len(order) == len(lengths) <= FEW:
         rows, columns = lengths[0].tolist()
-        return _choose_alike(len(order), rows, columns, bits, lanes, graded, threads)
+        return _choose_alike(len(order), rows, columns, bits, lanes, with_gradients, threads)
     n, m = lengths[order].T  # bands of like rows, each by columns
     by_rows = np.argsort(-n, kind="stable")
     band = np.arange(len(order)) // (lanes * round((-(-len(order) // lanes)) ** 0.5))
     order = order[by_rows[np.lexsort((-m[by_rows], band))]]
-    return _choose(order, lengths, bits, lanes, graded, threads)
+    return _choose(order, lengths, bits, lanes, with_gradients, threads)
 
 
 @functools.lru_cache(64)
-def _choose_alike(count, rows, columns, bits, lanes, graded, threads):
+def _choose_alike(count, rows, columns, bits, lanes, with_gradients, threads):
     """The choice among so many pairs of the same size; not to be written to."""
     lengths = np.full((count, 2), (rows, columns))
     lengths.flags.writeable = False
-    return _choose(np.arange(count), lengths, bits, lanes, graded, threads)
+    return _choose(np.arange(count), lengths, bits, lanes, with_gradients, threads)
 
 
-def _choose(order, lengths, bits, lanes, graded, threads):
+def _choose(order, lengths, bits, lanes, with_gradients, threads):
     """The choice among pairs in their order."""
     count = -(-len(order) // lanes)
     groups, rest = np.empty((count, lanes), np.int64), np.empty(len(order), np.int64)
-    limits = (MOST_BYTES // (lanes * bits // 8), COST) if graded else (2**62, COST_OF_SCORE)
+    limits = (MOST_BYTES // (lanes * bits // 8), COST) if with_gradients else (2**62, COST_OF_SCORE)
     taken, left, rows, columns = cut(order, lengths, lanes, *limits, threads, groups, rest)
     return Choice(groups[:taken], rest[:left], rows, columns)
 
 
-def group_arrays(bits, lanes, graded, seats, rows, columns):
+def group_arrays(bits, lanes, with_gradients, threads, rows, columns):
     """Scratch arrays of threads for groups of pairs of up to `rows` x `columns`."""
     kind = scalars(bits)
-    rows, columns = rows + 1, -(-(columns + 2) // GROUP) * GROUP
-    strips = -(-rows // STRIP) if graded else 1
-    groups = columns // GROUP
+    rows, columns = rows + 1, -(-(columns + 2) // BLOCK) * BLOCK
+    strips = -(-rows // STRIP) if with_gradients else 1
+    groups = columns // BLOCK
     kept = rows if rows * columns * STATES * lanes * bits // 8 <= KEPT_BYTES else STRIP
     return Work(
-        weights=aligned(seats, ((rows if graded else 1) * columns + lanes) * lanes, kind.real),
-        tables=aligned(seats, kept * columns * STATES * lanes if graded else 0, kind.real),
-        scales=aligned(seats, kept * groups * lanes if graded else 0, kind.whole),
-        carry=aligned(seats, (strips + 1) * columns * CARRIED * lanes, kind.real),
-        carry_k=aligned(seats, (strips + 1) * groups * SCALES * lanes, kind.whole),
-        back=aligned(seats, columns * CARRIED * lanes if graded else 0, kind.real),
-        back_k=aligned(seats, groups * SCALES * lanes if graded else 0, kind.whole),
-        posterior=aligned(seats, (columns + lanes) * lanes if graded else 0, kind.real),
-        lane=aligned(seats, LANE_FLOATS * lanes, kind.real),
-        lane_k=aligned(seats, LANE_INTEGERS * lanes, kind.whole),
-        means=aligned(seats, lanes * lanes, kind.real),
-        pairs=aligned(seats, PAIR_INTEGERS * lanes, np.int64),
+        weights=aligned(
+            threads, ((rows if with_gradients else 1) * columns + lanes) * lanes, kind.real
+        ),
+        tables=aligned(
+            threads, kept * columns * STATES * lanes if with_gradients else 0, kind.real
+        ),
+        scales=aligned(threads, kept * groups * lanes if with_gradients else 0, kind.whole),
+        boundary=aligned(threads, (strips + 1) * columns * CARRIED * lanes, kind.real),
+        boundary_k=aligned(threads, (strips + 1) * groups * SCALES * lanes, kind.whole),
+        back=aligned(threads, columns * CARRIED * lanes if with_gradients else 0, kind.real),
+        back_k=aligned(threads, groups * SCALES * lanes if with_gradients else 0, kind.whole),
+        posterior=aligned(threads, (columns + lanes) * lanes if with_gradients else 0, kind.real),
+        lane=aligned(threads, LANE_FLOATS * lanes, kind.real),
+        lane_k=aligned(threads, LANE_INTEGERS * lanes, kind.whole),
+        means=aligned(threads, lanes * lanes, kind.real),
+        pairs=aligned(threads, PAIR_INTEGERS * lanes, np.int64),
     )

@@ -40,21 +40,21 @@ from fastsw._cpu.kernels.strip import (
     PAID_OPEN_X,
     PAID_OPEN_Y,
     START,
-    Extent,
     Pair,
     Shared,
+    Tile,
     Work,
     fields,
     form,
     own_shared,
     own_work,
-    places_of,
+    pointers_to,
     row_length,
     staged_length,
     step_count,
 )
 from fastsw._cpu.runtime.compile import Variant
-from fastsw._cpu.runtime.handoff import claim, fence, take_ticket
+from fastsw._cpu.runtime.handoff import fence, next_item, take_next
 from fastsw._cpu.runtime.parts import callable_in_kernels
 from fastsw._cpu.simd.scaled import LOG2E, scalars
 from fastsw._cpu.simd.vectors import address, lanes_of, native_lanes
@@ -79,12 +79,12 @@ def pay(gradient, b, i, j, amount):
 
 
 @callable_in_kernels
-def set_rows(pair, b, rows, penalties, dots, unit, second):
+def set_rows(pair, b, rows, penalties, dots, unit, with_tangents):
     """Gap factors of the grid's rows and their tangents; 1 after the last row.
 
     Where they do not differ from row to row only the first is computed.
     """
-    n = pair.extent.n
+    n = pair.tile.n
     for field in range(2):
         penalty = penalties[2 + field]
         factor, dot = 1.0, 0.0
@@ -92,7 +92,7 @@ def set_rows(pair, b, rows, penalties, dots, unit, second):
             if i == 0 or (i > 1 and penalty.shape[1] > 1):
                 row = max(i, 1) - 1
                 factor = 2.0 ** (-unit * at(penalty, b, row, 0))
-                if second:
+                if with_tangents:
                     dot = -unit / LOG2E * factor * at(dots[2 + field], b, row, 0)
             rows[field, i], rows[2 + field, i] = factor, dot
         rows[field, n + 1 :] = 1.0
@@ -100,7 +100,7 @@ def set_rows(pair, b, rows, penalties, dots, unit, second):
 
 
 @callable_in_kernels
-def set_row_ends(pair, b, rows, penalties, dots, unit, second):
+def set_row_ends(pair, b, rows, penalties, dots, unit, with_tangents):
     """log2 weight of ending after grid row i (rows 4), and the tangent of its log (rows 5).
 
     0 in local mode; in fitting mode the rows after it are skipped at the last column.
@@ -109,10 +109,10 @@ def set_row_ends(pair, b, rows, penalties, dots, unit, second):
     if pair.mode != FITTING:
         return
     extended, extended_dot = 0.0, 0.0
-    for i in range(pair.extent.n - 1, -1, -1):
+    for i in range(pair.tile.n - 1, -1, -1):
         rows[4, i] = -unit * at(penalties[2], b, i, 0) - extended
         extended += unit * at(penalties[3], b, i, 0)
-        if second:
+        if with_tangents:
             rows[5, i] = -unit / LOG2E * at(dots[2], b, i, 0) - extended_dot
             extended_dot += unit / LOG2E * at(dots[3], b, i, 0)
 
@@ -122,11 +122,11 @@ def total_of_rows(pair, rows, ends, ends_k):
     """Sum over the rows of what ended there, as mantissa and exponent; rows 4 weighs the rows."""
     top = -(2**62)
     first = 0 if pair.mode == FITTING else 1
-    for i in range(first, pair.extent.n + 1):
+    for i in range(first, pair.tile.n + 1):
         if ends[0, i] > 0.0:
             top = max(top, ends_k[i] + math.floor(rows[4, i]))
     total = 0.0
-    for i in range(first, pair.extent.n + 1):
+    for i in range(first, pair.tile.n + 1):
         if ends[0, i] > 0.0:
             below = math.floor(rows[4, i])
             weight = 2.0 ** (rows[4, i] - below) if pair.mode == FITTING else 1.0
@@ -136,15 +136,17 @@ def total_of_rows(pair, rows, ends, ends_k):
 
 
 @functools.cache
-def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool):
+def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped: bool):
     """The compiled entry point of one precision, width, form of penalties, order and walk."""
     walk = block_exponent if grouped else cell_exponent
-    score_strip, forward, backward = walk.walks(bits, lanes, by_column, second)
+    score_strip, forward, backward = walk.passes(bits, lanes, by_column, with_tangents)
     kind = scalars(bits)
-    variant = Variant(bits, lanes, *form(by_column, second), "grouped" if grouped else "cellwise")
+    variant = Variant(
+        bits, lanes, *form(by_column, with_tangents), "grouped" if grouped else "cellwise"
+    )
     real, whole, nothing = kind.real, kind.whole, kind.nothing
     width, pad = lanes, 2 * lanes
-    per_step, carried = fields(second)
+    per_step, carried = fields(with_tangents)
     simd = lanes_of(bits, lanes)
     store, splat, splat_k = simd.store, simd.splat_f, simd.splat_i
     doublings = walk.fixed_steps(width).bit_length() - 1
@@ -166,7 +168,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     @variant.helper
     def set_lanes(pair, lane, lane_k, rows, bottom, factors):
         """Parameters of the rows of a strip; rows after the last pass everything downwards."""
-        n = pair.extent.n
+        n = pair.tile.n
         local = pair.mode == LOCAL
         fill(lane, START, 1.0 if local else 0.0)
         fill(lane, END, 1.0 if local else 0.0)
@@ -178,7 +180,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         fill(lane, DOT + OPEN_X, factors[2])
         fill(lane, DOT + EXTEND_X, factors[3])
         fill(lane, FIX_X, rounded_off(factors[1]))
-        last = bottom + 1 - pair.extent.origin  # row of the grid of lane 0
+        last = bottom + 1 - pair.tile.origin  # row of the grid of lane 0
         for r in range(width):
             below = min(last - r + 1, n + 1)
             for field in range(2):
@@ -203,7 +205,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         """Gap factors of a skipped column and their tangents."""
         opened = 2.0 ** (-unit * at(penalties[0], b, 0, j))
         extended = 2.0 ** (-unit * at(penalties[1], b, 0, j))
-        if not second:
+        if not with_tangents:
             return opened, extended, 0.0, 0.0
         open_dot = -unit / LOG2E * opened * at(dots[0], b, 0, j)
         return opened, extended, open_dot, -unit / LOG2E * extended * at(dots[1], b, 0, j)
@@ -222,24 +224,24 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
     @variant.inlined
     def set_up(pair, b, shared, penalties, dots, unit, length, strips):
         """Everything that must be there before the first strip."""
-        set_rows(pair, b, shared.rows, penalties, dots, unit, second)
-        round_factors(shared.rows[1, 1 : pair.extent.n + 1])
-        set_row_ends(pair, b, shared.rows, penalties, dots, unit, second)
+        set_rows(pair, b, shared.rows, penalties, dots, unit, with_tangents)
+        round_factors(shared.rows[1, 1 : pair.tile.n + 1])
+        set_row_ends(pair, b, shared.rows, penalties, dots, unit, with_tangents)
         shared.ends[0, 0], shared.ends[1, 0], shared.ends_k[0] = 1.0, 0.0, 0
-        shared.carry[: carried * length] = 0.0
-        shared.carry_k[:length] = nothing
+        shared.boundary[: carried * length] = 0.0
+        shared.boundary_k[:length] = nothing
         shared.back[: carried * length] = 0.0
         shared.back_k[: 2 * length] = nothing
         if pair.mode == GLOBAL:
-            shared.back[pad + pair.extent.m] = 1.0
-            shared.back_k[pad + pair.extent.m] = 0
+            shared.back[pad + pair.tile.m] = 1.0
+            shared.back_k[pad + pair.tile.m] = 0
         shared.done[: 2 * strips] = 0
-        shared.tickets[:] = 0
+        shared.counters[:] = 0
         if by_column:
             shared.columns[: COLUMN_ROWS * length] = 0.0
             short = 1.0  # see `round_factors`
-            for c in range(pair.extent.m + pair.extent.origin):
-                factors = column_factors(penalties, dots, b, max(c - pair.extent.origin, 0), unit)
+            for c in range(pair.tile.m + pair.tile.origin):
+                factors = column_factors(penalties, dots, b, max(c - pair.tile.origin, 0), unit)
                 for field in range(COLUMN_ROWS):
                     shared.columns[field * length + pad + c] = factors[field]
                 kept = np.float64(real(factors[EXTEND] * short))
@@ -248,64 +250,66 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                     short *= factors[EXTEND] / kept
 
     @variant.inlined
-    def walk_down(pair, work, shared, strips, steps, length, scale, factors, keep_all, graded):
+    def forward_pass(
+        pair, work, shared, strips, steps, length, scale, factors, keep_all, with_gradients
+    ):
         """Forward pass over the strips that this thread gets hold of."""
-        ended, ended_k, places = work.ended, work.ended_k, places_of(work, shared)
-        s = take_ticket(shared.tickets, 0)
+        ended, ended_k, pointers = work.ended, work.ended_k, pointers_to(work, shared)
+        s = take_next(shared.counters, 0)
         while s < strips:
             bottom = (s + 1) * width - 1
             set_lanes(pair, work.lane, work.lane_k, shared.rows, bottom, factors)
-            row_in, row_out = (s, s + 1) if graded else (0, 0)
+            row_in, row_out = (s, s + 1) if with_gradients else (0, 0)
             if keep_all:
                 slot = s * steps
-                forward(pair, places, s, slot, row_in, row_out, steps, length, scale)
+                forward(pair, pointers, s, slot, row_in, row_out, steps, length, scale)
             else:
-                score_strip(pair, places, s, 0, row_in, row_out, steps, length, scale)
+                score_strip(pair, pointers, s, 0, row_in, row_out, steps, length, scale)
             for r in range(width):
-                i = bottom - r + 1 - pair.extent.origin
-                if 1 <= i <= pair.extent.n:
+                i = bottom - r + 1 - pair.tile.origin
+                if 1 <= i <= pair.tile.n:
                     shared.ends[0, i] = ended[r]
                     shared.ends[1, i] = ended[width + r]
                     shared.ends_k[i] = ended_k[r]
-            s = take_ticket(shared.tickets, 0)
+            s = take_next(shared.counters, 0)
 
     @variant.helper
     def total_of_corner(pair, shared, row, length):
         """What arrives at the last row and column in global mode, and the tangent of its log."""
-        first = row * carried * length + pad + pair.extent.m
-        value = np.float64(shared.carry[first])
-        dot = np.float64(shared.carry[first + H_DOT * length]) if second else 0.0
+        first = row * carried * length + pad + pair.tile.m
+        value = np.float64(shared.boundary[first])
+        dot = np.float64(shared.boundary[first + H_DOT * length]) if with_tangents else 0.0
         mantissa, shift = math.frexp(value)
-        k = np.int64(shared.carry_k[row * length + pad + pair.extent.m]) + shift
+        k = np.int64(shared.boundary_k[row * length + pad + pair.tile.m]) + shift
         return mantissa, k, dot / value if value > 0.0 else 0.0
 
     @variant.helper
-    def find_total(pair, shared, strips, length, graded):
+    def find_total(pair, shared, strips, length, with_gradients):
         """Sum over all alignments as mantissa and exponent, and the tangent of its log."""
         if pair.mode == GLOBAL:
-            return total_of_corner(pair, shared, strips if graded else 0, length)
+            return total_of_corner(pair, shared, strips if with_gradients else 0, length)
         rows, ends, ends_k = shared.rows, shared.ends, shared.ends_k
         total, total_k = total_of_rows(pair, rows, ends, ends_k)
         growth = 0.0
-        if second and total > 0.0:
-            for i in range(0 if pair.mode == FITTING else 1, pair.extent.n + 1):
+        if with_tangents and total > 0.0:
+            for i in range(0 if pair.mode == FITTING else 1, pair.tile.n + 1):
                 part = 2.0 ** (ends_k[i] - total_k + rows[4, i]) / total
                 growth += part * (ends[1, i] + ends[0, i] * rows[5, i])
         return total, total_k, growth
 
     @variant.inlined
-    def walk_up(pair, work, shared, strips, steps, length, scale, factors, keep_all, total):
+    def backward_pass(pair, work, shared, strips, steps, length, scale, factors, keep_all, total):
         """Backward pass over the strips that this thread gets hold of."""
-        places = places_of(work, shared)
-        s = strips - 1 - take_ticket(shared.tickets, 1)
+        pointers = pointers_to(work, shared)
+        s = strips - 1 - take_next(shared.counters, 1)
         while s >= 0:
             set_lanes(pair, work.lane, work.lane_k, shared.rows, (s + 1) * width - 1, factors)
             slot = s * steps if keep_all else 0
             if not keep_all:
-                forward(pair, places, s, slot, s, s + 1, steps, length, scale)
+                forward(pair, pointers, s, slot, s, s + 1, steps, length, scale)
             backward(
                 pair,
-                places,
+                pointers,
                 s,
                 strips,
                 slot,
@@ -315,18 +319,18 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                 whole(total[1]),
                 real(total[2]),
             )
-            s = strips - 1 - take_ticket(shared.tickets, 1)
+            s = strips - 1 - take_next(shared.counters, 1)
 
     @variant.helper
-    def spread_sums(pair, b, shared, penalties, strips, length, unit, out):
+    def add_gradients(pair, b, shared, penalties, strips, length, unit, out):
         """Add what the strips left to the gradients; the mean score in units of T / log2(e)."""
         mean = 0.0
         for s in range(strips):
             sums = shared.sums[s * LANE_SUMS * width : (s + 1) * LANE_SUMS * width]
             for r in range(width):
                 mean += unit * sums[MEAN * width + r]
-                i = (s + 1) * width - r - pair.extent.origin
-                if i > pair.extent.n:
+                i = (s + 1) * width - r - pair.tile.origin
+                if i > pair.tile.n:
                     continue
                 if not by_column:
                     opened = np.float64(sums[PAID_OPEN_X * width + r])
@@ -335,7 +339,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                     pay(out[2], b, 0, 0, extended)
                     mean -= unit * opened * at(penalties[0], b, 0, 0)
                     mean -= unit * extended * at(penalties[1], b, 0, 0)
-                if i < pair.extent.n:
+                if i < pair.tile.n:
                     opened = np.float64(sums[PAID_OPEN_Y * width + r])
                     extended = np.float64(sums[PAID_EXTEND_Y * width + r])
                     pay(out[3], b, i, 0, opened)
@@ -344,8 +348,8 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
                     mean -= unit * extended * at(penalties[3], b, i, 0)
             if by_column:
                 paid = shared.paid[2 * s * length : 2 * (s + 1) * length]
-                for c in range(1, pair.extent.m + pair.extent.origin):
-                    j = c - pair.extent.origin
+                for c in range(1, pair.tile.m + pair.tile.origin):
+                    j = c - pair.tile.origin
                     opened = np.float64(paid[pad + c])
                     extended = np.float64(paid[length + pad + c])
                     pay(out[1], b, 0, j, opened)
@@ -360,13 +364,13 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         rows, ends, ends_k = shared.rows, shared.ends, shared.ends_k
         whole, total_k, growth = total
         mean, earlier = 0.0, 0.0
-        for i in range(pair.extent.n):
+        for i in range(pair.tile.n):
             # Exponents are subtracted first: the log of the total may be too large for a fraction.
             gone = ends[0, i] / whole * 2.0 ** (ends_k[i] - total_k + rows[4, i])
-            if second and gone > 0.0:
+            if with_tangents and gone > 0.0:
                 gone *= ends[1, i] / ends[0, i] + rows[5, i] - growth
-            pay(out[3], b, i, pair.extent.m - 1, gone)
-            pay(out[4], b, i, pair.extent.m - 1, earlier)
+            pay(out[3], b, i, pair.tile.m - 1, gone)
+            pay(out[4], b, i, pair.tile.m - 1, earlier)
             mean -= unit * gone * at(penalties[2], b, i, 0)
             mean -= unit * earlier * at(penalties[3], b, i, 0)
             earlier += gone
@@ -374,7 +378,7 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
 
     @variant.kernel
     def linear(
-        seat,
+        thread,
         queue,
         similarity,
         shape,
@@ -389,31 +393,31 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
         out,
         scores,
         slopes,
-        graded,
+        with_gradients,
         phase,
     ):
         # The temperature whose unit is a number of this precision, 2**-24 of itself off at most.
         unit = np.float64(real(LOG2E / temperature))
-        work = own_work(all_work, seat)
-        shared = own_shared(all_shared, seat if phase == ALL else 0)
+        work = own_work(all_work, thread)
+        shared = own_shared(all_shared, thread if phase == ALL else 0)
         for _ in range(queue.size):
-            b = claim(queue)
+            b = next_item(queue)
             if b < 0:
                 break
             n, m = lengths[b, 0], lengths[b, 1]
             origin = 0 if mode == LOCAL else 1
-            extent = Extent(b * shape[1] * shape[2], shape[2], n, m, origin)
+            tile = Tile(b * shape[1] * shape[2], shape[2], n, m, origin)
             pair = Pair(
                 address(similarity, 0),
                 address(out[0], 0),
                 address(dots[0], 0),
-                extent,
+                tile,
                 mode,
                 out[0].size * out[0].itemsize > STREAMED_BYTES,
             )
             steps, length = step_count(m + origin, width), row_length(m + origin, width)
             strips = (n + origin + width - 1) // width
-            keep_all = phase == ALL and graded
+            keep_all = phase == ALL and with_gradients
             keep_all = keep_all and work.floats.size >= strips * steps * per_step * width
             scale = real(unit), real(floors[b]), real(1.0 / temperature)
             factors = 1.0, 1.0, 1.0, 1.0
@@ -422,32 +426,43 @@ def kernels(bits: int, lanes: int, by_column: bool, second: bool, grouped: bool)
             if phase in (ALL, SET_UP):
                 set_up(pair, b, shared, penalties, dots[1], unit, length, strips)
             if phase in (ALL, DOWN):
-                walk_down(
-                    pair, work, shared, strips, steps, length, scale, factors, keep_all, graded
+                forward_pass(
+                    pair,
+                    work,
+                    shared,
+                    strips,
+                    steps,
+                    length,
+                    scale,
+                    factors,
+                    keep_all,
+                    with_gradients,
                 )
             if phase in (SET_UP, DOWN):
                 continue
-            total = find_total(pair, shared, strips, length, graded)
+            total = find_total(pair, shared, strips, length, with_gradients)
             if total[0] == 0.0:
                 scores[b] = -np.inf
-                if graded:
+                if with_gradients:
                     for i in range(n):
-                        first = extent.offset + i * extent.stride
+                        first = tile.offset + i * tile.stride
                         out[0][first : first + m] = 0.0
                 continue
             log2_total = total[1] + math.log2(total[0])
-            scores[b] = temperature * total[2] if second else log2_total / unit
-            if not graded:
+            scores[b] = temperature * total[2] if with_tangents else log2_total / unit
+            if not with_gradients:
                 continue
             if phase in (ALL, UP):
-                walk_up(pair, work, shared, strips, steps, length, scale, factors, keep_all, total)
+                backward_pass(
+                    pair, work, shared, strips, steps, length, scale, factors, keep_all, total
+                )
                 fence()
             if phase == UP:
                 continue
-            mean = spread_sums(pair, b, shared, penalties, strips, length, unit, out)
+            mean = add_gradients(pair, b, shared, penalties, strips, length, unit, out)
             if mode == FITTING:
                 mean += pay_trailing_rows(pair, b, shared, penalties, total, unit, out)
-            slopes[b] = (-mean if second else log2_total - mean) / LOG2E
+            slopes[b] = (-mean if with_tangents else log2_total - mean) / LOG2E
 
     return linear
 
@@ -485,57 +500,61 @@ def scratch(make, key, sizes):
     return arrays
 
 
-def thread_arrays(bits, lanes, graded, second, seats, rows, columns):
+def thread_arrays(bits, lanes, with_gradients, with_tangents, threads, rows, columns):
     """Scratch arrays of threads for pairs of up to `rows` x `columns`."""
     kind = scalars(bits)
-    per_step = fields(second)[0]
+    per_step = fields(with_tangents)[0]
     steps, strips = step_count(columns + 1, lanes), -(-(rows + 1) // lanes)
     slots = lanes
-    if graded:
+    if with_gradients:
         step_bytes = (per_step + INTEGERS) * lanes * bits // 8
         slots = steps * max(1, min(strips, KEPT_BYTES // (steps * step_bytes)))
     return Work(
-        floats=aligned(seats, slots * per_step * lanes, kind.real),
-        integers=aligned(seats, slots * INTEGERS * lanes, kind.whole),
-        lane=aligned(seats, LANE_FLOATS * lanes, kind.real),
-        lane_k=aligned(seats, 2 * lanes, kind.whole),
-        square=aligned(seats, lanes * lanes, kind.real),
-        entering=aligned(seats, 10 * lanes, kind.real),
-        staged=aligned(seats, lanes * staged_length(steps, lanes) if graded else 0, kind.real),
-        ended=aligned(seats, 2 * lanes, kind.real),
-        ended_k=aligned(seats, lanes, kind.whole),
+        floats=aligned(threads, slots * per_step * lanes, kind.real),
+        integers=aligned(threads, slots * INTEGERS * lanes, kind.whole),
+        lane=aligned(threads, LANE_FLOATS * lanes, kind.real),
+        lane_k=aligned(threads, 2 * lanes, kind.whole),
+        square=aligned(threads, lanes * lanes, kind.real),
+        entering=aligned(threads, 10 * lanes, kind.real),
+        staged=aligned(
+            threads, lanes * staged_length(steps, lanes) if with_gradients else 0, kind.real
+        ),
+        ended=aligned(threads, 2 * lanes, kind.real),
+        ended_k=aligned(threads, lanes, kind.whole),
     )
 
 
-def pair_arrays(bits, lanes, by_column, graded, second, seats, rows, columns):
+def pair_arrays(bits, lanes, by_column, with_gradients, with_tangents, threads, rows, columns):
     """Scratch arrays of pairs of up to `rows` x `columns`, one a seat."""
     kind = scalars(bits)
-    _, carried = fields(second)
+    _, carried = fields(with_tangents)
     length, strips = row_length(columns + 1, lanes), -(-(rows + 1) // lanes)
-    kept_rows = strips + 1 if graded else 1
+    kept_rows = strips + 1 if with_gradients else 1
     return Shared(
-        carry=aligned(seats, kept_rows * carried * length, kind.real),
-        carry_k=aligned(seats, kept_rows * length, kind.whole),
-        back=aligned(seats, carried * length, kind.real),
-        back_k=aligned(seats, 2 * length, kind.whole),
-        columns=aligned(seats, COLUMN_ROWS * length, kind.real),
-        rows=np.empty((seats, 6, rows + 2)),
-        ends=np.empty((seats, 2, rows + 1)),
-        ends_k=np.empty((seats, rows + 1), np.int64),
-        sums=aligned(seats, strips * LANE_SUMS * lanes, kind.real),
-        paid=aligned(seats, 2 * strips * length if by_column and graded else 0, kind.real),
-        done=np.empty((seats, 2 * strips), np.int64),
-        tickets=np.empty((seats, 2), np.int64),
+        boundary=aligned(threads, kept_rows * carried * length, kind.real),
+        boundary_k=aligned(threads, kept_rows * length, kind.whole),
+        back=aligned(threads, carried * length, kind.real),
+        back_k=aligned(threads, 2 * length, kind.whole),
+        columns=aligned(threads, COLUMN_ROWS * length, kind.real),
+        rows=np.empty((threads, 6, rows + 2)),
+        ends=np.empty((threads, 2, rows + 1)),
+        ends_k=np.empty((threads, rows + 1), np.int64),
+        sums=aligned(threads, strips * LANE_SUMS * lanes, kind.real),
+        paid=aligned(
+            threads, 2 * strips * length if by_column and with_gradients else 0, kind.real
+        ),
+        done=np.empty((threads, 2 * strips), np.int64),
+        counters=np.empty((threads, 2), np.int64),
     )
 
 
-def aligned(seats, size, dtype):
+def aligned(threads, size, dtype):
     """Uninitialised array of rows of `size` or some more elements.
 
     Each starts a cache line, so that no vector straddles two and no two threads share one.
     """
     item = np.dtype(dtype).itemsize
     row = -(-size * item // LINE) * LINE
-    raw = np.empty(seats * row + LINE, np.uint8)
+    raw = np.empty(threads * row + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
-    return raw[start : start + seats * row].view(dtype).reshape(seats, row // item)
+    return raw[start : start + threads * row].view(dtype).reshape(threads, row // item)

@@ -1,8 +1,8 @@
 """Robust traversal: any penalties, temperature and finite similarity; slower than `intra_pair`.
 
 A state's value is the smooth maximum of its prefix scores, in units of the score; every smooth
-maximum is split into the shares of its terms (`log_numbers`). These are the equations of `_recurrence`,
-whose cell functions work on plain doubles; the same parametrised tests hold both.
+maximum is split into the shares of its terms (`log_numbers`). These are the equations of
+`_recurrence`, whose cell functions work on plain doubles; the same parametrised tests hold both.
 
 The forward pass carries values and, where asked for, the entropies of prefixes and the derivatives
 of both along a direction. The backward pass multiplies and sums shares only: from the ends on, the
@@ -36,7 +36,7 @@ from fastsw._cpu.kernels.log_numbers import (
     with_inverse,
 )
 from fastsw._cpu.runtime.compile import helper, kernel
-from fastsw._cpu.runtime.handoff import claim
+from fastsw._cpu.runtime.handoff import next_item
 from fastsw._recurrence import NEG_INF
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
@@ -314,22 +314,22 @@ def end_in_corner(problem, total, table, r, columns, adjoint, carried):
 
 
 @helper
-def pass_on(probability, dot, shares, r, j, arrow, second):
+def pass_on(probability, dot, shares, r, j, arrow, with_tangents):
     """What an arrow into a cell takes of a state's probability, and the derivative of that."""
     share = shares[r, j, arrow]
-    if not second:
+    if not with_tangents:
         return probability * share, 0.0
     return probability * share, dot * share + probability * shares[r, j, SHARES + arrow]
 
 
 @helper
-def backward_strip(mode, b, columns, rows, shares, adjoints, rest, ended, out, second):
+def backward_strip(mode, b, columns, rows, shares, adjoints, rest, ended, out, with_tangents):
     """Gradients of grid rows rows[0]..rows[1]-1, last row first, from their shares.
 
     Row i of the grid finds what the rows below handed to it in adjoints[i % 2]: probabilities of
     its states, and their derivatives. `rest` is what the ends so far have left, and its derivative;
-    `ended` receives, row by row, the probability of ending there. With `second` the derivatives are
-    the gradients.
+    `ended` receives, row by row, the probability of ending there. With `with_tangents` the
+    derivatives are the gradients.
     """
     gradient, open_x, extend_x, open_y, extend_y = out
     for i in range(rows[1] - 1, rows[0] - 1, -1):
@@ -341,25 +341,25 @@ def backward_strip(mode, b, columns, rows, shares, adjoints, rest, ended, out, s
             m_dot, x_dot, y_dot = here[j, 3], here[j, 4], here[j, 5]
             inner = i > 0 and j > 0
             if inner and mode != GLOBAL:
-                end, end_dot = pass_on(rest[0], rest[1], shares, r, j, END, second)
-                rest[0], rest[1] = pass_on(rest[0], rest[1], shares, r, j, EARLIER, second)
+                end, end_dot = pass_on(rest[0], rest[1], shares, r, j, END, with_tangents)
+                rest[0], rest[1] = pass_on(rest[0], rest[1], shares, r, j, EARLIER, with_tangents)
                 m, m_dot = m + end, m_dot + end_dot
                 ended[i, 0] += end
                 ended[i, 1] += end_dot
             if inner:
-                gradient[b, i - 1, j - 1] = m_dot if second else m
+                gradient[b, i - 1, j - 1] = m_dot if with_tangents else m
             if inner and (m != 0.0 or m_dot != 0.0):
                 for k in range(3):
-                    part, dot = pass_on(m, m_dot, shares, r, j, INTO_M + k, second)
+                    part, dot = pass_on(m, m_dot, shares, r, j, INTO_M + k, with_tangents)
                     above[j - 1, k] += part
                     above[j - 1, 3 + k] += dot
             if j > 0 and (x != 0.0 or x_dot != 0.0):
                 row = max(i, 1) - 1
                 for k in range(2):
-                    part, dot = pass_on(x, x_dot, shares, r, j, INTO_X + k, second)
+                    part, dot = pass_on(x, x_dot, shares, r, j, INTO_X + k, with_tangents)
                     here[j - 1, k] += part
                     here[j - 1, 3 + k] += dot
-                    paid = dot if second else part
+                    paid = dot if with_tangents else part
                     if k == 0:
                         open_x[entry(open_x, b, row, j - 1)] -= paid
                     else:
@@ -367,10 +367,10 @@ def backward_strip(mode, b, columns, rows, shares, adjoints, rest, ended, out, s
             if i > 0 and (y != 0.0 or y_dot != 0.0):
                 column = max(j, 1) - 1
                 for k in range(3):
-                    part, dot = pass_on(y, y_dot, shares, r, j, INTO_Y + k, second)
+                    part, dot = pass_on(y, y_dot, shares, r, j, INTO_Y + k, with_tangents)
                     above[j, k] += part
                     above[j, 3 + k] += dot
-                    paid = dot if second else part
+                    paid = dot if with_tangents else part
                     if k < 2:
                         open_y[entry(open_y, b, i - 1, column)] -= paid
                     else:
@@ -396,16 +396,16 @@ def copy(source, target):
 
 
 @helper
-def walk_pair(problem, b, n, columns, out, carried, graded, total):
+def align_pair(problem, b, n, columns, out, carried, with_gradients, total):
     """The sum over alignments of one pair, and its gradients or their derivatives."""
-    mode, second = problem.mode, carried == DERIVATIVES
-    strip = max(16, int(math.sqrt(n + 1))) if graded else 8
+    mode, with_tangents = problem.mode, carried == DERIVATIVES
+    strip = max(16, int(math.sqrt(n + 1))) if with_gradients else 8
     strips = (n + strip) // strip
     table = np.empty((strip + 1, columns + 1, FIELDS[carried]))
     shares = np.empty(
-        (strip if carried > VALUES else 1, columns + 1, 2 * SHARES if second else SHARES)
+        (strip if carried > VALUES else 1, columns + 1, 2 * SHARES if with_tangents else SHARES)
     )
-    kept = strips if graded else 1
+    kept = strips if with_gradients else 1
     carries, totals = np.empty((kept, columns + 1, FIELDS[carried])), np.empty((kept, TOTAL_FIELDS))
     adjoints = np.zeros((2, columns + 1, 6))
     begin(table, total, columns, problem)
@@ -413,7 +413,7 @@ def walk_pair(problem, b, n, columns, out, carried, graded, total):
         rows = k * strip, min(n + 1, (k + 1) * strip)
         if k > 0:
             copy(table[strip], table[0])
-        if graded:
+        if with_gradients:
             copy(table[0], carries[k])
             for field in range(TOTAL_FIELDS):
                 totals[k, field] = total[field]
@@ -421,7 +421,7 @@ def walk_pair(problem, b, n, columns, out, carried, graded, total):
     if mode == GLOBAL:
         last = n - (strips - 1) * strip + 1
         end_in_corner(problem, total, table, last, columns, adjoints[n % 2], carried)
-    if not graded:
+    if not with_gradients:
         return
     if total[0] == NEG_INF:
         out[0][b, :n, :columns] = 0.0
@@ -433,15 +433,15 @@ def walk_pair(problem, b, n, columns, out, carried, graded, total):
         if k < strips - 1:
             copy(carries[k], table[0])
             forward_strip(problem, b, columns, rows, table, shares, totals[k], carried)
-        backward_strip(mode, b, columns, rows, shares, adjoints, rest, ended, out, second)
+        backward_strip(mode, b, columns, rows, shares, adjoints, rest, ended, out, with_tangents)
     if mode == FITTING:
         ended[0, 0], ended[0, 1] = rest[0], rest[1]
-        pay_trailing_rows(b, n, columns, ended, out, 1 if second else 0)
+        pay_trailing_rows(b, n, columns, ended, out, 1 if with_tangents else 0)
 
 
 @kernel
 def align(
-    seat,
+    thread,
     queue,
     similarity,
     penalties,
@@ -453,7 +453,7 @@ def align(
     out,
     result,
     carried,
-    graded,
+    with_gradients,
 ):
     """Scores and what else is asked for of the pairs in a queue.
 
@@ -464,7 +464,7 @@ def align(
     entropy, derivative of the entropy.
     """
     for _ in range(queue.size):
-        b = claim(queue)
+        b = next_item(queue)
         if b < 0:
             break
         n, m = lengths[b, 0], lengths[b, 1]
@@ -486,7 +486,7 @@ def align(
             dot_trailing,
         )
         total = np.empty(TOTAL_FIELDS)
-        walk_pair(problem, b, n, m, out, carried, graded, total)
+        align_pair(problem, b, n, m, out, carried, with_gradients, total)
         value = number((total[0], total[1], total[2]), problem.temperature)
         if carried == DERIVATIVES:
             value = total[TOTAL_DOT] if total[0] > NEG_INF else 0.0

@@ -1,4 +1,4 @@
-"""Robust soft dynamic time warping, and its second derivatives; see `log_space`, whose ways these are.
+"""Robust soft dynamic time warping and its second derivatives, in the ways of `log_space`.
 
 A cell has one state, the smooth maximum over all paths to it of minus their cost,
 
@@ -22,7 +22,7 @@ from fastsw._cpu.kernels.log_numbers import (
 )
 from fastsw._cpu.kernels.log_space import DERIVATIVES, VALUES, copy
 from fastsw._cpu.runtime.compile import helper, kernel
-from fastsw._cpu.runtime.handoff import claim
+from fastsw._cpu.runtime.handoff import next_item
 from fastsw._recurrence import NEG_INF
 
 # A cell of the table of states: three doubles of its value, entropy, derivatives of both.
@@ -106,7 +106,7 @@ def forward_strip(problem, b, columns, rows, table, shares, carried):
 
 
 @helper
-def backward_strip(b, columns, rows, shares, adjoints, out, second):
+def backward_strip(b, columns, rows, shares, adjoints, out, with_tangents):
     """Probabilities of the cells of rows rows[0]..rows[1]-1, last row first, or their derivatives.
 
     Row i finds what the row below handed to it in adjoints[i % 2].
@@ -117,38 +117,38 @@ def backward_strip(b, columns, rows, shares, adjoints, out, second):
         above[:] = 0.0
         for c in range(columns, 0, -1):
             visited, visited_dot = here[c, 0], here[c, 1]
-            out[b, i, c - 1] = visited_dot if second else visited
+            out[b, i, c - 1] = visited_dot if with_tangents else visited
             if visited == 0.0 and visited_dot == 0.0:
                 continue
             above[c - 1, 0] += visited * shares[r, c, 0]
             above[c, 0] += visited * shares[r, c, 1]
             here[c - 1, 0] += visited * shares[r, c, 2]
-            if second:
+            if with_tangents:
                 above[c - 1, 1] += visited_dot * shares[r, c, 0] + visited * shares[r, c, SHARES]
                 above[c, 1] += visited_dot * shares[r, c, 1] + visited * shares[r, c, SHARES + 1]
                 here[c - 1, 1] += visited_dot * shares[r, c, 2] + visited * shares[r, c, SHARES + 2]
 
 
 @helper
-def walk_pair(problem, b, n, columns, out, carried, graded):
+def align_pair(problem, b, n, columns, out, carried, with_gradients):
     """Walk one pair: fields of its last cell; its gradient, or the derivative of that, to `out`."""
-    strip = max(16, int(math.sqrt(n))) if graded else 8
+    strip = max(16, int(math.sqrt(n))) if with_gradients else 8
     strips = (n + strip - 1) // strip
     table = np.empty((strip + 1, columns + 1, FIELDS[carried]))
     arrows = 2 * SHARES if carried == DERIVATIVES else SHARES
     shares = np.empty((strip if carried > VALUES else 1, columns + 1, arrows))
-    carries = np.empty((strips if graded else 1, columns + 1, FIELDS[carried]))
+    carries = np.empty((strips if with_gradients else 1, columns + 1, FIELDS[carried]))
     table[0] = 0.0
     table[0, :, 0] = NEG_INF
     for k in range(strips):
         rows = k * strip, min(n, (k + 1) * strip)
         if k > 0:
             copy(table[strip], table[0])
-        if graded:
+        if with_gradients:
             copy(table[0], carries[k])
         forward_strip(problem, b, columns, rows, table, shares, carried)
     last = table[n - (strips - 1) * strip, columns].copy()
-    if not graded or last[0] == NEG_INF:
+    if not with_gradients or last[0] == NEG_INF:
         return last
     adjoints = np.zeros((2, columns + 1, 2))
     adjoints[(n - 1) % 2, columns, 0] = 1.0
@@ -163,7 +163,7 @@ def walk_pair(problem, b, n, columns, out, carried, graded):
 
 @kernel
 def warp(
-    seat,
+    thread,
     queue,
     cost,
     scale,
@@ -175,7 +175,7 @@ def warp(
     out,
     result,
     carried,
-    graded,
+    with_gradients,
 ):
     """Minus the costs of the pairs in a queue, and what else is asked for; see `log_space.align`.
 
@@ -183,13 +183,13 @@ def warp(
     derivative), entropy, derivative of the entropy. `out` must hold zeros.
     """
     for _ in range(queue.size):
-        b = claim(queue)
+        b = next_item(queue)
         if b < 0:
             break
         scaled = with_inverse(temperature * scale)
         dot = dot_temperature[b] * scale if carried == DERIVATIVES else 0.0
         problem = cost, scale, scaled, bandwidth, dot_cost, dot
-        last = walk_pair(problem, b, lengths[b, 0], lengths[b, 1], out, carried, graded)
+        last = align_pair(problem, b, lengths[b, 0], lengths[b, 1], out, carried, with_gradients)
         if carried == DERIVATIVES:
             possible = last[0] > NEG_INF
             result[b, 0] = last[DOT] / scale if possible else 0.0

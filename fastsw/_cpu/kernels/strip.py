@@ -52,14 +52,14 @@ PAID_OPEN_X, PAID_EXTEND_X, PAID_OPEN_Y, PAID_EXTEND_Y, MEAN, LANE_SUMS = range(
 OPEN, EXTEND, OPEN_DOT, EXTEND_DOT, COLUMN_ROWS = range(5)
 
 
-def fields(second):
+def fields(with_tangents):
     """Floats of a step, and of a carried cell, which has as many forwards and backwards."""
-    return (8, 4) if second else (4, 2)
+    return (8, 4) if with_tangents else (4, 2)
 
 
-def form(by_column, second):
+def form(by_column, with_tangents):
     """Names of a kernel's form."""
-    return "columns" if by_column else "uniform", "second" if second else "first"
+    return "columns" if by_column else "uniform", "second" if with_tangents else "first"
 
 
 class Work(NamedTuple):
@@ -82,8 +82,8 @@ class Shared(NamedTuple):
     As they are made, for each seat one such set.
     """
 
-    carry: np.ndarray  # forward rows: h, v and their tangents
-    carry_k: np.ndarray  # their exponents
+    boundary: np.ndarray  # forward rows: h, v and their tangents
+    boundary_k: np.ndarray  # their exponents
     back: np.ndarray  # backward row: y, w * m and their tangents
     back_k: np.ndarray  # exponents of y, then of w * m
     columns: np.ndarray  # COLUMN_ROWS rows
@@ -93,45 +93,45 @@ class Shared(NamedTuple):
     sums: np.ndarray  # LANE_SUMS x W a strip
     paid: np.ndarray  # what was paid by column: open, extend, a strip
     done: np.ndarray  # steps that a strip has done: forwards, then backwards
-    tickets: np.ndarray  # next strip: forwards, backwards
+    counters: np.ndarray  # next strip: forwards, backwards
 
 
 @callable_in_kernels
-def own_work(work, seat):
+def own_work(work, thread):
     """The arrays of one seat."""
     return Work(
-        work.floats[seat],
-        work.integers[seat],
-        work.lane[seat],
-        work.lane_k[seat],
-        work.square[seat],
-        work.entering[seat],
-        work.staged[seat],
-        work.ended[seat],
-        work.ended_k[seat],
+        work.floats[thread],
+        work.integers[thread],
+        work.lane[thread],
+        work.lane_k[thread],
+        work.square[thread],
+        work.entering[thread],
+        work.staged[thread],
+        work.ended[thread],
+        work.ended_k[thread],
     )
 
 
 @callable_in_kernels
-def own_shared(shared, seat):
+def own_shared(shared, thread):
     """The arrays of one seat's pair."""
     return Shared(
-        shared.carry[seat],
-        shared.carry_k[seat],
-        shared.back[seat],
-        shared.back_k[seat],
-        shared.columns[seat],
-        shared.rows[seat],
-        shared.ends[seat],
-        shared.ends_k[seat],
-        shared.sums[seat],
-        shared.paid[seat],
-        shared.done[seat],
-        shared.tickets[seat],
+        shared.boundary[thread],
+        shared.boundary_k[thread],
+        shared.back[thread],
+        shared.back_k[thread],
+        shared.columns[thread],
+        shared.rows[thread],
+        shared.ends[thread],
+        shared.ends_k[thread],
+        shared.sums[thread],
+        shared.paid[thread],
+        shared.done[thread],
+        shared.counters[thread],
     )
 
 
-class Places(NamedTuple):
+class Pointers(NamedTuple):
     """Addresses of the arrays of a thread and a pair that walks use."""
 
     floats: int
@@ -143,8 +143,8 @@ class Places(NamedTuple):
     entering: int
     ended: int
     ended_k: int
-    carry: int
-    carry_k: int
+    boundary: int
+    boundary_k: int
     back: int
     back_k: int
     columns: int
@@ -154,9 +154,9 @@ class Places(NamedTuple):
 
 
 @callable_in_kernels
-def places_of(work, shared):
+def pointers_to(work, shared):
     """Where the arrays lie."""
-    return Places(
+    return Pointers(
         address(work.floats, 0),
         address(work.integers, 0),
         address(work.lane, 0),
@@ -166,8 +166,8 @@ def places_of(work, shared):
         address(work.entering, 0),
         address(work.ended, 0),
         address(work.ended_k, 0),
-        address(shared.carry, 0),
-        address(shared.carry_k, 0),
+        address(shared.boundary, 0),
+        address(shared.boundary_k, 0),
         address(shared.back, 0),
         address(shared.back_k, 0),
         address(shared.columns, 0),
@@ -177,7 +177,7 @@ def places_of(work, shared):
     )
 
 
-class Extent(NamedTuple):
+class Tile(NamedTuple):
     """Where the cells of a pair lie in the flat arrays."""
 
     offset: int
@@ -193,7 +193,7 @@ class Pair(NamedTuple):
     source: int  # similarity
     target: int  # its gradient
     direction: int  # tangent of the similarity
-    extent: Extent
+    tile: Tile
     mode: int
     streaming: bool  # whether gradients are written past the caches
 
@@ -209,23 +209,23 @@ def squares(bits, lanes):
     size, lowest = bits // 8, scalars(bits).real(-np.finfo(scalars(bits).real).max)
 
     @variant.helper
-    def load_part(source, extent, out, step, column, last):
+    def load_part(source, tile, out, step, column, last):
         """A part whose first lane's row and first column are given; see `load_square`."""
-        n, m, stride = extent.n, extent.m, extent.stride
-        source += (extent.offset + last * stride + column) * size
+        n, m, stride = tile.n, tile.m, tile.stride
+        source += (tile.offset + last * stride + column) * size
         if part - 1 <= last < n and 0 <= column <= m - 2 * part + 1:  # all within the matrix
             load_whole(source, stride, column, last, n, m, out, step)
         else:
             load_skewed(source, stride, column, last, n, m, out, step)
 
     @variant.inlined
-    def load_square(source, extent, out, step, t0, bottom):
+    def load_square(source, tile, out, step, t0, bottom):
         """Cells of the steps t0 .. t0 + W - 1, `step` elements apart from the address `out` on."""
         for lane in range(0, width, part):
             for u in range(0, width, part):
-                column = t0 + u + lane - (width - 1) - extent.origin
+                column = t0 + u + lane - (width - 1) - tile.origin
                 to = out + (u * step + lane) * size
-                load_part(source, extent, to, step, column, bottom - lane - extent.origin)
+                load_part(source, tile, to, step, column, bottom - lane - tile.origin)
 
     @variant.helper
     def stage(square, staged, origin, steps, t0):
@@ -238,14 +238,14 @@ def squares(bits, lanes):
                 store_transposed(place, width, to, row + 1)
 
     @variant.helper
-    def release(staged, target, values, extent, steps, bottom, streaming):
+    def release(staged, target, values, tile, steps, bottom, streaming):
         """Copy a strip's gradient to the target; give the lanes' sums of it times the values."""
-        row, m, added = staged_length(steps, width), extent.m, splat(0.0)
+        row, m, added = staged_length(steps, width), tile.m, splat(0.0)
         for lane in range(width):
-            i = bottom - lane - extent.origin
-            if not 0 <= i < extent.n:
+            i = bottom - lane - tile.origin
+            if not 0 <= i < tile.n:
                 continue
-            first = (extent.offset + i * extent.stride) * size
+            first = (tile.offset + i * tile.stride) * size
             source, to, value = staged + (lane * row + width) * size, target + first, values + first
             j = 0
             if streaming:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastsw._cpu.kernels.log_space import IMPOSSIBLE, entry, penalties_at, row_ends, three
 from fastsw._cpu.runtime.compile import helper, kernel
-from fastsw._cpu.runtime.handoff import claim
+from fastsw._cpu.runtime.handoff import next_item
 from fastsw._recurrence import NEG_INF, hard_forward
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
@@ -98,8 +98,8 @@ def turn_round(pairs, count):
 
 
 @kernel
-def align_hard(
-    seat, queue, similarity, penalties, scale, mode, lengths, out, scores, pairs, counts, want
+def viterbi_paths(
+    thread, queue, similarity, penalties, scale, mode, lengths, out, scores, pairs, counts, want
 ):
     """Best scores of the pairs in a queue; with `want` = 1 also one best path.
 
@@ -109,7 +109,7 @@ def align_hard(
     indicator into out[0] and minus the penalties paid into out[1:].
     """
     for _ in range(queue.size):
-        b = claim(queue)
+        b = next_item(queue)
         if b < 0:
             break
         n, m = lengths[b, 0], lengths[b, 1]

@@ -1,8 +1,8 @@
 """Kernels that several threads run together, handed over without the interpreter.
 
 The thread that calls a kernel leaves in a mailbox where the kernel and its arguments lie, and how
-many seats are free for others. Workers that linger there (`thread_pool`) each take a seat and run the
-same kernel, which shares its work out by tickets. When the caller has found no more work it
+many seats are free for others. Workers that linger there (`thread_pool`) each take a seat and run
+the same kernel, which shares its work out by tickets. When the caller has found no more work it
 withdraws the free seats, and waits for those who took one. Only one call at a time can have the
 mailbox; others run alone.
 
@@ -31,7 +31,7 @@ give_way = types.ExternalFunction(
 # seats, plus TAKEN for each that is taken. FAILED: seats whose kernel ran out of memory. LINGERING:
 # workers that look into it. EXPECTED: whether seats are about to be offered, so that nobody who was
 # counted may leave. CLOSED: whether all shall leave.
-HELD, SEATS, FUNCTION, ARGUMENTS, FAILED, LINGERING, EXPECTED, CLOSED = range(0, 64, 8)
+HELD, THREADS, FUNCTION, ARGUMENTS, FAILED, SPINNING, EXPECTED, CLOSED = range(0, 64, 8)
 MAILBOX_WORDS = 64
 TAKEN = 2**32
 
@@ -94,15 +94,15 @@ def fence(context):
 
 
 @callable_in_kernels
-def take_ticket(tickets, index):
+def take_next(counters, index):
     """Next number of a counter that threads share."""
-    return add_shared(tickets, index, 1)
+    return add_shared(counters, index, 1)
 
 
 @callable_in_kernels
-def claim(queue):
+def next_item(queue):
     """Next pair of a queue that threads share (`thread_pool.spread`), -1 when none is left."""
-    place = take_ticket(queue, 0) + 1
+    place = take_next(queue, 0) + 1
     return queue[place] if place < queue.size else -1
 
 
@@ -110,7 +110,7 @@ _RUN = types.none(types.intp, types.intp)  # signature of what is handed over
 
 
 @intrinsic
-def run_at(context, function, arguments, seat):
+def run_at(context, function, arguments, thread):
     """Run what `offering` gave; whether it failed."""
 
     def generate(context, builder, signature, values):
@@ -145,8 +145,8 @@ def _offering(body, name):
         def generate(context, builder, signature, values):
             load = _loading(signature.args[0])
 
-            def run(place, seat):
-                body(seat, *load(place))
+            def run(place, thread):
+                body(thread, *load(place))
 
             run.__qualname__ = f"run_{name}"
             function = declare_part(context, builder.module, run, _RUN)
@@ -166,21 +166,21 @@ def entry_of(body, name):
     """
     offer = _offering(body, name)
 
-    def entry(mailbox, seats, *arguments):
+    def entry(mailbox, threads, *arguments):
         function, place = offer(arguments)
-        if seats == 0 or not swap_shared(mailbox, HELD, 0, 1):
+        if threads == 0 or not swap_shared(mailbox, HELD, 0, 1):
             return not run_at(function, place, 0)
         write_shared(mailbox, FUNCTION, function)
         write_shared(mailbox, ARGUMENTS, place)
         write_shared(mailbox, FAILED, 0)
-        write_shared(mailbox, SEATS, seats)
+        write_shared(mailbox, THREADS, threads)
         write_shared(mailbox, EXPECTED, 0)
         failed = run_at(function, place, 0)
         while True:
-            word = read_shared(mailbox, SEATS)
-            if swap_shared(mailbox, SEATS, word, word - word % TAKEN):
+            word = read_shared(mailbox, THREADS)
+            if swap_shared(mailbox, THREADS, word, word - word % TAKEN):
                 break
-        while read_shared(mailbox, SEATS) != 0:
+        while read_shared(mailbox, THREADS) != 0:
             give_way()
         failed |= read_shared(mailbox, FAILED) != 0
         write_shared(mailbox, HELD, 0)
@@ -189,26 +189,26 @@ def entry_of(body, name):
     return entry
 
 
-def linger(mailbox, rounds):
+def spin(mailbox, rounds):
     """Take seats at the kernels that are offered, until none has been for so many rounds."""
-    add_shared(mailbox, LINGERING, 1)
+    add_shared(mailbox, SPINNING, 1)
     left = rounds
     while read_shared(mailbox, CLOSED) == 0:
         if left == 0:
-            add_shared(mailbox, LINGERING, -1)
-            if add_shared(mailbox, EXPECTED, 0) == 0 and read_shared(mailbox, SEATS) % TAKEN == 0:
+            add_shared(mailbox, SPINNING, -1)
+            if add_shared(mailbox, EXPECTED, 0) == 0 and read_shared(mailbox, THREADS) % TAKEN == 0:
                 return
-            add_shared(mailbox, LINGERING, 1)
+            add_shared(mailbox, SPINNING, 1)
             left = rounds
-        word = read_shared(mailbox, SEATS)
-        seat = word % TAKEN
-        if seat > 0 and swap_shared(mailbox, SEATS, word, word - 1 + TAKEN):
+        word = read_shared(mailbox, THREADS)
+        thread = word % TAKEN
+        if thread > 0 and swap_shared(mailbox, THREADS, word, word - 1 + TAKEN):
             function, place = read_shared(mailbox, FUNCTION), read_shared(mailbox, ARGUMENTS)
-            if run_at(function, place, seat):
+            if run_at(function, place, thread):
                 write_shared(mailbox, FAILED, 1)
-            add_shared(mailbox, SEATS, -TAKEN)
+            add_shared(mailbox, THREADS, -TAKEN)
             left = rounds
         else:
             give_way()
             left -= 1
-    add_shared(mailbox, LINGERING, -1)
+    add_shared(mailbox, SPINNING, -1)

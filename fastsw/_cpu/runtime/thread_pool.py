@@ -32,9 +32,9 @@ SERIAL_CELLS = 20_000
 SHARED_CELLS = 500_000
 
 #: Looks into the mailbox before a worker goes to sleep: for some 0.2 milliseconds.
-LINGER_ROUNDS = 500
+SPIN_ROUNDS = 500
 
-_linger = serial_kernel(handoff.linger)
+_spin = serial_kernel(handoff.spin)
 
 _mailbox = np.zeros(handoff.MAILBOX_WORDS, np.int64)
 _calls: SimpleQueue[None] = SimpleQueue()
@@ -52,7 +52,7 @@ def _forget_workers() -> None:
 def _dismiss_workers() -> None:
     """At exit: no worker may look into memory that is about to be freed."""
     _mailbox[handoff.CLOSED] = 1
-    while _mailbox[handoff.LINGERING] > 0:
+    while _mailbox[handoff.SPINNING] > 0:
         time.sleep(0)
 
 
@@ -78,12 +78,12 @@ def _serve(calls: SimpleQueue[None]) -> None:
     """What a worker does, as long as the process lives."""
     while True:
         calls.get()
-        _linger(_mailbox, LINGER_ROUNDS)
+        _spin(_mailbox, SPIN_ROUNDS)
 
 
 def compile_worker() -> None:
     """Compile what a worker runs, or load it: it lingers here for no rounds."""
-    _linger(_mailbox, 0)
+    _spin(_mailbox, 0)
 
 
 def _wake(count: int) -> None:
@@ -92,7 +92,7 @@ def _wake(count: int) -> None:
         worker = threading.Thread(target=_serve, args=(_calls,), name="fastsw", daemon=True)
         worker.start()
         _workers.append(worker)
-    for _ in range(count - int(_mailbox[handoff.LINGERING]) - _calls.qsize()):
+    for _ in range(count - int(_mailbox[handoff.SPINNING]) - _calls.qsize()):
         _calls.put(None)
 
 
@@ -115,7 +115,7 @@ def threads_for(pairs: int, cells: int) -> int:
 
 
 def queue(order) -> np.ndarray:
-    """Pairs for threads to share: how many are taken, then the pairs (`handoff.claim`)."""
+    """Pairs for threads to share: how many are taken, then the pairs (`handoff.next_item`)."""
     shared = np.empty(len(order) + 1, np.int64)
     shared[0], shared[1:] = 0, order
     return shared

@@ -30,10 +30,10 @@ _LONGEST_WAIT = 300.0
 _FAMILIES = {
     "add_up": "sums of gradients",
     "align": "the robust alignment",
-    "align_hard": "the alignment at temperature 0",
+    "viterbi_paths": "the alignment at temperature 0",
     "dtw": "soft-DTW",
     "draw_alignments": "sampling",
-    "hard_dtw": "DTW at temperature 0",
+    "viterbi_dtw": "DTW at temperature 0",
     "linear": "the alignment",
     "paired": "the alignment of many small pairs",
     "plan": "the range check",
