@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import save_file
 
 import lac
-from lac import train
-from lac._run import RunDirectory
+from lac._run_directory import RunDirectory
+from lac.cli import train
 from lac.data import Rendered, render
-from lac.data._video import SUFFIXES
+from lac.data.video.reading import SUFFIXES
 
 DRAWN = Rendered(train=64, val=8, size=64, seed=100)
 SEED = 0

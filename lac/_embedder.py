@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from lac._loadable import is_frozen, require
-from lac._run import RunDirectory
-from lac.data._video import resize
+from lac._run_directory import RunDirectory
+from lac.data.video.reading import resize
 from lac.encoder.frozen import FROZEN, FrozenEncoder
 from lac.losses import Loss
 
 if TYPE_CHECKING:
-    from lac._training import EmbeddingModule
+    from lac._module import EmbeddingModule
     from lac.encoder import Encoder
 
 
@@ -186,7 +186,7 @@ def _configured(settings: Mapping[str, Any]) -> "EmbeddingModule":
     """Build the module that a run's configuration describes."""
     from jsonargparse import ArgumentParser  # here, as frozen encoders need neither
 
-    from lac._training import EmbeddingModule
+    from lac._module import EmbeddingModule
 
     parser = ArgumentParser()
     parser.add_class_arguments(EmbeddingModule, "model")

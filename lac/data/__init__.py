@@ -5,26 +5,26 @@ from typing import TYPE_CHECKING
 from lac._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from lac.data._clips import Clip, Collection
-    from lac.data._video import Video, VideoError, read_video, resize, write_video
     from lac.data.augment import Augmentation
+    from lac.data.clip import Clip, Collection
+    from lac.data.datamodule import ClipDataModule, FrozenExtractor
     from lac.data.features import read_features
     from lac.data.folder import read_folder
-    from lac.data.module import ClipDataModule, FrozenExtractor
-    from lac.data.rendered import Rendered, render
     from lac.data.sources import read_source
+    from lac.data.synthetic import Rendered, render
+    from lac.data.video import Video, VideoError, read_video, resize, write_video
     from lac.data.views import TwoViews
 else:
     __getattr__, __dir__ = lazy_attributes(
         __name__,
         {
-            "_clips": ("Clip", "Collection"),
-            "_video": ("Video", "VideoError", "read_video", "resize", "write_video"),
+            "clip": ("Clip", "Collection"),
+            "video": ("Video", "VideoError", "read_video", "resize", "write_video"),
             "augment": ("Augmentation",),
             "features": ("read_features",),
             "folder": ("read_folder",),
-            "module": ("ClipDataModule", "FrozenExtractor"),
-            "rendered": ("Rendered", "render"),
+            "datamodule": ("ClipDataModule", "FrozenExtractor"),
+            "synthetic": ("Rendered", "render"),
             "sources": ("read_source",),
             "views": ("TwoViews",),
         },

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from lac._command import CommandParser, errors_in_one_line, interruptible, one_of
-from lac._console import plain_console
+from lac.cli._command import CommandParser, errors_in_one_line, interruptible, one_of
+from lac.cli._console import plain_console
 
 if TYPE_CHECKING:
     from lac.data.check import Inspection
@@ -28,7 +28,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _parser() -> CommandParser:
     """Return the options."""
-    from lac.data.convert import Importable
+    from lac.data.importers.convert import Importable
     from lac.data.sources import Layout
 
     layouts, importable = get_args(Layout), get_args(Importable)
@@ -94,7 +94,7 @@ def _show(inspection: "Inspection") -> None:
         console.print(kind, end="  ")
         console.print(f"{finding.problem}\n       {finding.remedy}")
     if inspection.usable and inspection.layout is not None:
-        from lac._own import arguments, command, prepare
+        from lac.cli._own_videos import arguments, command, prepare
 
         _, own = prepare(arguments(inspection.root, inspection.layout))
         for line in own.describe() if own else ():
@@ -104,8 +104,8 @@ def _show(inspection: "Inspection") -> None:
 
 def _import(options: argparse.Namespace) -> None:
     """Convert, and say what to do next."""
-    from lac._own import command
-    from lac.data.convert import convert
+    from lac.cli._own_videos import command
+    from lac.data.importers.convert import convert
 
     console = plain_console(soft_wrap=True, highlight=False)
     left_out = convert(

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lac.data._clips import Clip
-from lac.data._pictures import read_pictures
-from lac.data._video import VideoError, read_video
+from lac.data.clip import Clip
 from lac.data.features import SUFFIXES, read_features
+from lac.data.video.pictures import read_pictures
+from lac.data.video.reading import VideoError, read_video
 
 _SMALLEST = 16  # pixels: enough to count frames
 

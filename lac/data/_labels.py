@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from lac.data._clips import SPLITS, Clip, Collection, Content, hold_out
 from lac.data._names import normal
+from lac.data.clip import SPLITS, Clip, Collection, Content, hold_out
 
 
 def read_labelled(file: Path, paths: dict[str, Path], *, content: Content) -> Collection:

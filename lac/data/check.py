@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from lac._progress import progress
-from lac.data._clips import SPLITS, Clip, Collection
 from lac.data._content import count_frames
 from lac.data._names import visible
-from lac.data._video import SUFFIXES, shortfall
+from lac.data.clip import SPLITS, Clip, Collection
 from lac.data.features import SUFFIXES as ARRAY_SUFFIXES
 from lac.data.folder import listed, other_files
 from lac.data.sources import LAYOUTS, OWN, Layout, read_source, recognise
+from lac.data.video.reading import SUFFIXES, shortfall
 
 
 @dataclass(frozen=True)

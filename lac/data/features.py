@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lac.data._clips import Collection
 from lac.data._labels import read_labelled
 from lac.data._names import normal, visible
+from lac.data.clip import Collection
 
 SUFFIXES = (".npy", ".npz")
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-from lac.data._clips import Collection
 from lac.data._labels import read_labelled
 from lac.data._names import normal, visible
-from lac.data._video import SUFFIXES
+from lac.data.clip import Collection
+from lac.data.video.reading import SUFFIXES
 
 _NAMED = 5  # files in a message
 

@@ -14,8 +14,8 @@ from statistics import median
 
 import av
 
-from lac.data._clips import Collection
-from lac.data._video import VideoError, open_file
+from lac.data.clip import Collection
+from lac.data.video.reading import VideoError, open_file
 
 _FASTEST = 1000  # frames a second that a header is believed
 _RATE = 30  # frames a second: faster cameras tell no more of what people do

@@ -6,13 +6,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from lac.data._clips import Collection
 from lac.data._names import visible
+from lac.data.clip import Collection
 from lac.data.features import read_features_folder
 from lac.data.folder import holds_videos, read_folder
-from lac.data.grid import read_grid
-from lac.data.penn_action_raw import read_penn_action_raw
-from lac.data.pickled import holds_actions, read_penn_action, read_pouring
+from lac.data.importers.grid import read_grid
+from lac.data.importers.penn_action_raw import read_penn_action_raw
+from lac.data.importers.pickled import holds_actions, read_penn_action, read_pouring
 
 Layout = Literal["folder", "features", "pouring", "penn_action", "penn_action_raw", "grid"]
 Source = Literal["rendered", Layout]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lac.data._video import decode, upright_rgb
+from lac.data.video.reading import decode, upright_rgb
 
 
 @dataclass(frozen=True, eq=False)

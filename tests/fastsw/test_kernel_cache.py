@@ -11,10 +11,10 @@ from pathlib import Path
 import numba
 import pytest
 from numba.core import registry
-from process import PACKAGE, finish, start
 
 from fastsw._cache import modules_stamp
 from fastsw._cpu.runtime import compile, waiting
+from tests.support.process import PACKAGE, finish, start
 
 #: A process that compiles one small kernel, unless it is in the cache; prints how many functions
 #: were compiled. What `{before}` holds runs first.

@@ -8,7 +8,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from lac._command import call
+from lac.cli._command import call
 from lac.data import write_video
 
 HEAVY = ("lightning", "kornia", "torch", "matplotlib", "sklearn", "scipy", "transformers", "numba")

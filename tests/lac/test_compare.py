@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from lac import compare
+from lac.cli import compare
 
 
 def write_run(

@@ -7,8 +7,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from lac.data import Rendered, read_folder, read_video, render
-from lac.data._figure import FRAMES, PHASES, Body, draw_script, joints, move
-from lac.data.rendered import draw_clip
+from lac.data.synthetic._figure import FRAMES, PHASES, Body, draw_script, joints, move
+from lac.data.synthetic.rendered import draw_clip
 
 TINY = Rendered(train=2, val=1, size=32, seed=5)
 
@@ -53,7 +53,7 @@ def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lac.data.rendered.write_video", stop)
+    monkeypatch.setattr("lac.data.synthetic.rendered.write_video", stop)
     with pytest.raises(KeyboardInterrupt):
         render(tmp_path / "root", TINY)
     assert list(tmp_path.iterdir()) == []

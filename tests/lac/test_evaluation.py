@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layouts import penn_action
 from rich.console import Console
 
-from lac._console import plain_console
+from lac.cli._console import plain_console
 from lac.data import Clip, ClipDataModule, Rendered, read_folder
-from lac.data.convert import convert
+from lac.data.importers.convert import convert
 from lac.encoder import Encoder
 from lac.evaluation import PROTOCOLS, Protocol, draw_crops, measure, print_report
 from lac.evaluation.metrics import (
@@ -19,6 +18,7 @@ from lac.evaluation.metrics import (
     progression_r2,
     retrieval_precision,
 )
+from tests.support.layouts import penn_action
 
 PHASE = np.repeat(np.arange(4), 5)
 

@@ -11,9 +11,10 @@ from safetensors import safe_open
 from torch.nn import functional as F
 
 import lac
-from lac import _loadable, align, embed
+from lac import _loadable
+from lac.cli import align, embed
 from lac.data import write_video
-from lac.data.rendered import draw_clip
+from lac.data.synthetic.rendered import draw_clip
 from lac.encoder import frozen, lite0
 from lac.encoder.frozen import FrozenEncoder, PixelExtractor
 from lac.encoder.lite0 import Lite0Extractor

@@ -5,15 +5,15 @@ import json
 import av
 import numpy as np
 import pytest
-from layouts import features_folder, noise
 
-from lac import train
-from lac._command import call
-from lac._own import command, next_command, prepare
+from lac.cli import train
+from lac.cli._command import call
+from lac.cli._own_videos import command, next_command, prepare
 from lac.data import read_folder, write_video
 from lac.data.sizing import Header, Survey, read_header, size, survey
 from lac.evaluation._verdict import judge
 from lac.evaluation.metrics import crop_order
+from tests.support.layouts import features_folder, noise
 
 
 def seen(count, frames=75, rate=25.0):

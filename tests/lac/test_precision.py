@@ -2,7 +2,7 @@
 
 import torch
 
-from lac._training import EmbeddingModule
+from lac._module import EmbeddingModule
 from lac.losses import Loss
 
 

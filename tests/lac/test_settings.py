@@ -9,15 +9,15 @@ import pytest
 import yaml
 
 import lac
-from lac import train
-from lac._configuration import RunCLI
-from lac._kinds import convert
-from lac._run import flat_settings
-from lac._settings import LOSSES, Settings, loss_class, presets
-from lac._sketch import Unknown, sketch_of
+from lac._run_directory import flat_settings
+from lac._settings.kinds import convert
+from lac._settings.run_cli import RunCLI
+from lac._settings.settings import LOSSES, Settings, loss_class, presets
+from lac._settings.sketch import Unknown, sketch_of
+from lac.cli import train
 
 CLASSES = [
-    ("lac._training", "EmbeddingModule"),
+    ("lac._module", "EmbeddingModule"),
     ("lac.data", "ClipDataModule"),
     ("lac.encoder", "Encoder"),
     ("lac.encoder", "TemporalTransformer"),
@@ -42,8 +42,8 @@ def test_a_sketch_has_the_settings_of_the_class(module, name):
 @pytest.mark.parametrize(
     ("module", "name", "settings"),
     [
-        ("lac._training", "EmbeddingModule", {"learning_rate": 0}),
-        ("lac._training", "EmbeddingModule", {"warmup": 1}),
+        ("lac._module", "EmbeddingModule", {"learning_rate": 0}),
+        ("lac._module", "EmbeddingModule", {"warmup": 1}),
         ("lac.data", "ClipDataModule", {"workers": -1}),
         ("lac.data", "ClipDataModule", {"source": "nowhere"}),
         ("lac.data", "ClipDataModule", {"source": "grid"}),

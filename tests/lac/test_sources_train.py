@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lac import evaluate, train
+from lac.cli import evaluate, train
 from lac.data import write_video
 
 TINY = [

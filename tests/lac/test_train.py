@@ -12,16 +12,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from layouts import penn_action
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_runs import TINY, finish, load, logged, start
 
 import lac.losses
-from lac import compare, evaluate, train
-from lac._command import call
-from lac._configuration import RunCLI
-from lac._training import EmbeddingModule
+from lac._module import EmbeddingModule
+from lac._settings.run_cli import RunCLI
+from lac.cli import compare, evaluate, train
+from lac.cli._command import call
 from lac.data import ClipDataModule, Rendered, read_video
+from tests.support.layouts import penn_action
+from tests.support.training_runs import TINY, finish, load, logged, start
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_ctrl_c_says_how_to_go_on(cache, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
 @pytest.mark.parametrize(
-    "during", ["lac.data.ClipDataModule.setup", "lac._fit.train", "lac.evaluate.evaluate"]
+    "during", ["lac.data.ClipDataModule.setup", "lac.cli._fit.train", "lac.cli.evaluate.evaluate"]
 )
 def test_ctrl_c_at_any_time_leaves_a_run_that_goes_on(during, cache, tmp_path, monkeypatch, capsys):
     def interrupt(*_, **__):

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from lac import align
 from lac._matching import match
 from lac._trust import Trust, measure_trust
+from lac.cli import align
 from lac.data import write_video
-from lac.data.rendered import draw_clip
+from lac.data.synthetic.rendered import draw_clip
 
 
 def walk(seed, frames=60, dimension=24):

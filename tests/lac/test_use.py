@@ -9,9 +9,9 @@ import yaml
 
 import fastsw
 import lac
-from lac import align, embed, train
 from lac._matching import match
-from lac._training import EmbeddingModule
+from lac._module import EmbeddingModule
+from lac.cli import align, embed, train
 from lac.data import ClipDataModule, Rendered, read_video, resize, write_video
 from lac.evaluation._crops import Crop
 from lac.evaluation._representations import content
@@ -107,7 +107,7 @@ def test_what_is_no_run_and_unsafe_checkpoints_are_refused(run, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"`checkpoint` must be one that .* got 'last'"):
         lac.load(tmp_path)
     torch.save({"state_dict": EmbeddingModule}, tmp_path / "checkpoints" / "last.ckpt")
-    with pytest.raises(Exception, match=r"lac\._training\.EmbeddingModule"):
+    with pytest.raises(Exception, match=r"lac\._module\.EmbeddingModule"):
         lac.load(tmp_path)
 
 

@@ -1,7 +1,7 @@
 """Penn Action as its authors distribute it: `frames/0001/*.jpg` and `labels/0001.mat`.
 
 The files name action and split of a clip but no phases. Those are the work of others, and come
-with the pickles that `lac.data.pickled` reads.
+with the pickles that `lac.data.importers.pickled` reads.
 """
 
 from os import PathLike
@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lac.data._clips import Clip, Collection
 from lac.data._names import visible
-from lac.data._pictures import picture_files
-from lac.data.pickled import check_action
+from lac.data.clip import Clip, Collection
+from lac.data.importers.pickled import check_action
+from lac.data.video.pictures import picture_files
 
 
 def read_penn_action_raw(root: str | PathLike, *, action: str | None = None) -> Collection:

@@ -121,7 +121,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 def of_kind(kind: Any) -> Callable[[str], Any]:
     """Return the type of an option whose values are of a type, written as in YAML."""
-    from lac._kinds import convert, read
+    from lac._settings.kinds import convert, read
 
     def take(word: str) -> Any:
         try:

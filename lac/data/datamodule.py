@@ -13,15 +13,15 @@ from torch import distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lac._progress import progress
-from lac.data._clips import Clip, Collection, Content
 from lac.data._content import check_length, read_frames
-from lac.data._video import VideoError, decoding
 from lac.data.augment import AUGMENTING, Augmentation
 from lac.data.cache import ArrayCache, default_directory
+from lac.data.clip import Clip, Collection, Content
 from lac.data.features import read_features
 from lac.data.folder import read_folder
-from lac.data.rendered import Rendered, render
 from lac.data.sources import LAYOUTS, Source, read_source
+from lac.data.synthetic import Rendered, render
+from lac.data.video.reading import VideoError, decoding
 from lac.data.views import TwoViews
 
 
@@ -55,7 +55,7 @@ class ClipDataModule(lightning.LightningDataModule):
     Parameters
     ----------
     source : {"rendered", "folder", "features", "pouring", "penn_action", "penn_action_raw", "grid"}
-        Clips drawn by `lac.data.rendered`, or a folder in one of the layouts of
+        Clips drawn by `lac.data.synthetic.rendered`, or a folder in one of the layouts of
         `lac.data.sources`; `python -m lac.data check DIR` tells which.
     root : Path, optional
         Folder of the clips. For `"rendered"` it is where they are drawn, by default the cache.

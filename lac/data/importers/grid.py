@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lac.data._clips import Clip, Collection, hold_out
 from lac.data._names import normal, visible
+from lac.data.clip import Clip, Collection, hold_out
 
 PHASES = (
     *("pre_silence", "command", "color", "preposition", "letter", "digit", "adverb"),

@@ -7,7 +7,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
-from lac._settings import COMMAND, GROUPS, LOSSES, Settings, presets
+from lac._settings.settings import COMMAND, GROUPS, LOSSES, Settings, presets
 
 _WIDTH, _COLUMN = 100, 32
 _SECTIONS = {

@@ -14,9 +14,10 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from lac._atomic import written_whole
 from lac._progress import part
-from lac.data._orientation import OrientationError, orientation_of
-from lac.data._signature import what_is
+from lac.data.video._orientation import OrientationError, orientation_of
+from lac.data.video._signature import what_is
 
 PREPROCESSING = 2  # raise with any change of the frames that are made of what FFmpeg decodes
 WRITABLE = (  # take H.264
@@ -291,12 +292,8 @@ def encode(
     if not isinstance(file, Path):
         _encode(file, pictures, rate, times, options, format="mp4")
         return
-    unfinished = file.absolute().with_name(f".part-{file.name}")
-    try:
+    with written_whole(file) as unfinished:
         _encode(unfinished, pictures, rate, times, options, format=None)
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _encode(

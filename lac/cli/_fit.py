@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.console import Console
 
-from lac._configuration import RunCLI
-from lac._logging import RunCSVLogger
-from lac._run import RunDirectory
+from lac._callbacks import RunCSVLogger
+from lac._run_directory import RunDirectory
+from lac._settings.run_cli import RunCLI
 
 
 def train(cli: RunCLI, run: RunDirectory) -> dict[str, Any]:

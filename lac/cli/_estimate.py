@@ -13,8 +13,8 @@ import torch
 from lac._progress import announced, duration
 
 if TYPE_CHECKING:
-    from lac._configuration import RunCLI
-    from lac._own import OwnVideos
+    from lac._settings.run_cli import RunCLI
+    from lac.cli._own_videos import OwnVideos
     from lac.data import ClipDataModule
 
 _TIMED = 3  # steps, after one that is not

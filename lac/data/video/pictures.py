@@ -6,8 +6,8 @@ import av
 import numpy as np
 
 from lac.data._names import by_number, visible
-from lac.data._orientation import OrientationError
-from lac.data._video import VideoError, open_file, upright_rgb
+from lac.data.video._orientation import OrientationError
+from lac.data.video.reading import VideoError, open_file, upright_rgb
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 

@@ -5,7 +5,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, Union
 
-from lac._sketch import Unknown
+from lac._settings.sketch import Unknown
 
 _WORDS = {
     int: "a whole number",

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lac.data._clips import Clip, Collection
-from lac.data._pickles import read_plain_pickle
+from lac.data.clip import Clip, Collection
+from lac.data.importers._pickles import read_plain_pickle
 
 # Penn Action's, in the order in which the pickle's second list counts them.
 ACTIONS = (

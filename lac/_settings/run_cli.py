@@ -20,10 +20,11 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lac._callbacks import FigureLogger, PlainProgress, RunCSVLogger
 from lac._checkpoint import AtomicCheckpointIO
-from lac._logging import FigureLogger, PlainProgress, RunCSVLogger
-from lac._run import RunDirectory, flat_settings, next_run
-from lac._settings import (
+from lac._module import EmbeddingModule
+from lac._run_directory import RunDirectory, flat_settings, next_run
+from lac._settings.settings import (
     COMMAND,
     TRAINER_DEFAULTS,
     RunOptions,
@@ -32,8 +33,7 @@ from lac._settings import (
     loss_class,
     refuse_what_cannot_train,
 )
-from lac._sketch import sketch
-from lac._training import EmbeddingModule
+from lac._settings.sketch import sketch
 from lac.data import ClipDataModule, read_features, read_source
 from lac.data.sources import recognise
 

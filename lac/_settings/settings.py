@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import lac.data
 import lac.losses
-from lac._command import did_you_mean, nearest
-from lac._kinds import convert, read
-from lac._run import RunDirectory, flat_settings, read_yaml
-from lac._sketch import Sketch, sketch, sketch_of
+from lac._run_directory import RunDirectory, flat_settings, read_yaml
+from lac._settings.kinds import convert, read
+from lac._settings.sketch import Sketch, sketch, sketch_of
+from lac.cli._command import did_you_mean, nearest
 
 COMMAND = "python -m lac.train"
 _PRESETS = files("lac") / "configs"
@@ -401,7 +401,7 @@ GROUPS: Mapping[str, Callable[[], Sketch]] = {
     "data": lambda: sketch_of("lac.data", "ClipDataModule"),
     "data.augmentation": lambda: sketch(lac.data.Augmentation),
     "data.rendered": lambda: sketch(lac.data.Rendered),
-    "model": lambda: sketch_of("lac._training", "EmbeddingModule"),
+    "model": lambda: sketch_of("lac._module", "EmbeddingModule"),
     "trainer": lambda: sketch_of("lightning.pytorch.trainer.trainer", "Trainer"),
 }
 

@@ -1,0 +1,1 @@
+"""The settings of training: named, typed and checked, then made into module, data and trainer."""

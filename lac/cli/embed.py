@@ -1,0 +1,173 @@
+"""Embed videos with a trained run: ``python -m lac.embed RUN videos... -o DIR``.
+
+Writes DIR/NAME.npz for each video, with `embeddings` (T, D) and `times` (T,) in seconds. For a run
+on features the inputs are .npy or .npz files, and times are frame numbers.
+"""
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lac._loadable import require
+from lac._progress import announced, progress
+from lac.cli._command import (
+    CommandParser,
+    add_reading,
+    add_run,
+    errors_in_one_line,
+    existing,
+    interruptible,
+    one_of,
+)
+from lac.cli._console import plain_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lac._embedder import Embedder
+
+
+class Embedded(NamedTuple):
+    """Embeddings (T, D) float32 of a video's frames, and the frames' times (T,) in seconds."""
+
+    embeddings: np.ndarray
+    times: np.ndarray
+
+
+def embed_file(embedder: "Embedder", path: Path, *, every: int | None = None) -> Embedded:
+    """Embed a video file, or a file of features for a run on features.
+
+    Parameters
+    ----------
+    embedder : Embedder
+        From `lac.load`.
+    path : Path
+        The file.
+    every : int, optional
+        Take every so many frames, >= 1: for videos much slower or longer than those of training.
+        As in training if absent.
+
+    Returns
+    -------
+    Embedded
+        With frame numbers as times if the file holds features.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or holds features of another width than the run's.
+    """
+    from lac.data import read_features, read_video
+
+    every = every or embedder.every
+    if embedder.image_size is None:
+        content = read_features(path)[::every]
+        seconds = np.arange(len(content), dtype=np.float64) * every
+        if content.shape[1] != embedder.channels:
+            raise ValueError(
+                f"{path}: features must be of width {embedder.channels}, as the run's,"
+                f" got {content.shape[1]}"
+            )
+    else:
+        video = read_video(path, size=embedder.image_size, every=every)
+        content, seconds = video.frames, video.times
+    places = np.arange(len(content)) * every / embedder.every
+    return Embedded(embedder(content, places).cpu().numpy(), seconds)
+
+
+def require_readable(path: Path) -> None:
+    """Refuse what is neither a video nor a file of features, before anything takes long.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    VideoError
+        If it is no video; the message says what it is.
+    """
+    from lac.data.features import SUFFIXES
+    from lac.data.video.reading import open_video
+
+    if existing(path).suffix.lower() not in SUFFIXES:
+        open_video(path).close()
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Parse the command line, embed, write."""
+    options = _parser().parse_args(args)
+    with interruptible(), errors_in_one_line():
+        _refuse_same_names(options.videos)
+        require(options.run, options.checkpoint)
+        if options.on_error == "refuse":
+            for path in options.videos:
+                require_readable(path)
+        with announced("Loading the network"):
+            from lac._embedder import load
+
+            embedder = load(options.run, checkpoint=options.checkpoint)
+        console = plain_console()
+        for reason in _embed_all(embedder, options, console):
+            console.print(f"Left out: {reason}", soft_wrap=True)
+
+
+def _parser() -> CommandParser:
+    """Return the options."""
+    parser = CommandParser(
+        "python -m lac.embed",
+        description="Embed the frames of videos: DIR/NAME.npz holds `embeddings` (T, D) and `times`"
+        " (T,) of\nNAME.mp4, in seconds; of NAME.npy for a run on features, in frames.",
+        examples=[
+            "python -m lac.embed lite0 a.mp4 b.mp4 -o embeddings",
+            "python -m lac.embed runs/rendered-1 clips/*.mp4 -o embeddings --on_error skip",
+        ],
+    )
+    add_run(parser)
+    parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help="video files")
+    parser.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="DIR", help="folder to write to"
+    )
+    add_reading(parser)
+    parser.add_argument(
+        "--on_error",
+        type=one_of("refuse", "skip"),
+        default="refuse",
+        metavar="{refuse,skip}",
+        help="stop at a file that cannot be read (default), or go on and list it at the end",
+    )
+    return parser
+
+
+def _embed_all(embedder: "Embedder", options: argparse.Namespace, console: "Console") -> list[str]:
+    """Embed and write every file; return why some were left out."""
+    skipped = []
+    options.output.mkdir(parents=True, exist_ok=True)
+    for path in progress(options.videos, "Embedding"):
+        try:
+            embedded = embed_file(embedder, path, every=options.every)
+        except (ValueError, OSError) as error:
+            if options.on_error == "refuse":
+                raise
+            skipped.append(str(error))
+            continue
+        file = options.output / f"{path.stem}.npz"
+        part = file.with_name(f".{file.name}.part")
+        with part.open("wb") as stream:
+            np.savez(stream, **embedded._asdict())
+        os.replace(part, file)
+        frames, dimension = embedded.embeddings.shape
+        console.print(f"{file}: {frames} frames, {dimension} features", soft_wrap=True)
+    return skipped
+
+
+def _refuse_same_names(paths: Iterable[Path]) -> None:
+    """Refuse files whose embeddings would be written to one place."""
+    from lac.data._names import normal
+
+    for stem, count in Counter(normal(path.stem) for path in paths).items():
+        if count > 1:
+            raise ValueError(f"`videos` must differ in name, got {count} called {stem!r}")
