@@ -139,7 +139,7 @@ def _warn_of_sign(opened, extended):
 
 def check_mode(mode) -> None:
     """Refuse an unknown mode."""
-    if mode not in MODES:
+    if mode not in tuple(MODES):  # whatever it is, even if it has no hash
         raise ValueError(f"`mode` must be one of {', '.join(map(repr, MODES))}, got {mode!r}")
 
 
