@@ -13,18 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lac._hints import program
 from lac._loadable import require
 from lac._progress import announced, progress
-from lac.cli._command import (
-    CommandParser,
-    add_reading,
-    add_run,
-    errors_in_one_line,
-    existing,
-    interruptible,
-    one_of,
-)
 from lac.cli._console import plain_console
+from lac.cli._errors import errors_in_one_line, existing, interruptible
+from lac.cli._parser import CommandParser, add_reading, add_run, one_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,12 +112,12 @@ def main(args: Sequence[str] | None = None) -> None:
 def _parser() -> CommandParser:
     """Return the options."""
     parser = CommandParser(
-        "python -m lac.embed",
+        program("embed"),
         description="Embed the frames of videos: DIR/NAME.npz holds `embeddings` (T, D) and `times`"
         " (T,) of\nNAME.mp4, in seconds; of NAME.npy for a run on features, in frames.",
         examples=[
-            "python -m lac.embed lite0 a.mp4 b.mp4 -o embeddings",
-            "python -m lac.embed runs/rendered-1 clips/*.mp4 -o embeddings --on_error skip",
+            "lite0 a.mp4 b.mp4 -o embeddings",
+            "runs/rendered-1 clips/*.mp4 -o embeddings --on_error skip",
         ],
     )
     add_run(parser)

@@ -12,10 +12,11 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from lac._hints import call
 from lac._progress import announced
 from lac._run_directory import RunDirectory
-from lac.cli._command import INTERRUPTED, call, errors_in_one_line
 from lac.cli._console import plain_console
+from lac.cli._errors import INTERRUPTED, errors_in_one_line
 from lac.cli._own_videos import next_command, prepare
 
 if TYPE_CHECKING:

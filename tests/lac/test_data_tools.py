@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
 
-from lac.cli._command import call
+from lac._hints import call
 from lac.data import read_folder, read_video, write_video
 from lac.data.__main__ import main
 from lac.data.check import inspect

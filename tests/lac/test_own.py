@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from layouts import features_folder, noise
 
+from lac._hints import call
 from lac.cli import train
-from lac.cli._command import call
 from lac.cli._own_videos import command, next_command, prepare
 from lac.data import read_folder, write_video
 from lac.data.sizing import Header, Survey, read_header, size, survey

@@ -17,10 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training_runs import TINY, finish, load, logged, start
 
 import lac.losses
+from lac._hints import call
 from lac._module import EmbeddingModule
 from lac._settings.run_cli import RunCLI
 from lac.cli import compare, evaluate, train
-from lac.cli._command import call
 from lac.data import ClipDataModule, Rendered, read_video
 
 
