@@ -5,7 +5,7 @@
 #
 # Needs a GPU, Python 3.11 or newer, torch, numba-cuda, numpy and pytest; JAX, OpenCV or PyAV where
 # they are; no network. What may be carried here to save time or stand in for what is missing:
-#   CUBINS=FOLDER    machine code of the kernels, from `python tests/cuda/cubins.py build FOLDER`
+#   CUBINS=FOLDER    machine code of the kernels, from `python -m tests.support.cubins build FOLDER`
 #   WHEELS=FOLDER    wheels to use beside the installed packages
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -38,10 +38,10 @@ if [ -n "${WHEELS:-}" ]; then
 fi
 if [ -z "${CUBINS:-}" ] && command -v ptxas > /dev/null; then
     CUBINS="$scratch/cubins"
-    part build 60 "$python" tests/cuda/cubins.py build "$CUBINS"
+    part build 60 "$python" -m tests.support.cubins build "$CUBINS"
 fi
 if [ -n "${CUBINS:-}" ]; then
-    part cubins 30 "$python" tests/cuda/cubins.py adopt "$CUBINS"
+    part cubins 30 "$python" -m tests.support.cubins adopt "$CUBINS"
 fi
 # First what compiles no kernel of the CPU, which can take minutes.
 part tests 120 "${tests[@]}" -m "not slow" "${files[@]}"

@@ -4,20 +4,12 @@ In the simulator the operators' CPU kernels are replaced by those of the CUDA ba
 public functions run them on CPU tensors.
 """
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "fastsw")]
-
-from simulated import SIMULATED
-
-#: Not for doctest: they need the simulator, and numba-cuda's compiler.
-collect_ignore = ["simulator.py", "offline.py", "cubins.py"]
+from tests.support.simulated import SIMULATED
 
 if SIMULATED:
-    import simulator  # noqa: F401
+    from tests.support import simulator  # noqa: F401
 
 torch = pytest.importorskip("torch")
 

@@ -1,16 +1,16 @@
 """Every kernel variant compiles for the architectures in use; the hot ones stay in registers."""
 
 import pytest
-from simulated import SIMULATED
+
+from tests.support.simulated import SIMULATED
 
 pytest.importorskip("numba_cuda")
 torch = pytest.importorskip("torch")
 if SIMULATED:
     pytest.skip("the simulator compiles nothing", allow_module_level=True)
 
-import offline  # noqa: E402
-
 from fastsw._cuda import _compile  # noqa: E402
+from tests.support import offline  # noqa: E402
 
 
 @pytest.fixture(scope="module")

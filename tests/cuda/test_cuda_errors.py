@@ -37,7 +37,7 @@ def test_errors_of_the_driver_say_what_to_do(said, advice):
 
 def test_out_of_memory_says_how_much_was_needed(monkeypatch):
     pytest.importorskip("numba_cuda")
-    import offline
+    from tests.support import offline
 
     def full(*arguments, **options):
         raise torch.OutOfMemoryError("no room")

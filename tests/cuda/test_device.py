@@ -7,7 +7,10 @@ import itertools
 
 import numpy as np
 import pytest
-from oracle import (
+
+import fastsw
+from fastsw import _reference
+from tests.support.oracle import (
     FORMS,
     MODES,
     best_path,
@@ -20,11 +23,8 @@ from oracle import (
     path_score,
     within,
 )
-from oracle import within_entropy as entropy_within
-from simulated import SIMULATED
-
-import fastsw
-from fastsw import _reference
+from tests.support.oracle import within_entropy as entropy_within
+from tests.support.simulated import SIMULATED
 
 torch = pytest.importorskip("torch")
 

@@ -7,10 +7,10 @@ import threading
 
 import numpy as np
 import pytest
-from oracle import MODES, best_path, cell_tables, expected, within
-from simulated import SIMULATED
 
 import fastsw
+from tests.support.oracle import MODES, best_path, cell_tables, expected, within
+from tests.support.simulated import SIMULATED
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.gpu
@@ -18,9 +18,10 @@ pytestmark = pytest.mark.gpu
 if SIMULATED:
     pytest.skip("these need a GPU", allow_module_level=True)
 
-from recorder import Recorder  # noqa: E402
-from test_torch import Call, directions, hessian_product  # noqa: E402
 from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
+
+from tests.support.recorder import Recorder  # noqa: E402
+from tests.support.torch_calls import Call, directions, hessian_product  # noqa: E402
 
 OPTIONS = dict(gap_open=1.0, gap_extend=0.25)
 

@@ -2,21 +2,21 @@
 
 import numpy as np
 import pytest
-from simulated import SIMULATED
 
 import fastsw
+from tests.support.simulated import SIMULATED
 
 pytest.importorskip("numba_cuda")
 torch = pytest.importorskip("torch")
 if SIMULATED:
     pytest.skip("the simulator runs what is only counted here", allow_module_level=True)
 
-import offline  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from fastsw import _torch_operators  # noqa: E402
 from fastsw._cuda import _compile, _dispatch, _operators  # noqa: E402
 from fastsw._cuda._pairs import GRADIENT  # noqa: E402
+from tests.support import offline  # noqa: E402
 
 OPTIONS = dict(gap_open=1.0, gap_extend=0.1)
 OPERATORS = "score", "align", "align_tangent"

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from simulated import SIMULATED
+
+from tests.support.simulated import SIMULATED
 
 pytest.importorskip("numba_cuda")
 if SIMULATED:
@@ -189,8 +190,9 @@ def test_machine_code_shipped_in_a_folder_that_cannot_be_written_to_is_used(
 
 @pytest.mark.parametrize("compiler", ["another one", "none"])
 def test_machine_code_from_another_machine_is_adopted(compilers, tmp_path, monkeypatch, compiler):
-    import cubins
     import torch
+
+    from tests.support import cubins
 
     monkeypatch.setenv("FASTSW_CACHE_DIR", str(tmp_path / "carried"))
     wanted = load()
@@ -208,7 +210,7 @@ def test_machine_code_from_another_machine_is_adopted(compilers, tmp_path, monke
 
 def test_the_compilers_that_are_here_tell_their_build():
     """The real one: its release, which `nvvm.version()` does not give, is in what it makes."""
-    import offline
+    from tests.support import offline
 
     offline.need_compiler()
     with pytest.MonkeyPatch.context() as patch:

@@ -35,7 +35,7 @@ def test_every_part_runs_although_one_fails(tmp_path):
     run, calls = measure(tmp_path, "not slow", "adopt")
     assert run.returncode == 1
     assert "failed: cubins (status 3)" in run.stdout and "failed: tests (status 3)" in run.stdout
-    for part in ("cubins.py adopt", "-m not slow", "benchmarks.gpu --folder", "-m slow"):
+    for part in ("cubins adopt", "-m not slow", "benchmarks.gpu --folder", "-m slow"):
         assert any(part in call for call in calls), calls
 
 

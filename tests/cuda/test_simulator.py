@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from simulated import SIMULATED
+
+from tests.support.simulated import SIMULATED
 
 
 @pytest.mark.skipif(SIMULATED, reason="runs inside of the simulator already")

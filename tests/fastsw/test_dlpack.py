@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from oracle import draw_penalty
 
 import fastsw
+from tests.support.oracle import draw_penalty
 
 jax = pytest.importorskip("jax")
 jax.config.update("jax_platforms", "cpu")

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from oracle import MODES, within
 
 import fastsw
 from benchmarks import exact, fuzz_accuracy
 from fastsw import _cpu
 from fastsw._numpy import call
+from tests.support.oracle import MODES, within
 
 
 def heat_derivatives(similarity, **options):

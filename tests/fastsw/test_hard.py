@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import path_score
 
 import fastsw
+from tests.support.oracle import path_score
 
 PAIRS = Path(__file__).parents[2] / "../shared/data/protein_tmalign/pairs.tsv"
 

@@ -4,9 +4,9 @@ import threading
 
 import numpy as np
 import pytest
-from oracle import draw_penalty
 
 import fastsw
+from tests.support.oracle import draw_penalty
 
 MODES = ["local", "global", "fitting"]
 FORMS = ["scalar", "pair", "sides-scalar", "sides-pair", "sides-vector"]  # not by cell

@@ -11,9 +11,9 @@ from pathlib import Path
 import numba
 import pytest
 from numba.core import registry
-from process import PACKAGE, finish, start
 
 from fastsw._cpu import _compile, _waiting
+from tests.support.process import PACKAGE, finish, start
 
 #: A process that compiles one small kernel, unless it is in the cache; prints how many functions
 #: were compiled. What `{before}` holds runs first.

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from enumeration import alignments
 
 import fastsw
+from tests.support.enumeration import alignments
 
 
 def draw(seed, shape=(3, 4)):

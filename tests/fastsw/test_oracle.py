@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
-from oracle import (
+
+import fastsw
+from fastsw._reference import hard_score
+from tests.support.oracle import (
     FORMS,
     MODES,
     assert_close,
@@ -14,9 +17,6 @@ from oracle import (
     path_score,
     within_entropy,
 )
-
-import fastsw
-from fastsw._reference import hard_score
 
 DTYPES = [np.float64, np.float32]
 TEMPERATURES = [0.001, 0.01, 0.1, 1.0, 100.0]

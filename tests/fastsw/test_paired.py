@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from oracle import assert_close, expected, within, within_entropy
 
 import fastsw
 from fastsw._cpu import _paired
 from fastsw._cpu._simd import native_lanes
+from tests.support.oracle import assert_close, expected, within, within_entropy
 
 MODES = ["local", "global"]
 DTYPES = [np.float32, np.float64]

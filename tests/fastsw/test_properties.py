@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import FORMS, MODES, cell_tables, draw_penalty, within
 
 import fastsw
 from fastsw._reference import hard_score
+from tests.support.oracle import FORMS, MODES, cell_tables, draw_penalty, within
 
 TEMPERATURES = st.sampled_from([0.01, 0.1, 0.5, 1.0, 3.0, 100.0])
 

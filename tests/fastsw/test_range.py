@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import MODES, expected, within
 
 import fastsw
+from tests.support.oracle import MODES, expected, within
 
 TEMPERATURES = [0.001, 0.01, 0.1, 0.3, 1.0, 10.0, 100.0]
 ORIENTATIONS = ["", "rows", "columns", "rows columns"]

@@ -2,8 +2,10 @@ import time
 
 import numpy as np
 import pytest
-from enumeration import enumerate_hard, enumerate_soft
-from oracle import (
+
+from fastsw._reference import hard_score, soft_align, soft_dtw
+from tests.support.enumeration import enumerate_hard, enumerate_soft
+from tests.support.oracle import (
     best_path,
     best_warping,
     expected,
@@ -12,8 +14,6 @@ from oracle import (
     path_score,
     within,
 )
-
-from fastsw._reference import hard_score, soft_align, soft_dtw
 
 SHAPES = [(1, 1), (1, 4), (4, 1), (2, 3), (3, 2), (4, 4)]
 

@@ -4,7 +4,8 @@ import os
 import shutil
 
 import pytest
-from process import PACKAGE, finish, start
+
+from tests.support.process import PACKAGE, finish, start
 
 UNAVAILABLE = 77
 LAYERS = ["workqueue", "omp", "tbb"]

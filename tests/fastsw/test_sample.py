@@ -4,12 +4,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from enumeration import alignments
-from oracle import FORMS, MODES, cell_tables, draw_penalty, path_score
 from scipy.special import softmax
 from scipy.stats import chisquare
 
 import fastsw
+from tests.support.enumeration import alignments
+from tests.support.oracle import FORMS, MODES, cell_tables, draw_penalty, path_score
 
 
 def as_key(alignment):

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import within
 from scipy.special import logsumexp, softmax
 
 import fastsw
 from fastsw import _reference
+from tests.support.oracle import within
 
 torch = pytest.importorskip("torch")
-from recorder import Recorder  # noqa: E402
 from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
+
+from tests.support.recorder import Recorder  # noqa: E402
 
 TEMPERATURES = [0.001, 0.01, 0.1, 1.0, 100.0]
 DTYPES = [np.float64, np.float32]

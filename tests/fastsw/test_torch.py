@@ -6,15 +6,16 @@ import tracemalloc
 import numba
 import numpy as np
 import pytest
-from oracle import MODES, expected, within
-from process import finish, start
 
 import fastsw
+from tests.support.oracle import MODES, expected, within
+from tests.support.process import finish, start
 
 torch = pytest.importorskip("torch")
-from recorder import Recorder  # noqa: E402
 from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
-from torch_calls import EVERY_FORM, Call, directions  # noqa: E402
+
+from tests.support.recorder import Recorder  # noqa: E402
+from tests.support.torch_calls import EVERY_FORM, Call, directions, hessian_product  # noqa: E402
 
 FUNCTIONS = {"score": fastsw.score, "posterior": fastsw.posterior, "entropy": fastsw.entropy}
 
@@ -89,13 +90,6 @@ def test_gradients_carry_each_pairs_upstream_weight(mode):
         )
         total += float(weights[b]) * wanted.gap_extend
     np.testing.assert_allclose(call.leaves[3].grad.numpy(), total, atol=1e-11)
-
-
-def hessian_product(call, direction, function=fastsw.score):
-    """Hessian of the summed score times a direction, one tensor a leaf."""
-    gradients = torch.autograd.grad(call(function).sum(), call.leaves, create_graph=True)
-    along = sum((g * d).sum() for g, d in zip(gradients, direction, strict=True))
-    return torch.autograd.grad(along, call.leaves)
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])

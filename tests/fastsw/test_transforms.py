@@ -6,17 +6,18 @@ these tests state as right is what it answers.
 
 import functools
 
-import plain_torch
 import pytest
-from oracle import MODES
 
 import fastsw
+from tests.support import plain_torch
+from tests.support.oracle import MODES
 
 torch = pytest.importorskip("torch")
-from recorder import Recorder  # noqa: E402
 from torch.autograd import forward_ad, functional, gradcheck, gradgradcheck  # noqa: E402
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap  # noqa: E402
-from torch_calls import Call, directions  # noqa: E402
+
+from tests.support.recorder import Recorder  # noqa: E402
+from tests.support.torch_calls import Call, directions  # noqa: E402
 
 OPTIONS = dict(gap_open=1.0, gap_extend=0.5)
 FORMS = [("scalar", "scalar"), ("sides-vector", "pair-cell"), ("cell", "sides-mixed")]

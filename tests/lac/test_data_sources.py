@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
 
 from lac.data import ClipDataModule, read_features, read_source, read_video
 from lac.data.sources import LAYOUTS, recognise
+from tests.support.layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

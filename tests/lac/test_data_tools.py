@@ -5,7 +5,6 @@ import json
 import av
 import numpy as np
 import pytest
-from layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
 
 from lac._hints import call
 from lac.data import read_folder, read_video, write_video
@@ -13,6 +12,7 @@ from lac.data.__main__ import main
 from lac.data.check import inspect
 from lac.data.importers.convert import convert
 from lac.data.sources import read_source
+from tests.support.layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
 
 
 def clips(root, lengths, labels=None):

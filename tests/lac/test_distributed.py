@@ -1,7 +1,8 @@
 """Several processes, accumulated gradients, and lower precision: the training one process does."""
 
 import pytest
-from training_runs import finish, load, logged, start
+
+from tests.support.training_runs import finish, load, logged, start
 
 # Group norms and no dropout: nothing in a frame's embedding depends on how a batch is divided.
 SETTINGS = [

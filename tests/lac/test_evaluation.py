@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layouts import penn_action
 from rich.console import Console
 
 from lac.cli._console import plain_console
@@ -19,6 +18,7 @@ from lac.evaluation.metrics import (
     progression_r2,
     retrieval_precision,
 )
+from tests.support.layouts import penn_action
 
 PHASE = np.repeat(np.arange(4), 5)
 

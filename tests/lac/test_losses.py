@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drawn_views import two_views
 
 from lac.losses import LacLoss, official_lac_loss
 from lac.losses._alignment import Scoring, correspondence, fenchel_young
 from lac.losses._contrastive import contrastive_loss
+from tests.support.drawn_views import two_views
 
 ALIGNMENTS = ["none", "score", "fenchel_young", "posterior_kl"]
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "lac_official.npz"

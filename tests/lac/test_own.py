@@ -5,7 +5,6 @@ import json
 import av
 import numpy as np
 import pytest
-from layouts import features_folder, noise
 
 from lac._hints import call
 from lac.cli import train
@@ -14,6 +13,7 @@ from lac.data import read_folder, write_video
 from lac.data.sizing import Header, Survey, read_header, size, survey
 from lac.evaluation._verdict import judge
 from lac.evaluation.metrics import crop_order
+from tests.support.layouts import features_folder, noise
 
 
 def seen(count, frames=75, rate=25.0):

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from drawn_views import two_views
 
 from lac.losses import GtaLoss, LavLoss, SclLoss, TccLoss, TcnLoss
 from lac.losses.gta import smooth_dtw
+from tests.support.drawn_views import two_views
 
 LOSSES = {
     "scl": lambda: SclLoss(),

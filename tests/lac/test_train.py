@@ -12,9 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from layouts import penn_action
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_runs import TINY, finish, load, logged, start
 
 import lac.losses
 from lac._hints import call
@@ -22,6 +20,8 @@ from lac._module import EmbeddingModule
 from lac._settings.run_cli import RunCLI
 from lac.cli import compare, evaluate, train
 from lac.data import ClipDataModule, Rendered, read_video
+from tests.support.layouts import penn_action
+from tests.support.training_runs import TINY, finish, load, logged, start
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from lac._atomic import written_whole
 from lac._progress import part
 from lac.data.video._orientation import OrientationError, orientation_of
 from lac.data.video._signature import what_is
@@ -291,12 +292,8 @@ def encode(
     if not isinstance(file, Path):
         _encode(file, pictures, rate, times, options, format="mp4")
         return
-    unfinished = file.absolute().with_name(f".part-{file.name}")
-    try:
+    with written_whole(file) as unfinished:
         _encode(unfinished, pictures, rate, times, options, format=None)
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _encode(

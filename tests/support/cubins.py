@@ -1,9 +1,9 @@
 """Machine code of every GPU kernel, made on one machine and used on another.
 
-``python tests/cuda/cubins.py build FOLDER`` compiles into a folder. It needs NVIDIA's libnvvm and
-ptxas, and no GPU. ``python tests/cuda/cubins.py adopt FOLDER`` puts what fits the modules of this
-checkout into the kernel cache of a machine with a GPU, whatever its compilers are, and says which
-kernels are still to be compiled there.
+``python -m tests.support.cubins build FOLDER`` compiles into a folder. It needs NVIDIA's libnvvm
+and ptxas, and no GPU. ``python -m tests.support.cubins adopt FOLDER`` puts what fits the modules of
+this checkout into the kernel cache of a machine with a GPU, whatever its compilers are, and says
+which kernels are still to be compiled there.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-import offline
 import torch
 
 from fastsw._cpu._compile import cache_folder
 from fastsw._cuda import _compile
+from tests.support import offline
 
 
 def _assembled(ptx, capability):

@@ -2,7 +2,9 @@
 
 import numpy as np
 import torch
-from oracle import FORMS, draw_penalty
+
+import fastsw
+from tests.support.oracle import FORMS, draw_penalty
 
 EVERY_FORM = [(form, form) for form in FORMS] + [
     ("cell", "sides-vector"),
@@ -67,3 +69,10 @@ def directions(leaves, seed=1):
         torch.randn(leaf.shape, generator=generator, dtype=torch.float64).to(leaf.dtype)
         for leaf in leaves
     )
+
+
+def hessian_product(call, direction, function=fastsw.score):
+    """Hessian of the summed score times a direction, one tensor a leaf."""
+    gradients = torch.autograd.grad(call(function).sum(), call.leaves, create_graph=True)
+    along = sum((g * d).sum() for g, d in zip(gradients, direction, strict=True))
+    return torch.autograd.grad(along, call.leaves)

@@ -6,10 +6,10 @@ Written from the documentation of the forms, not from the code that validates th
 from typing import NamedTuple
 
 import numpy as np
-from enumeration import gap_cells
 
 from fastsw._recurrence import hard_forward
 from fastsw._reference import soft_align, trailing_rows
+from tests.support.enumeration import gap_cells
 
 MODES = ("local", "global", "fitting")
 FORMS = (

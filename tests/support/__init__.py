@@ -1,0 +1,1 @@
+"""What several test modules share: oracles, drawn inputs, processes, a simulated GPU."""
