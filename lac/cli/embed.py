@@ -5,7 +5,6 @@ on features the inputs are .npy or .npz files, and times are frame numbers.
 """
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lac._atomic import written_whole
 from lac._hints import program
 from lac._loadable import require
 from lac._progress import announced, progress
@@ -149,10 +149,8 @@ def _embed_all(embedder: "Embedder", options: argparse.Namespace, console: "Cons
             skipped.append(str(error))
             continue
         file = options.output / f"{path.stem}.npz"
-        part = file.with_name(f".{file.name}.part")
-        with part.open("wb") as stream:
-            np.savez(stream, **embedded._asdict())
-        os.replace(part, file)
+        with written_whole(file) as unfinished:
+            np.savez(unfinished, **embedded._asdict())
         frames, dimension = embedded.embeddings.shape
         console.print(f"{file}: {frames} frames, {dimension} features", soft_wrap=True)
     return skipped

@@ -128,7 +128,7 @@ def _interrupted(cli: "RunCLI | None", typed: Sequence[str]) -> int:
         print(f"\ninterrupted before anything was done; begin with: {again}", file=sys.stderr)
     elif cli.trainer.is_global_zero:  # of several processes, one speaks
         if not cli.run.config.exists():
-            cli.run.write_text(cli.run.config, cli.settings)
+            cli.run.write_settings(cli.settings)
         path = shlex.quote(str(cli.run.path))
         command = f"{call('lac.train')} --run {path}"
         print(f"\ninterrupted; go on with: {command}", file=sys.stderr)
@@ -146,7 +146,7 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
     cli.add_checkpoints()
     first = cli.trainer.is_global_zero  # of several processes, one writes
     if first:
-        run.write_text(run.config, cli.settings)
+        run.write_settings(cli.settings)
     for reason in cli.datamodule.left_out.values():
         console.print(f"Leaving out {reason}")
     resumed = run.last.exists()
