@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lac._hints import call
 from lac._run_directory import RunDirectory, flat_settings, read_yaml
-from lac.cli._command import call
 
 if TYPE_CHECKING:
     from lac.data.sizing import Sizing, Survey

@@ -6,8 +6,8 @@ import av
 import numpy as np
 import pytest
 
+from lac._hints import call
 from lac.cli import train
-from lac.cli._command import call
 from lac.cli._own_videos import command, next_command, prepare
 from lac.data import read_folder, write_video
 from lac.data.sizing import Survey, size, survey

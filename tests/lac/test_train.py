@@ -15,10 +15,10 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lac.losses
+from lac._hints import call
 from lac._module import EmbeddingModule
 from lac._settings.run_cli import RunCLI
 from lac.cli import compare, evaluate, train
-from lac.cli._command import call
 from lac.data import ClipDataModule, Rendered, read_video
 from tests.support.layouts import penn_action
 from tests.support.training_runs import TINY, finish, load, logged, start
