@@ -16,7 +16,7 @@ import cuda.core
 from numba.cuda.core import config
 from numba.cuda.cudadrv import nvvm
 
-from fastsw._cpu.runtime import compile as cache
+from fastsw import _cache as cache
 from fastsw._cuda.runtime import compile as compilation
 from fastsw._cuda.runtime.memory import Part
 

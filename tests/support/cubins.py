@@ -18,7 +18,7 @@ from unittest import mock
 
 import torch
 
-from fastsw._cpu.runtime.compile import cache_folder
+from fastsw._cache import cache_folder
 from fastsw._cuda.runtime import compile as compilation
 from tests.support import offline
 
