@@ -49,9 +49,10 @@ from fastsw._cpu.kernels.strip import (
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.runtime.handoff import fence, next_item, take_next
 from fastsw._cpu.runtime.parts import callable_in_kernels
+from fastsw._cpu.runtime.pointers import address
 from fastsw._cpu.runtime.workspace import STREAMED_BYTES
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import LOG2E, scalars
-from fastsw._cpu.simd.vectors import address, lanes_of
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
 # What one call of a kernel does: all, or a part of what several threads do for one pair.

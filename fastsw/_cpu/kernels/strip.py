@@ -25,9 +25,11 @@ import numpy as np
 from fastsw._cpu.runtime.compile import Variant, helper
 from fastsw._cpu.runtime.handoff import give_way, read_shared
 from fastsw._cpu.runtime.parts import callable_in_kernels
+from fastsw._cpu.runtime.pointers import address
 from fastsw._cpu.runtime.workspace import aligned
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import scalars
-from fastsw._cpu.simd.vectors import address, fma, lanes_of, native_lanes, vmax
+from fastsw._cpu.simd.vectors import fma, native_lanes, vmax
 
 #: Tables of a pair up to this size are kept from the forward to the backward pass.
 KEPT_BYTES = 2**23
