@@ -40,7 +40,7 @@ class AcrossLoss(Loss):
     teacher : {"local", "global", "fitting", "dual_softmax"}
         What tells the correspondence of two clips: the posterior of soft alignments in that mode
         of `fastsw.posterior`, or without any order the product of row and column softmax.
-    weight : float
+    across_weight : float
         Of the term across clips, >= 0.
     ramp : tuple of two floats
         From which to which share of training that weight rises from 0, in [0, 1]: embeddings that
@@ -59,7 +59,7 @@ class AcrossLoss(Loss):
         are spread, >= 0; 0 leaves them.
     order_weight : float
         Of a second term, >= 0: the soft score of two clips should be above that with the second
-        played backwards. It rises as `weight` does.
+        played backwards. It rises as `across_weight` does.
     partners : {"same_action", "all"}
         Which clips are aligned: those of one action, where the batch tells actions, or all.
 
@@ -76,7 +76,7 @@ class AcrossLoss(Loss):
         P    = posterior(S - shift)                          the teacher, a constant
         m_i  = sum_j P_ij                                    how surely i has a partner at all
         rows = sum_i m_i H(P_i / m_i, softmax_j S_ij) / sum m_i      over all pairs of clips
-        loss = contrastive + weight * ramp * (rows + columns) / 2
+        loss = contrastive + across_weight * ramp * (rows + columns) / 2
 
     with the cross-entropy H. A frame without a partner teaches nothing.
 
@@ -95,7 +95,7 @@ class AcrossLoss(Loss):
         temperature: float = 0.1,
         sigma: float = 4.0,
         teacher: Teacher = "local",
-        weight: float = 0.3,
+        across_weight: float = 0.3,
         ramp: tuple[float, float] = (0.3, 0.6),
         shift: float = 3.0,
         gap_open: float = 1.0,
@@ -116,7 +116,9 @@ class AcrossLoss(Loss):
             alignment_temperature=alignment_temperature,
             sharpening=sharpening,
         )
-        require_not_negative(weight=weight, smoothing=smoothing, order_weight=order_weight)
+        require_not_negative(
+            across_weight=across_weight, smoothing=smoothing, order_weight=order_weight
+        )
         require_one_of(get_args(Teacher), teacher=teacher)
         require_one_of(get_args(Partners), partners=partners)
         if not 0 <= ramp[0] <= ramp[1] <= 1:
@@ -126,7 +128,7 @@ class AcrossLoss(Loss):
         self.temperature = temperature
         self.sigma = sigma
         self.teacher: Teacher = teacher
-        self.weight = weight
+        self.across_weight = across_weight
         self.ramp = ramp
         self.shift = shift
         self.gap_open = gap_open
@@ -161,11 +163,11 @@ class AcrossLoss(Loss):
         first, second = self._chosen(len(embeddings), embeddings.device)
         learning = risen > 0 and len(first) > 0
         pairs = self._compare(embeddings, mask, first, second) if learning else None
-        if self.weight > 0:
+        if self.across_weight > 0:
             across, matched = nothing, nothing
             if pairs is not None:
                 across, matched = self._learn(pairs, times[first, 0], times[second, 1])
-            loss = loss + self.weight * risen * across
+            loss = loss + self.across_weight * risen * across
             terms |= {"across": across.detach(), "matched": matched}
         if self.order_weight > 0:
             order = nothing if pairs is None else self._contrast_order(pairs)

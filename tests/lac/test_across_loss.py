@@ -14,7 +14,7 @@ from tests.support.drawn_views import two_views
 
 TEACHERS = ["local", "global", "fitting", "dual_softmax"]
 # Untrained embeddings of few features are far from alike: little of them lies above 3.
-SETTINGS = {"temperature": 0.2, "sigma": 1.5, "shift": 0.5, "weight": 0.7, "gap_open": 0.8}
+SETTINGS = {"temperature": 0.2, "sigma": 1.5, "shift": 0.5, "across_weight": 0.7, "gap_open": 0.8}
 
 
 def ragged(clips=3):
@@ -97,7 +97,7 @@ def test_a_teacher_is_no_part_of_the_gradient(monkeypatch):
 @pytest.mark.parametrize("teacher", TEACHERS)
 def test_forwards_scores_above_backwards(teacher):
     embeddings, times, mask = ragged(clips=2)
-    loss = AcrossLoss(**SETTINGS | {"weight": 0.0}, teacher=teacher, order_weight=0.4)
+    loss = AcrossLoss(**SETTINGS | {"across_weight": 0.0}, teacher=teacher, order_weight=0.4)
     terms = loss(embeddings, times, mask)
     mode = "local" if teacher == "dual_softmax" else teacher
     values = []
@@ -145,7 +145,7 @@ def test_the_order_of_clips_changes_nothing(teacher):
 def test_contrast_alone_is_left_of_one_clip_without_weight_or_before_the_ramp():
     embeddings, times, mask = ragged()
     contrast = contrastive_loss(embeddings, times, mask, temperature=0.2, sigma=1.5)
-    unweighted = AcrossLoss(**SETTINGS | {"weight": 0.0})
+    unweighted = AcrossLoss(**SETTINGS | {"across_weight": 0.0})
     assert unweighted(embeddings, times, mask)["loss"] == contrast
     early = AcrossLoss(**SETTINGS, order_weight=1.0)
     early.prepare(progress=0.3, actions=None)
@@ -240,7 +240,7 @@ def test_single_precision_is_near_double():
     [
         ({"teacher": "soft"}, "`teacher` must be one of"),
         ({"partners": "some"}, "`partners` must be one of"),
-        ({"weight": -0.1}, "`weight` must be >= 0"),
+        ({"across_weight": -0.1}, "`across_weight` must be >= 0"),
         ({"ramp": (0.6, 0.3)}, "`ramp` must be two shares in order"),
         ({"ramp": (0.6, 1.3)}, "`ramp` must be two shares in order"),
         ({"shift": float("nan")}, "`shift` must be finite"),
