@@ -24,7 +24,7 @@ from numba import cuda
 from numba.cuda.core import config
 from numba.cuda.types import CPointer, float32, float64, int32, int64, uint8
 
-from fastsw._cpu._compile import (
+from fastsw._cache import (
     CODE_SETTINGS,
     cache_folder,
     digest_of,

@@ -29,7 +29,7 @@ from fastsw._cuda._pairs import (
 )
 from fastsw._cuda._rounds import COUNTERS
 from fastsw._cuda._strips import DEPTH, SUMS, WORDS
-from fastsw._reference import LOCAL, MODES
+from fastsw._types import LOCAL, MODES
 
 
 class Inputs(NamedTuple):

@@ -35,7 +35,7 @@ from fastsw._cuda._pairs import (
     void_pair,
 )
 from fastsw._cuda._strips import lane_of
-from fastsw._reference import FITTING, GLOBAL, LOCAL
+from fastsw._types import FITTING, GLOBAL, LOCAL
 
 START, M, X, Y = 0, 1, 2, 3
 

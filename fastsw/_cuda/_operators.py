@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from fastsw import _problem
+from fastsw import _validation
 from fastsw._alignment import Alignment
 from fastsw._cuda import _dispatch
 from fastsw._cuda._memory import memory_of
@@ -54,7 +54,7 @@ def _sides(lengths: Tensor, shape, device, name="similarity") -> Tensor | None:
     known = lengths.numpy()
     if (known == shape[1:]).all():
         return None
-    _problem.check_lengths(known, shape, name)
+    _validation.check_lengths(known, shape, name)
     return lengths.to(device)
 
 
@@ -76,7 +76,7 @@ def _inputs(similarity, penalties, temperature, lengths, mode) -> _dispatch.Inpu
         )
     value = _known("temperature", temperature)
     if isinstance(value, float):
-        _problem.check_temperature(value)
+        _validation.check_temperature(value)
     sides = _sides(lengths, shape, similarity.device)
     return _dispatch.Inputs(_matrices(similarity), known, value, mode, sides)
 
@@ -161,10 +161,10 @@ def _warp(cost, temperature, lengths, bandwidth, *, graded):
     with memory.current():
         value = _known("temperature", temperature)
         if isinstance(value, float):
-            _problem.check_temperature(value)
+            _validation.check_temperature(value)
         sides = _sides(lengths, tuple(cost.shape), cost.device, "cost")
         if lengths.device.type == "cpu":
-            _problem.check_bandwidth(bandwidth, lengths.numpy())
+            _validation.check_bandwidth(bandwidth, lengths.numpy())
         return _dispatch.soft_dtw(_matrices(cost), value, sides, bandwidth, memory, graded=graded)
 
 

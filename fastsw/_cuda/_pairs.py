@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastsw._cuda._device import LANES, apart, device
-from fastsw._reference import GLOBAL, LOCAL
+from fastsw._types import GLOBAL, LOCAL
 
 #: What is asked for.
 SCORE, GRADIENT, TANGENT = 0, 1, 2

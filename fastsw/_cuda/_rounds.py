@@ -51,7 +51,7 @@ from fastsw._cuda._strips import (
     wait,
 )
 from fastsw._cuda._walks import BAD, LARGE, SOME, walks
-from fastsw._reference import GLOBAL, LOCAL
+from fastsw._types import GLOBAL, LOCAL
 
 #: Counters of a launch: strips drawn in either round, pairs that went down in the first, and those
 #: of them that are left to the second.

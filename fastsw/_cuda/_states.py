@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fastsw._cuda._device import device
 from fastsw._cuda._numbers import numbers
 from fastsw._cuda._pairs import at, own_pair, penalty
-from fastsw._reference import FITTING, GLOBAL, LOCAL
+from fastsw._types import FITTING, GLOBAL, LOCAL
 
 
 class States(NamedTuple):

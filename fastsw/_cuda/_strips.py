@@ -21,7 +21,7 @@ from fastsw._cuda._device import (
 )
 from fastsw._cuda._numbers import numbers
 from fastsw._cuda._pairs import Penalties
-from fastsw._reference import GLOBAL
+from fastsw._types import GLOBAL
 
 #: Steps between two exchanges with other strips; they make a square of cells.
 DEPTH = 2 if SIMULATED else 8

@@ -55,7 +55,7 @@ from fastsw._cuda._strips import (
     virtual_column,
     wait,
 )
-from fastsw._reference import FITTING, GLOBAL, LOCAL
+from fastsw._types import FITTING, GLOBAL, LOCAL
 
 #: What a walk down found, in bits: NaN or infinity, more than narrow numbers hold, a finite cell.
 BAD, LARGE, SOME = 1, 2, 4

@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch")
 
 
 def test_missing_numba_cuda_names_the_extra(monkeypatch):
-    from fastsw import _torch
+    from fastsw._frontends import torch_tensors
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'fastsw\[cuda\]'"):
-        _torch.gpu.__wrapped__()
+        torch_tensors.gpu.__wrapped__()
 
 
 @pytest.mark.parametrize(

@@ -428,8 +428,8 @@ def test_temperature_zero_gives_one_best_path(mode, form, dtype, where, device):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ties_are_broken_as_documented(mode, device):
-    from fastsw import _torch
     from fastsw._cuda import _operators
+    from fastsw._frontends import torch_tensors
 
     similarity, *_ = make((4, *SIDES), ("scalar", "scalar"), np.float32)
     similarity = np.round(similarity * 2)  # ties
@@ -439,7 +439,7 @@ def test_ties_are_broken_as_documented(mode, device):
     wanted = [
         best_path(similarity[b, :n, :m], tables[:, b], mode) for b, (n, m) in enumerate(lengths)
     ]
-    _, operands = _torch._operands(put(similarity, device), temperature=0.0, **options)
+    _, operands = torch_tensors._operands(put(similarity, device), temperature=0.0, **options)
     found = _operators.traceback(*operands)
     assert [(a.score, a.pairs.tolist()) for a in found] == wanted
 
@@ -450,12 +450,12 @@ def test_ties_are_broken_as_documented(mode, device):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mode", MODES)
 def test_hessian_products_equal_differences_of_the_reference(mode, dtype, forms, device):
-    from fastsw import _torch
+    from fastsw._frontends import torch_tensors
 
     shape = 2, *SIDES
     similarity, gap_open, gap_extend = make(shape, forms, dtype)
     similarity[0, 1, 2] = -np.inf
-    _, operands = _torch._operands(
+    _, operands = torch_tensors._operands(
         torch.from_numpy(similarity),
         gap_open=put(gap_open, "cpu"),
         gap_extend=put(gap_extend, "cpu"),

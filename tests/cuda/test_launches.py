@@ -13,9 +13,9 @@ if SIMULATED:
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from fastsw import _torch_operators  # noqa: E402
 from fastsw._cuda import _compile, _dispatch, _operators  # noqa: E402
 from fastsw._cuda._pairs import GRADIENT  # noqa: E402
+from fastsw._frontends import torch_operators  # noqa: E402
 from tests.support import offline  # noqa: E402
 
 OPTIONS = dict(gap_open=1.0, gap_extend=0.1)
@@ -53,7 +53,7 @@ def launched(monkeypatch):
     monkeypatch.setattr(_compile.Kernel, "launch", launch)
     for name in OPERATORS:
         monkeypatch.setitem(
-            getattr(_torch_operators, name)._backend_fns, "cpu", getattr(_operators, name)
+            getattr(torch_operators, name)._backend_fns, "cpu", getattr(_operators, name)
         )
     return found
 

@@ -16,7 +16,7 @@ import cuda.core
 from numba.cuda.core import config
 from numba.cuda.cudadrv import nvvm
 
-from fastsw._cpu import _compile as cache
+from fastsw._cpu.runtime import compile as cache
 from fastsw._cuda import _compile
 from fastsw._cuda._memory import Part
 

@@ -18,7 +18,7 @@ from unittest import mock
 
 import torch
 
-from fastsw._cpu._compile import cache_folder
+from fastsw._cpu.runtime.compile import cache_folder
 from fastsw._cuda import _compile
 from tests.support import offline
 
