@@ -20,8 +20,9 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 from fastsw._cpu.runtime.compile import Variant
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import scalars
-from fastsw._cpu.simd.vectors import Vector, lanes_of
+from fastsw._cpu.simd.vectors import Vector
 
 
 class Dual(types.Type):
