@@ -10,7 +10,7 @@ import fastsw
 from lac._trust import Trust, measure_trust
 from lac.losses import LacLoss, Loss
 
-_BREAK = 5  # skipped frames that end a part and begin the next
+BREAK = 5  # skipped frames that end a part and begin the next
 
 
 class Scoring(NamedTuple):
@@ -53,7 +53,7 @@ class Matching:
     def parts(self) -> list[np.ndarray]:
         """Pairs (K, 2) cut where more than five frames of a video are skipped."""
         steps = np.diff(self.alignment.pairs, axis=0).max(1, initial=0)
-        return np.split(self.alignment.pairs, np.flatnonzero(steps > _BREAK) + 1)
+        return np.split(self.alignment.pairs, np.flatnonzero(steps > BREAK) + 1)
 
 
 def match(x: np.ndarray, y: np.ndarray, *, loss: Loss | None = None) -> Matching:

@@ -206,7 +206,8 @@ class ClipDataModule(lightning.LightningDataModule):
                 self.left_out[str(clip.path)] = reason if named else f"{clip.path}: {reason}"
             else:
                 phase = None if clip.phase is None else clip.phase[:: self.every]
-                good.append(replace(clip, phase=phase))
+                held = None if clip.progress is None else clip.progress[:: self.every]
+                good.append(replace(clip, phase=phase, progress=held))
         collection = replace(collection, clips=tuple(good))
         if self.left_out and stage in (None, "fit") and not collection.select("train"):
             raise ValueError(
