@@ -1,12 +1,12 @@
 """How sure a difference between trainings is: intervals and paired tests over clips and seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import bootstrap, permutation_test, ttest_1samp
 
-Clips = Mapping[str, Sequence[float]]  # value and weight by clip, as `recorded` writes them
+Clips = Mapping[str, Sequence[float]]  # value and weight by clip, as reports keep them
 _CONFIDENCE = 0.95
 _RESAMPLES = 9999
 _LEVEL = 0.05
@@ -123,7 +123,9 @@ def difference(seeds: Sequence[Clips], reference: Sequence[Clips]) -> Estimate:
     return Estimate(mean, low, high, p_clips, p_seeds)
 
 
-def _interval(statistic, clips: int, mean: float) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+def _interval(
+    statistic: Callable[[np.ndarray], np.ndarray], clips: int, mean: float
+) -> tuple[float, float]:
     """Return the ends of the interval of a statistic of places of clips."""
     if clips < 2:
         return mean, mean

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lac.evaluation._record import Clips
+
 
 @dataclass(frozen=True, eq=False)
 class PerClip:
@@ -55,16 +57,14 @@ def mean_of_draws(draws: Sequence[PerClip]) -> PerClip:
     )
 
 
-def recorded(
-    actions: Sequence[Mapping[str, PerClip]],
-) -> dict[str, dict[str, list[float]]]:
+def recorded(actions: Sequence[Mapping[str, PerClip]]) -> dict[str, Clips]:
     """Return, by metric and clip, value and weight, for a file.
 
     Weights of a metric sum to 1: the figure is their scalar product with the values, also where
     it is a mean over several actions.
     """
     metrics = dict.fromkeys(metric for own in actions for metric in own)
-    rows: dict[str, dict[str, list[float]]] = {metric: {} for metric in metrics}
+    rows: dict[str, Clips] = {metric: {} for metric in metrics}
     for metric, row in rows.items():
         having = [own[metric] for own in actions if metric in own]
         for measured in having:
