@@ -1,17 +1,17 @@
-"""Write data sets as folders for source `features`: ``python docs/feature_folders.py SET DATA OUT``.
+"""Write data sets as folders for source `features`: ``feature_folders.py SET DATA OUT``.
 
-SET is `sound`: DATA holds `logmel40_100hz.npz`, 40 log-mel bands at 100 Hz of GRID's clips by name,
-and `labels.json` of its videos at 25 a second. Or SET is `gestures`: DATA holds the files
-`*_raw.csv` of UCI's Gesture Phase Segmentation, recordings of six joints of people who tell a story;
-each is cut into gestures, from the middle of one rest to the middle of the next, and the last story
-of each person is for validation. OUT must be new.
+SET is `sound`: DATA holds `logmel40_100hz.npz`, 40 log-mel bands at 100 Hz of GRID's clips by
+name, and `labels.json` of its videos at 25 a second. Or SET is `gestures`: DATA holds the files
+`*_raw.csv` of UCI's Gesture Phase Segmentation, recordings of six joints of people who tell a
+story; each is cut into gestures, from the middle of one rest to the middle of the next, and the
+last story of each person is for validation. OUT must be new.
 """
 
 import argparse
 import csv
 import json
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ def _gestures(phase: list[int]) -> Iterator[slice]:
         runs.append((label, at, at + length))
         at += length
     rests = [(start, stop) for label, start, stop in runs if label == 0]
-    for (before, begin), (end, after) in zip(rests, rests[1:], strict=False):
+    for (before, begin), (end, after) in pairwise(rests):
         start = max((before + begin) // 2, begin - _LONGEST_REST)
         stop = min((end + after) // 2, end + _LONGEST_REST)
         if stop - start >= _SHORTEST:

@@ -138,17 +138,19 @@ class _Labels:
         for name, entry in entries.items():
             if "progress" not in entry:
                 continue
-            where = f"`clips.{name}.progress`"
-            values = _typed(entry["progress"], list, where)
+            where = f"clips.{name}.progress"
+            values = _typed(entry["progress"], list, f"`{where}`")
             if name not in phases or len(values) != len(phases[name]):
-                raise _LabelsError(f"{where} must be one number for each of `phase`")
+                raise _LabelsError(f"`{where}` must be one number for each frame of `phase`")
             for t, value in enumerate(values):
                 if type(value) not in (int, float) or not 0 <= value <= 1:
-                    raise _LabelsError(f"{where}[{t}] must be a number from 0 to 1, got {value!r}")
+                    raise _LabelsError(
+                        f"`{where}[{t}]` must be a number from 0 to 1, got {value!r}"
+                    )
             found[name] = np.array(values, np.float64)
             within = np.diff(phases[name]) == 0
             if (np.diff(found[name])[within] < 0).any():
-                raise _LabelsError(f"{where} must not fall within a phase")
+                raise _LabelsError(f"`{where}` must not fall within a phase")
         return found
 
     def _phase(self, value: object, where: str) -> int:
