@@ -6,7 +6,7 @@ import numpy as np
 try:  # at import, so that asv imports it once and forks
     import torch
 
-    import fastsw._torch  # noqa: F401
+    import fastsw._frontends.torch_tensors  # noqa: F401
 except ImportError:
     torch = None
 

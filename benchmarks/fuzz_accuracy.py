@@ -4,7 +4,7 @@
 
 Temperatures lie between 1e-3 and 100, similarities and costs up to 1e30; similarities are ordinary,
 huge, tied, constant or masked, penalties of all forms, some negative, some huge. For each dtype and
-route (`fastsw._cpu._plan`) the largest errors are kept. Ends with 1 where one is above its bound.
+route (`fastsw._cpu.routing`) the largest errors are kept. Ends with 1 where one is above its bound.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 import fastsw
 from benchmarks import exact
 from fastsw import _cpu
-from fastsw._cpu import _dispatch, _warping
-from fastsw._numpy import call
+from fastsw._cpu import backend, warping
+from fastsw._frontends.numpy_arrays import call
 
 MODES = "local", "global", "fitting"
 SHAPES = [(1, 1), (1, 9), (9, 1), (3, 4), (8, 8), (12, 10), (7, 17), (19, 6), (17, 33), (70, 2)]
@@ -28,17 +28,17 @@ SHAPES = [(1, 1), (1, 9), (9, 1), (3, 4), (8, 8), (12, 10), (7, 17), (19, 6), (1
 #: of themselves, do not tell near ties apart to 1e-11: differences count in units of T.
 HUGE = 100
 ROUTES = {
-    _dispatch.GROUPED32: "linear, float32, exponents by groups",
-    _dispatch.CELLWISE32: "linear, float32, exponents by cells",
-    _dispatch.GROUPED64: "linear, float64, exponents by groups",
-    _dispatch.CELLWISE64: "linear, float64, exponents by cells",
-    _dispatch.LOG: "shares, double-double",
+    backend.BLOCK32: "linear, float32, exponents by groups",
+    backend.CELL32: "linear, float32, exponents by cells",
+    backend.BLOCK64: "linear, float64, exponents by groups",
+    backend.CELL64: "linear, float64, exponents by cells",
+    backend.LOG: "shares, double-double",
     HUGE: "shares, size above 1e20 T",
 }
 DTW_ROUTES = {
-    _warping.SINGLE: "soft-DTW, linear, float32",
-    _warping.DOUBLE: "soft-DTW, linear, float64",
-    _warping.LOG: "soft-DTW, shares, double-double",
+    warping.SINGLE: "soft-DTW, linear, float32",
+    warping.DOUBLE: "soft-DTW, linear, float64",
+    warping.LOG: "soft-DTW, shares, double-double",
     HUGE: "soft-DTW, shares, size above 1e20 T",
 }
 #: What is measured: heading, and the bounds for float32 and float64.
@@ -212,7 +212,7 @@ def align_once(rng, worst, pairs):
             mode=mode,
             lengths=None,
         )
-        plan = _dispatch._planned(asked.inputs)
+        plan = backend._planned(asked.inputs)
         found = _cpu.gradients(asked.inputs)
         errors = {}
         if heated:
@@ -230,7 +230,7 @@ def align_once(rng, worst, pairs):
         worst.add(
             dtype,
             ROUTES,
-            routes_of(plan.routes, _dispatch.LOG, wanted.size[part], temperature),
+            routes_of(plan.routes, backend.LOG, wanted.size[part], temperature),
             excess=excess(found.similarity),
             score=relative(
                 found.score, wanted.score[part], np.maximum(temperature, wanted.size[part])
@@ -270,7 +270,7 @@ def warp_once(rng, worst, pairs):
     cost = cost.astype(dtype)
     wanted = exact.warp(cost.astype(np.float64), temperature)
     lengths = np.full((pairs, 2), shape[1:])
-    found = _cpu.soft_dtw(cost, temperature, lengths, None, graded=True)
+    found = _cpu.soft_dtw(cost, temperature, lengths, None, with_gradients=True)
     errors = {}
     if rng.random() < THIRD:
         flat = _cpu.soft_dtw_tangents(
@@ -281,12 +281,12 @@ def warp_once(rng, worst, pairs):
             "heat": relative(-flat.temperature, bend, np.maximum(1, np.abs(bend))),
             "heated": relative(flat.cost, visits),
         }
-    routes = _warping._prepare(cost, temperature, lengths, None, False).routes
+    routes = warping._prepare(cost, temperature, lengths, None, False).routes
     entropy = np.where(np.isfinite(wanted.score), wanted.entropy, 0)
     worst.add(
         dtype,
         DTW_ROUTES,
-        routes_of(routes, _warping.LOG, wanted.size, temperature),
+        routes_of(routes, warping.LOG, wanted.size, temperature),
         score=relative(found.score, wanted.score, np.maximum(temperature, wanted.size)),
         posterior=relative(found.cost, wanted.posterior),
         entropy=relative(-found.temperature, entropy, np.maximum(1, entropy)),

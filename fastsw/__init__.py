@@ -14,8 +14,8 @@ from fastsw._api import (
     traceback,
     value_and_grad,
 )
-from fastsw._numpy import Gradients
-from fastsw._problem import GapSignWarning
+from fastsw._types import Gradients
+from fastsw._validation import GapSignWarning
 from fastsw._warmup import warmup
 
 if TYPE_CHECKING:

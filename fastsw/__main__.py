@@ -18,7 +18,9 @@ import numba
 import numpy as np
 
 import fastsw
-from fastsw._cpu import _compile, _simd, _threads
+from fastsw import _cache
+from fastsw._cpu.runtime import thread_pool
+from fastsw._cpu.simd import vectors
 from fastsw._warmup import DTYPES, warmup_in_processes
 
 _MODES = ("local", "global", "fitting")
@@ -56,7 +58,7 @@ def _count(text: str) -> int:
 
 def _warm_up(dtypes: Sequence[str], *, second: bool, jobs: int) -> int:
     """Compile kernels, and tell how far it is and what is kept where; the exit code."""
-    folder = _compile.cache_folder()
+    folder = _cache.cache_folder()
     if folder is None:
         print("error: no folder can hold compiled kernels; set FASTSW_CACHE_DIR", file=sys.stderr)
         return 1
@@ -104,10 +106,10 @@ def _facts() -> Iterator[str]:
         ("numba", numba.__version__),
         ("llvmlite", llvmlite.__version__),
         ("torch", "not installed" if torch is None else torch.__version__),
-        ("threads", f"{_threads.thread_count()} (Numba's thread count)"),
+        ("threads", f"{thread_pool.thread_count()} (Numba's thread count)"),
         ("threading layer", f"{layer} (Numba's; fastsw has its own pool)"),
-        ("vector width", " and ".join(f"{_simd.native_lanes(b)} x float{b}" for b in (32, 64))),
-        ("kernel cache", f"{_compile.cache_folder() or 'none'}"),
+        ("vector width", " and ".join(f"{vectors.native_lanes(b)} x float{b}" for b in (32, 64))),
+        ("kernel cache", f"{_cache.cache_folder() or 'none'}"),
         ("CPU", llvmlite.binding.get_host_cpu_name()),
         ("CUDA by torch", _cuda_of_torch(torch)),
         ("CUDA by numba", _cuda_of_numba()),

@@ -1,41 +1,39 @@
 """The public functions: what they take and give, and one call each.
 
-Equations are in `fastsw._recurrence`; the forms of the penalties in `fastsw._problem`.
+Equations are in `fastsw._recurrence`; the forms of the penalties in `fastsw._validation`.
 """
 
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from fastsw import _numpy, _ragged
 from fastsw._alignment import Alignment
-from fastsw._arrays import is_torch, on_cuda
-from fastsw._numpy import Gradients
-
-Mode = Literal["local", "global", "fitting"]
+from fastsw._frontends import numpy_arrays, ragged_lists
+from fastsw._frontends.kinds import is_torch, on_cuda
+from fastsw._types import Gradients, Mode
 
 
 def _on(similarity):
     """The module that implements the functions for this kind of array."""
     if type(similarity) is np.ndarray:
-        return _numpy
+        return numpy_arrays
     if isinstance(similarity, list | tuple):
         first = similarity[0] if similarity else None
         if not is_torch(first) and on_cuda(first):
             return _on(first)
-        return _ragged
+        return ragged_lists
     if is_torch(similarity):
-        from fastsw import _torch
+        from fastsw._frontends import torch_tensors
 
-        return _torch
+        return torch_tensors
     if on_cuda(similarity):
-        from fastsw import _foreign
+        from fastsw._frontends import cuda_arrays
 
-        return _foreign
-    return _numpy
+        return cuda_arrays
+    return numpy_arrays
 
 
 def score(

@@ -12,9 +12,7 @@ import numpy as np
 from numba import njit
 
 from fastsw._recurrence import NEG_INF, backward, forward, share, smax2
-
-LOCAL, GLOBAL, FITTING = 0, 1, 2
-MODES = {"local": LOCAL, "global": GLOBAL, "fitting": FITTING}
+from fastsw._types import FITTING, GLOBAL, LOCAL, MODES
 
 
 class Reference(NamedTuple):

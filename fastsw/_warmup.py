@@ -139,9 +139,9 @@ def _on_zeros(call: Callable, shape: tuple[int, ...], dtype: str, device: str) -
 
 def _on_threads() -> None:
     """Compile what workers run, which large calls wake."""
-    from fastsw._cpu import _threads
+    from fastsw._cpu.runtime import thread_pool
 
-    _threads.compile_worker()
+    thread_pool.compile_worker()
 
 
 def _first(similarity, ones) -> None:

@@ -12,7 +12,7 @@ except ImportError as error:
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastsw import _api, _problem
+from fastsw import _api, _validation
 from fastsw._alignment import Alignment
 
 Ownership = Literal["fixed", "learned"]
@@ -113,7 +113,7 @@ class SmithWaterman(nn.Module):
     ):
         """Check the options and set the values up."""
         super().__init__()
-        _problem.check_mode(mode)
+        _validation.check_mode(mode)
         for name, option in (("penalties", penalties), ("temperature_mode", temperature_mode)):
             if option not in get_args(Ownership):
                 raise ValueError(f"`{name}` must be 'fixed' or 'learned', got {option!r}")
@@ -125,7 +125,7 @@ class SmithWaterman(nn.Module):
         self._gap_extend = _owned("gap_extend", gap_extend, penalties, placed)
         if isinstance(temperature, tuple):
             raise TypeError(f"`temperature` must be a number, got {temperature!r}")
-        _problem.check_temperature(_number("temperature", temperature))
+        _validation.check_temperature(_number("temperature", temperature))
         self._temperature = _owned("temperature", temperature, temperature_mode, placed)
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsw._alignment import Alignment
-from fastsw._arrays import foreign_to_numpy, is_torch, refuse_special
+from fastsw._frontends.kinds import foreign_to_numpy, is_torch, refuse_special
 from fastsw._palette import PATH, posterior_colours, similarity_colours
 
 if TYPE_CHECKING:

@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from lac._atomic import written_whole
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write checkpoints beside their place and move them there, so that none is ever half there."""
+    """Write a checkpoint beside its place and move it there once it is on the disk.
+
+    Lightning's own writes among the system's temporary files, and where the run is on another file
+    system it is copied from there over the last checkpoint: a kill in between leaves none.
+    """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None
     ) -> None:
         """Write a checkpoint."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(target.name + ".part")
-        with part.open("wb") as stream:
-            torch.save(checkpoint, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, target)
+        with written_whole(Path(path)) as unfinished:
+            torch.save(checkpoint, unfinished)

@@ -5,8 +5,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+from lac._hints import did_you_mean
 from lac._run_directory import RunDirectory
-from lac.cli._command import did_you_mean
 
 FROZEN = ("lite0", "small", "pixels")
 

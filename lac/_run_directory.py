@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from lac._atomic import written_whole
+
 
 class RunDirectory:
     """Paths of a run, and safe writing into it.
@@ -35,19 +37,15 @@ class RunDirectory:
         self.evaluation = self.path / "evaluation.json"
         self.figures = self.path / "figures"
 
-    def write_text(self, file: Path, text: str) -> None:
-        """Write a file so that it is there whole or as it was before."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(file.name + ".part")
-        with part.open("w") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, file)
+    def write_settings(self, settings: str) -> None:
+        """Write `config.yaml`."""
+        with written_whole(self.config) as unfinished:
+            unfinished.write_text(settings)
 
     def write_report(self, file: Path, report: Mapping[str, Any]) -> None:
         """Write `metrics.json` or `evaluation.json`."""
-        self.write_text(file, json.dumps(report, indent=1) + "\n")
+        with written_whole(file) as unfinished:
+            unfinished.write_text(json.dumps(report, indent=1) + "\n")
 
     def read_report(self, file: Path) -> dict[str, Any]:
         """Return the content of `metrics.json` or `evaluation.json`.

@@ -1,6 +1,6 @@
 """CPU backend."""
 
-from fastsw._cpu._dispatch import (
+from fastsw._cpu.backend import (
     Derivatives,
     Inputs,
     gradients,
@@ -11,7 +11,7 @@ from fastsw._cpu._dispatch import (
     score,
     tangents,
 )
-from fastsw._cpu._warping import soft_dtw, soft_dtw_tangents
+from fastsw._cpu.warping import soft_dtw, soft_dtw_tangents
 
 __all__ = [
     "Derivatives",

@@ -22,10 +22,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from lac._callbacks import FigureLogger, PlainProgress, RunCSVLogger
 from lac._checkpoint import AtomicCheckpointIO
+from lac._hints import program
 from lac._module import EmbeddingModule
 from lac._run_directory import RunDirectory, flat_settings, next_run
 from lac._settings.settings import (
-    COMMAND,
     TRAINER_DEFAULTS,
     RunOptions,
     changed,
@@ -79,7 +79,7 @@ class RunCLI(LightningCLI):
     def __init__(self, args: Sequence[str], *, name: str | None = None):
         """Parse, check, and build everything; write nothing."""
         self._name = name
-        first = argparse.ArgumentParser(prog=COMMAND, add_help=False, allow_abbrev=False)
+        first = argparse.ArgumentParser(prog=program("train"), add_help=False, allow_abbrev=False)
         first.add_argument("--run", type=Path)
         first.add_argument("--config", "-c", action="append", default=[])
         known, rest = first.parse_known_args(list(args))
@@ -102,7 +102,7 @@ class RunCLI(LightningCLI):
                 "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
             },
             parser_kwargs={
-                "prog": COMMAND,
+                "prog": program("train"),
                 "exit_on_error": False,
                 "description": "Train an embedding of the frames of videos, and evaluate it.",
             },

@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 import lac.data
 import lac.losses
+from lac._hints import did_you_mean, nearest, program
 from lac._run_directory import RunDirectory, flat_settings, read_yaml
 from lac._settings.kinds import convert, read
 from lac._settings.sketch import Sketch, sketch, sketch_of
-from lac.cli._command import did_you_mean, nearest
 
-COMMAND = "python -m lac.train"
 _PRESETS = files("lac") / "configs"
 LOSSES = {
     name.removesuffix("Loss").lower(): f"lac.losses.{name}"
@@ -37,6 +36,7 @@ TRAINER_DEFAULTS: Mapping[str, Any] = {
 _ENCODER = "lac.encoder.Encoder"
 _KNOWN = (_ENCODER, *LOSSES.values())
 _NOT_OURS = ("optimizer", "lr_scheduler")  # Lightning's: refused where all settings are there
+_SEE = "{} --help lists the settings"
 _FLAGS = ("help", "help-all", "print_config")
 
 
@@ -336,7 +336,11 @@ class Settings:
             described = self.described(group)
             if described is None or own not in described.parameters or name == "data.seed":
                 near = self._nearest(name)
-                hint = f"did you mean {near}?" if near else f"{COMMAND} --help lists the settings"
+                hint = (
+                    f"did you mean {near}?"
+                    if near
+                    else f"{program('train')} --help lists the settings"
+                )
                 raise ValueError(f"no setting {where}; {hint}")
             self._take(name, value, described.parameters[own].annotation, text)
 
@@ -423,7 +427,7 @@ def _pairs(args: Sequence[str], flags: set[str]) -> Iterator[tuple[str, str | No
         name, assigned, value = word.partition("=")
         name = {"-h": "--help", "-c": "--config"}.get(name, name)
         if not name.startswith("--"):
-            raise ValueError(f"no place for {word!r}; {COMMAND} --help lists the settings")
+            raise ValueError(f"no place for {word!r}; {_SEE.format(program('train'))}")
         name = name.removeprefix("--")
         if name in _FLAGS:
             flags.add(name)

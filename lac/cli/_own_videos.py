@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lac._hints import call
 from lac._run_directory import RunDirectory, flat_settings, read_yaml
-from lac.cli._command import call
 
 if TYPE_CHECKING:
     from lac.data.sizing import Sizing, Survey
@@ -109,7 +109,7 @@ def next_command(run: Path, clips: Sequence[Path], verdict: Mapping[str, Any] | 
     str or None
         None where nothing was judged, and for clips that no frozen encoder or command reads.
     """
-    from lac.data.video.reading import SUFFIXES
+    from lac.data.video.files import SUFFIXES
 
     videos = [file for file in clips if file.suffix.lower() in SUFFIXES]
     if verdict is None or len(videos) < 2:

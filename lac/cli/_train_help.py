@@ -1,4 +1,4 @@
-"""The help of `python -m lac.train`: the settings of lac by what they belong to, a line each."""
+"""The help of `train`: the settings of lac by what they belong to, a line each."""
 
 import re
 import textwrap
@@ -7,7 +7,8 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
-from lac._settings.settings import COMMAND, GROUPS, LOSSES, Settings, presets
+from lac._hints import program
+from lac._settings.settings import GROUPS, LOSSES, Settings, presets
 
 _WIDTH, _COLUMN = 100, 32
 _SECTIONS = {
@@ -25,29 +26,30 @@ _TRAINER = {
     "accumulate_grad_batches": "Batches of one step of the optimiser",
 }
 _PLACEHOLDERS = {Path: "PATH", int: "N", float: "X", str: "NAME"}
-_HEAD = f"""\
-usage: {COMMAND} [VIDEOS_DIR] [--config FILE] [--run DIR] [--SETTING VALUE ...]
+_HEAD = """\
+usage: {program} [VIDEOS_DIR] [--config FILE] [--run DIR] [--SETTING VALUE ...]
 
 Train an embedding of the frames of the videos in VIDEOS_DIR, or of clips that lac draws; evaluate
 it beside its baselines. Started again with the same --run it goes on. Values are the defaults.
 """
-_TAIL = f"""
+_TAIL = """
 --print_config prints the settings as they would be used. --help-all explains them in full, and
 all that Lightning has.
 
 examples:
-  {COMMAND} my_videos
-  {COMMAND} --config grid --data.root DIR --model.loss tcc --run runs/mine
+  {program} my_videos
+  {program} --config grid --data.root DIR --model.loss tcc --run runs/mine
 """
 
 
 def help_text() -> str:
     """Return the settings of lac, a line each, and examples."""
     settings = Settings([])
-    lines = [_HEAD]
+    called = program("train")
+    lines = [_HEAD.format(program=called)]
     for group, title in _SECTIONS.items():
         lines += [f"{title}:", *_section(settings, group), ""]
-    return "\n".join(lines).rstrip() + "\n" + _TAIL
+    return "\n".join(lines).rstrip() + "\n" + _TAIL.format(program=called)
 
 
 def _section(settings: Settings, group: str) -> Iterator[str]:

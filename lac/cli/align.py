@@ -10,17 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lac._hints import program
 from lac._loadable import require
 from lac._progress import announced, progress
-from lac.cli._command import (
-    CommandParser,
-    add_reading,
-    add_run,
-    errors_in_one_line,
-    interruptible,
-    refuse_overwriting,
-)
 from lac.cli._console import plain_console
+from lac.cli._errors import errors_in_one_line, interruptible, refuse_overwriting
+from lac.cli._parser import CommandParser, add_reading, add_run
 
 if TYPE_CHECKING:
     from lac._matching import Matching
@@ -63,13 +58,13 @@ def main(args: Sequence[str] | None = None) -> None:
 def _parser() -> CommandParser:
     """Return the options."""
     parser = CommandParser(
-        "python -m lac.align",
+        program("align"),
         description="Say which part of a video matches which part of another, with times. What"
         " only one of them\nshows stays unmatched.",
         examples=[
-            "python -m lac.align lite0 a.mp4 b.mp4 --plot align.png",
-            "python -m lac.align runs/rendered-1 a.mp4 b.mp4 -o both.mp4 --pairs pairs.csv",
-            "python -m lac.align lite0 a.mp4 b.mp4 --html both.html",
+            "lite0 a.mp4 b.mp4 --plot align.png",
+            "runs/rendered-1 a.mp4 b.mp4 -o both.mp4 --pairs pairs.csv",
+            "lite0 a.mp4 b.mp4 --html both.html",
         ],
     )
     add_run(parser)
@@ -103,7 +98,7 @@ def _refuse_other_suffixes(options: argparse.Namespace) -> None:
 
 def _videos() -> tuple[str, ...]:
     """Return the suffixes of videos that can be written."""
-    from lac.data.video.reading import WRITABLE
+    from lac.data.video.files import WRITABLE
 
     return WRITABLE
 

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from lac._hints import program
 from lac._run_directory import RunDirectory, flat_settings
-from lac.cli._command import CommandParser, errors_in_one_line, interruptible, one_of
 from lac.cli._console import plain_console
+from lac.cli._errors import errors_in_one_line, interruptible
+from lac.cli._parser import CommandParser, one_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,13 +71,13 @@ def main(args: Sequence[str] | None = None) -> None:
 def _parser() -> CommandParser:
     """Return the options."""
     parser = CommandParser(
-        "python -m lac.compare",
+        program("compare"),
         description="Lay finished runs side by side: one table for each set of clips, one row for"
         " runs that differ\nby seed alone, with the mean and the sample standard deviation,"
         " baselines below.",
         examples=[
-            "python -m lac.compare runs/*",
-            "python -m lac.compare runs/scl-* runs/lac-* -o scl-or-lac --report evaluation",
+            "runs/*",
+            "runs/scl-* runs/lac-* -o scl-or-lac --report evaluation",
         ],
     )
     parser.add_argument(

@@ -5,7 +5,6 @@ on features the inputs are .npy or .npz files, and times are frame numbers.
 """
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,18 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lac._atomic import written_whole
+from lac._hints import program
 from lac._loadable import require
 from lac._progress import announced, progress
-from lac.cli._command import (
-    CommandParser,
-    add_reading,
-    add_run,
-    errors_in_one_line,
-    existing,
-    interruptible,
-    one_of,
-)
 from lac.cli._console import plain_console
+from lac.cli._errors import errors_in_one_line, existing, interruptible
+from lac.cli._parser import CommandParser, add_reading, add_run, one_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +85,7 @@ def require_readable(path: Path) -> None:
         If it is no video; the message says what it is.
     """
     from lac.data.features import SUFFIXES
-    from lac.data.video.reading import open_video
+    from lac.data.video.files import open_video
 
     if existing(path).suffix.lower() not in SUFFIXES:
         open_video(path).close()
@@ -118,12 +112,12 @@ def main(args: Sequence[str] | None = None) -> None:
 def _parser() -> CommandParser:
     """Return the options."""
     parser = CommandParser(
-        "python -m lac.embed",
+        program("embed"),
         description="Embed the frames of videos: DIR/NAME.npz holds `embeddings` (T, D) and `times`"
         " (T,) of\nNAME.mp4, in seconds; of NAME.npy for a run on features, in frames.",
         examples=[
-            "python -m lac.embed lite0 a.mp4 b.mp4 -o embeddings",
-            "python -m lac.embed runs/rendered-1 clips/*.mp4 -o embeddings --on_error skip",
+            "lite0 a.mp4 b.mp4 -o embeddings",
+            "runs/rendered-1 clips/*.mp4 -o embeddings --on_error skip",
         ],
     )
     add_run(parser)
@@ -155,10 +149,8 @@ def _embed_all(embedder: "Embedder", options: argparse.Namespace, console: "Cons
             skipped.append(str(error))
             continue
         file = options.output / f"{path.stem}.npz"
-        part = file.with_name(f".{file.name}.part")
-        with part.open("wb") as stream:
-            np.savez(stream, **embedded._asdict())
-        os.replace(part, file)
+        with written_whole(file) as unfinished:
+            np.savez(unfinished, **embedded._asdict())
         frames, dimension = embedded.embeddings.shape
         console.print(f"{file}: {frames} frames, {dimension} features", soft_wrap=True)
     return skipped

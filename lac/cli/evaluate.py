@@ -10,18 +10,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from lac._hints import program
 from lac._progress import announced
 from lac._run_directory import RunDirectory
 from lac._settings.sketch import sketch
-from lac.cli._command import (
-    CommandParser,
-    errors_in_one_line,
-    existing,
-    interruptible,
-    of_kind,
-    one_of,
-)
 from lac.cli._console import plain_console
+from lac.cli._errors import errors_in_one_line, existing, interruptible
+from lac.cli._parser import CommandParser, of_kind, one_of
 from lac.evaluation._crops import DEFAULT_PROTOCOL, PROTOCOLS, Protocol
 
 if TYPE_CHECKING:
@@ -124,12 +119,12 @@ def main(args: Sequence[str] | None = None) -> None:
 def _parser() -> CommandParser:
     """Return the options."""
     parser = CommandParser(
-        "python -m lac.evaluate",
+        program("evaluate"),
         description="Measure a run again, by another protocol or on other clips, beside its"
         " baselines.\nWrites RUN/evaluation.json and figures.",
         examples=[
-            "python -m lac.evaluate runs/rendered-1 --protocol carl",
-            "python -m lac.evaluate runs/mine --data.root other_clips --protocol.crops 4",
+            "runs/rendered-1 --protocol carl",
+            "runs/mine --data.root other_clips --protocol.crops 4",
         ],
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="run directory of lac.train")

@@ -12,10 +12,11 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from lac._hints import call
 from lac._progress import announced
 from lac._run_directory import RunDirectory
-from lac.cli._command import INTERRUPTED, call, errors_in_one_line
 from lac.cli._console import plain_console
+from lac.cli._errors import INTERRUPTED, errors_in_one_line
 from lac.cli._own_videos import next_command, prepare
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _interrupted(cli: "RunCLI | None", typed: Sequence[str]) -> int:
         print(f"\ninterrupted before anything was done; begin with: {again}", file=sys.stderr)
     elif cli.trainer.is_global_zero:  # of several processes, one speaks
         if not cli.run.config.exists():
-            cli.run.write_text(cli.run.config, cli.settings)
+            cli.run.write_settings(cli.settings)
         path = shlex.quote(str(cli.run.path))
         command = f"{call('lac.train')} --run {path}"
         print(f"\ninterrupted; go on with: {command}", file=sys.stderr)
@@ -145,7 +146,7 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
     cli.add_checkpoints()
     first = cli.trainer.is_global_zero  # of several processes, one writes
     if first:
-        run.write_text(run.config, cli.settings)
+        run.write_settings(cli.settings)
     for reason in cli.datamodule.left_out.values():
         console.print(f"Leaving out {reason}")
     resumed = run.last.exists()

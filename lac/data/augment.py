@@ -93,8 +93,11 @@ Steps: TypeAlias = "tuple[tuple[float, torch.nn.Module], ...]"  # probability an
 def _steps(augmentation: Augmentation, size: int) -> "tuple[Steps, Steps]":
     """Build kornia's steps: those of shape see a view as one image of 3 T channels.
 
-    That is several times as fast as T images, and draws once per view by itself; the steps of
-    colour need three channels and are told to draw once.
+    So they draw once by themselves and crop and blur all frames in one go; the steps of colour
+    need three channels and are told to draw once. kornia's `VideoSequential` draws once per clip,
+    too, but goes frame by frame and computes the steps that it then discards: 75 ms for a view of
+    32 frames of 112 x 112 pixels with the default settings, against 29 ms (kornia 0.9, medians of
+    30 on one thread; 37 ms with one container for each step, applied only where it was drawn).
     """
     import kornia.augmentation as K
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lac._atomic import written_whole
+
 
 def default_directory() -> Path:
     """Return where arrays are kept unless told otherwise: `lac` in the user's cache folder.
@@ -63,7 +65,9 @@ class ArrayCache:
         """
         file = self._file(source, recipe)
         if not file.exists():
-            _write(file, compute())
+            array = compute()
+            with written_whole(file) as unfinished:
+                np.save(unfinished, array)
         return np.load(file, mmap_mode="r")
 
     def holds(self, source: Path, recipe: str) -> bool:
@@ -86,16 +90,3 @@ class ArrayCache:
             with source.open("rb") as stream:
                 self._digests[key] = hashlib.file_digest(stream, "sha256").hexdigest()
         return self._digests[key]
-
-
-def _write(file: Path, array: np.ndarray) -> None:
-    """Write an array so that other processes see it whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.save(stream, array)
-        os.replace(name, file)
-    except BaseException:
-        os.unlink(name)
-        raise

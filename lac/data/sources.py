@@ -1,18 +1,19 @@
-"""Every source of clips, by name: what its folder looks like, and who reads it."""
+"""Every source of clips, by name: what its folder looks like, and who reads it.
+
+The readers of other people's data sets are imported when such a folder is read, and not before:
+training on other sources has no use for them, least of all for the one of pickles.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import Literal
 
 from lac.data._names import visible
 from lac.data.clip import Collection
-from lac.data.features import read_features_folder
-from lac.data.folder import holds_videos, read_folder
-from lac.data.importers.grid import read_grid
-from lac.data.importers.penn_action_raw import read_penn_action_raw
-from lac.data.importers.pickled import holds_actions, read_penn_action, read_pouring
+from lac.data.folder import holds_videos
 
 Layout = Literal["folder", "features", "pouring", "penn_action", "penn_action_raw", "grid"]
 Source = Literal["rendered", Layout]
@@ -24,37 +25,50 @@ class Reader:
 
     Attributes
     ----------
-    read : callable
-        From `root`, and `action` where `actions`, to a collection.
+    place : str
+        Where in `lac.data` its function is, as `"module:function"`. It takes `root`, and `action`
+        where `actions`, and returns a collection.
     holds : str
         What the folder must hold, in words.
     actions : bool
         Whether one action of several may be chosen.
     """
 
-    read: Callable[..., Collection]
+    place: str
     holds: str
     actions: bool = False
+
+    @property
+    def read(self) -> Callable[..., Collection]:
+        """The function, imported when it is asked for."""
+        function: Callable[..., Collection] = resolve_name(f"lac.data.{self.place}")
+        return function
 
 
 LAYOUTS: Mapping[Layout, Reader] = MappingProxyType(
     {
         "folder": Reader(
-            read_folder, "videos, in clips/ or anywhere, and labels.json if there are labels"
+            "folder:read_folder",
+            "videos, in clips/ or anywhere, and labels.json if there are labels",
         ),
         "features": Reader(
-            read_features_folder, "features/ with .npy or .npz, and labels.json if there are labels"
+            "features:read_features_folder",
+            "features/ with .npy or .npz, and labels.json if there are labels",
         ),
-        "pouring": Reader(read_pouring, "train.pkl, val.pkl (lists) and videos/*.mp4"),
+        "pouring": Reader(
+            "importers.pouring:read_pouring", "train.pkl, val.pkl (lists) and videos/*.mp4"
+        ),
         "penn_action": Reader(
-            read_penn_action,
+            "importers.penn_action:read_penn_action",
             "train.pkl, val.pkl (a list, and its places by action) and videos/*.mp4",
             actions=True,
         ),
         "penn_action_raw": Reader(
-            read_penn_action_raw, "frames/NNNN/*.jpg and labels/NNNN.mat", actions=True
+            "importers.penn_action_raw:read_penn_action_raw",
+            "frames/NNNN/*.jpg and labels/NNNN.mat",
+            actions=True,
         ),
-        "grid": Reader(read_grid, "GRID's .mpg and .align files"),
+        "grid": Reader("importers.grid:read_grid", "GRID's .mpg and .align files"),
     }
 )
 
@@ -98,6 +112,8 @@ def recognise(root: Path) -> Layout | None:
     """
     pickles = [root / name for name in ("train.pkl", "val.pkl") if (root / name).is_file()]
     if pickles:
+        from lac.data.importers._entries import holds_actions
+
         return "penn_action" if holds_actions(pickles[0]) else "pouring"
     if (root / "clips").is_dir():
         return "folder"

@@ -6,7 +6,7 @@ import pytest
 import fastsw
 from benchmarks import exact, fuzz_accuracy
 from fastsw import _cpu
-from fastsw._numpy import call
+from fastsw._frontends.numpy_arrays import call
 from tests.support.oracle import MODES, within
 
 
@@ -49,8 +49,10 @@ def test_soft_dtw_with_any_number_as_mask_is_that_with_infinity(mask, dtype):
     masked = rng.random(cost.shape) < 0.3
     masked[:, np.arange(6), np.arange(6)] = masked[:, 5:] = False
     lengths = np.full((9, 2), cost.shape[1:])
-    found = _cpu.soft_dtw(np.where(masked, dtype(mask), cost), 1.0, lengths, None, graded=True)
-    wanted = _cpu.soft_dtw(np.where(masked, np.inf, cost), 1.0, lengths, None, graded=True)
+    found = _cpu.soft_dtw(
+        np.where(masked, dtype(mask), cost), 1.0, lengths, None, with_gradients=True
+    )
+    wanted = _cpu.soft_dtw(np.where(masked, np.inf, cost), 1.0, lengths, None, with_gradients=True)
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
     within(found.score, wanted.score, tolerance * 10)
     within(found.cost, wanted.cost, tolerance)
@@ -62,8 +64,10 @@ def test_gradients_of_soft_dtw_are_probabilities_at_any_cost(size):
     """Paths that tie at costs of any size share what they cost, as they do at a cost of 1."""
     steps = np.round(np.random.default_rng(1).random((5, 7, 6)) * 3)
     lengths = np.full((5, 2), steps.shape[1:])
-    found = _cpu.soft_dtw(steps * 2.0 ** np.round(np.log2(size)), 1.0, lengths, None, graded=True)
-    best = _cpu.soft_dtw(steps * 1e4, 1.0, lengths, None, graded=True)  # only ties are left
+    found = _cpu.soft_dtw(
+        steps * 2.0 ** np.round(np.log2(size)), 1.0, lengths, None, with_gradients=True
+    )
+    best = _cpu.soft_dtw(steps * 1e4, 1.0, lengths, None, with_gradients=True)  # only ties are left
     within(found.cost, best.cost, 1e-12)
     assert found.cost.max() <= 1.0 + 1e-12
 
@@ -73,7 +77,7 @@ def test_a_poisoned_pair_keeps_its_nan_where_another_needs_double_precision():
     cost[0, 0, 0] = np.nan
     cost[1] *= 1e7
     lengths = np.array([[4, 3], [4, 5], [4, 5]])
-    found = _cpu.soft_dtw(cost, 1.0, lengths, None, graded=True)
+    found = _cpu.soft_dtw(cost, 1.0, lengths, None, with_gradients=True)
     assert np.isnan(found.score).tolist() == [True, False, False]
     assert np.isnan(found.cost[0, :, :3]).all() and (found.cost[0, :, 3:] == 0).all()
     assert np.isnan(found.temperature[0]) and np.isfinite(found.cost[1:]).all()

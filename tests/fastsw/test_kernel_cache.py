@@ -12,7 +12,8 @@ import numba
 import pytest
 from numba.core import registry
 
-from fastsw._cpu import _compile, _waiting
+from fastsw._cache import modules_stamp
+from fastsw._cpu.runtime import compile, waiting
 from tests.support.process import PACKAGE, finish, start
 
 #: A process that compiles one small kernel, unless it is in the cache; prints how many functions
@@ -22,7 +23,7 @@ import ctypes, errno, os, pathlib, pwd, sys, tempfile, time
 from numba.core import event
 recorder = event.RecordingListener()
 event.register("numba:compile", recorder)
-from fastsw._cpu._compile import serial_kernel
+from fastsw._cpu.runtime.compile import serial_kernel
 {before}
 
 @serial_kernel
@@ -84,12 +85,12 @@ def test_other_settings_have_kernels_of_their_own(cache, setting):
     assert tiny(FASTSW_CACHE_DIR=cache, **{name: value})[0] == 1
 
 
-@pytest.mark.parametrize("name", _compile.CODE_SETTINGS)
+@pytest.mark.parametrize("name", compile.CODE_SETTINGS)
 def test_settings_that_change_code_are_part_of_the_key(monkeypatch, name):
     if not hasattr(numba.config, name):
         pytest.skip("not a setting of this Numba")
     codegen = registry.cpu_target.target_context.codegen()
-    key = _compile._DiskCache("twice")._file
+    key = compile._DiskCache("twice")._file
     before = key("(int64,)", codegen)
     assert key("(int64,)", codegen) == before
     monkeypatch.setattr(numba.config, name, "another value")
@@ -119,14 +120,14 @@ def test_no_setting_of_this_numba_was_overlooked():
     sources = [(core / f"{name}.py").read_text() for name in GENERATORS]
     read = set(re.findall(r"\bconfig\.([A-Z][A-Z_0-9]*)", "".join(sources)))
     assert {"OPT", "LOOP_VECTORIZE", "BOUNDSCHECK", "CPU_NAME"} <= read
-    assert read - set(_compile.CODE_SETTINGS) - IN_THE_DESCRIPTION - HARMLESS == set()
+    assert read - set(compile.CODE_SETTINGS) - IN_THE_DESCRIPTION - HARMLESS == set()
 
 
 def test_versions_are_part_of_the_key(monkeypatch):
-    stamps = {_compile.source_stamp()}
-    for module, count in zip((numba, _compile.llvmlite, _compile.np), (2, 3, 4), strict=True):
+    stamps = {compile.source_stamp()}
+    for module, count in zip((numba, compile.llvmlite, compile.np), (2, 3, 4), strict=True):
         monkeypatch.setattr(module, "__version__", "0.0")
-        stamps.add(_compile.source_stamp.__wrapped__())
+        stamps.add(compile.source_stamp.__wrapped__())
         assert len(stamps) == count
 
 
@@ -241,17 +242,17 @@ except Exception:
 else:
     raise AssertionError
 recorder.buffer.clear()
-from fastsw._cpu._compile import serial_kernel
+from fastsw._cpu.runtime.compile import serial_kernel
 """
-    before = "from fastsw._cpu._compile import serial_kernel\n" + broken
+    before = "from fastsw._cpu.runtime.compile import serial_kernel\n" + broken
     assert tiny(before, FASTSW_CACHE_DIR=tmp_path)[0] == 1
 
 
 def test_long_compilations_are_told_of_once_a_family(caplog, tmp_path, monkeypatch):
-    monkeypatch.setattr(_waiting, "PATIENCE", 0.0)
-    monkeypatch.setattr(_waiting, "_told", set())
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    monkeypatch.setattr(waiting, "_told", set())
     for name in ("linear_32_8_uniform", "linear_64_8_uniform", "dtw_32_8", "plan_32_8"):
-        compilation = _waiting.Compilation(name, tmp_path, f"{name}.bin")
+        compilation = waiting.Compilation(name, tmp_path, f"{name}.bin")
         compilation._timer.join()
         compilation.end()
     told = [record.getMessage() for record in caplog.records]
@@ -267,9 +268,9 @@ def test_long_compilations_are_told_of_once_a_family(caplog, tmp_path, monkeypat
 @pytest.fixture
 def locked(tmp_path):
     """A compilation under way."""
-    if _waiting.fcntl is None:
+    if waiting.fcntl is None:
         pytest.skip("every process compiles for itself")
-    compilation = _waiting.Compilation("twice", tmp_path, "twice.bin")
+    compilation = waiting.Compilation("twice", tmp_path, "twice.bin")
     assert not compilation.waited
     yield compilation
     compilation.end()
@@ -279,7 +280,7 @@ def test_a_process_forked_meanwhile_does_not_hold_the_lock(locked, tmp_path):
     inherited = os.dup(locked._handle)  # as a fork has it
     with open(tmp_path / "twice.bin.lock") as waiting:
         locked.end()
-        _waiting.fcntl.flock(waiting, _waiting.fcntl.LOCK_EX | _waiting.fcntl.LOCK_NB)
+        waiting.fcntl.flock(waiting, waiting.fcntl.LOCK_EX | waiting.fcntl.LOCK_NB)
     os.close(inherited)
 
 
@@ -289,9 +290,9 @@ def test_an_interrupted_wait_leaves_nothing_behind(locked, tmp_path, monkeypatch
 
     before = threading.active_count(), os.open(os.devnull, os.O_RDONLY)
     os.close(before[1])
-    monkeypatch.setattr(_waiting.time, "sleep", interrupt)
+    monkeypatch.setattr(waiting.time, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        _waiting.Compilation("twice", tmp_path, "twice.bin")
+        waiting.Compilation("twice", tmp_path, "twice.bin")
     monkeypatch.undo()
     after = os.open(os.devnull, os.O_RDONLY)
     os.close(after)
@@ -416,8 +417,10 @@ def test_a_kernel_that_was_altered_on_the_disk_is_not_run(cache):
 
 def test_a_stamp_names_every_module_of_kernels():
     """An edit of one of them changes it; modules that only call kernels are left out."""
-    names = {path.stem for path in (PACKAGE / "_cpu").glob("*.py")} - _compile._NO_KERNELS
-    assert {"_compile", "_linear", "_simd", "_team"} <= names
-    stamps = {_compile.modules_stamp("_cpu", _compile._NO_KERNELS)}
-    stamps |= {_compile.modules_stamp("_cpu", _compile._NO_KERNELS | {name}) for name in names}
+    paths = {path.relative_to(PACKAGE / "_cpu") for path in (PACKAGE / "_cpu").rglob("*.py")}
+    found = {".".join(path.with_suffix("").parts) for path in paths if path.stem != "__init__"}
+    names = found - compile._NO_KERNELS
+    assert {"runtime.compile", "kernels.intra_pair", "simd.vectors", "runtime.handoff"} <= names
+    stamps = {modules_stamp("_cpu", compile._NO_KERNELS)}
+    stamps |= {modules_stamp("_cpu", compile._NO_KERNELS | {name}) for name in names}
     assert len(stamps) == len(names) + 1

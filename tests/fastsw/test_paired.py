@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastsw
-from fastsw._cpu import _paired
-from fastsw._cpu._simd import native_lanes
+from fastsw._cpu.kernels import inter_pair
+from fastsw._cpu.simd.vectors import native_lanes
 from tests.support.oracle import assert_close, expected, within, within_entropy
 
 MODES = ["local", "global"]
@@ -17,13 +17,13 @@ def seen(monkeypatch):
     """Let every pair that may go to the kernel do so; the pairs that went there."""
     pairs = []
 
-    def all_of(order, lengths, alike, bits, lanes, graded, threads):
+    def all_of(order, lengths, alike, bits, lanes, with_gradients, threads):
         groups = np.full((-(-len(order) // lanes), lanes), -1)
         groups.reshape(-1)[: len(order)] = order
         pairs.extend(order.tolist())
-        return _paired.Choice(groups, order[:0], *lengths[order].max(axis=0).tolist())
+        return inter_pair.Choice(groups, order[:0], *lengths[order].max(axis=0).tolist())
 
-    monkeypatch.setattr(_paired, "choose", all_of)
+    monkeypatch.setattr(inter_pair, "choose", all_of)
     return pairs
 
 
@@ -139,7 +139,7 @@ def test_each_pair_is_in_one_group_or_left_over():
     order = np.arange(5, 100)
     for lanes in (2, 4, 8, 16):
         for threads in (1, 2, 7):
-            choice = _paired.choose(order, lengths, False, 32, lanes, True, threads)
+            choice = inter_pair.choose(order, lengths, False, 32, lanes, True, threads)
             members = choice.groups[choice.groups >= 0]
             assert sorted([*members, *choice.rest]) == order.tolist()
             if len(members):
@@ -150,13 +150,15 @@ def test_each_pair_is_in_one_group_or_left_over():
 def test_pairs_are_lanes_where_that_is_worth_while():
     lanes = native_lanes(32)
 
-    def groups(count, size, threads, graded=True):
+    def groups(count, size, threads, with_gradients=True):
         lengths, order = np.full((count, 2), size), np.arange(count)
-        return len(_paired.choose(order, lengths, True, 32, lanes, graded, threads).groups)
+        return len(
+            inter_pair.choose(order, lengths, True, 32, lanes, with_gradients, threads).groups
+        )
 
     assert groups(4 * lanes, 64, 1) == 4
     assert groups(4 * lanes, 64, 2) == 4
     assert groups(lanes, 64, 8) == 0  # seven threads would be idle
     assert groups(1, 64, 1) == 0
     assert groups(2 * lanes, 1000, 1) == 0  # the tables of a group would leave the caches
-    assert groups(2 * lanes, 1000, 1, graded=False) == 2
+    assert groups(2 * lanes, 1000, 1, with_gradients=False) == 2

@@ -253,9 +253,9 @@ print(sum(e.is_start for _, e in recorder.buffer))
 @pytest.mark.slow
 def test_a_worker_without_memory_makes_the_call_fail_and_the_next_one_work():
     script = """
-from fastsw._cpu import _threads
-from fastsw._cpu._compile import kernel
-from fastsw._cpu._team import give_way, read_shared, write_shared
+from fastsw._cpu.runtime import thread_pool
+from fastsw._cpu.runtime.compile import kernel
+from fastsw._cpu.runtime.handoff import give_way, read_shared, write_shared
 
 @kernel
 def meet(seat, came, fails):
@@ -269,7 +269,7 @@ def meet(seat, came, fails):
 
 for fails in (True, False, True, False):
     try:
-        _threads.together(meet, 2, np.zeros(1, np.int64), fails)
+        thread_pool.together(meet, 2, np.zeros(1, np.int64), fails)
     except MemoryError as error:
         assert fails and "memory" in str(error)
     else:
@@ -409,8 +409,8 @@ def test_kernels_in_a_folder_of_another_user_are_not_loaded(cold, tmp_path):
 VARIANTS = """
 import sys
 import numpy as np
-from fastsw._cpu import _threads
-from fastsw._cpu._compile import Variant
+from fastsw._cpu.runtime import thread_pool
+from fastsw._cpu.runtime.compile import Variant
 
 def kernels(amount):
     variant = Variant(amount)
@@ -427,7 +427,7 @@ def kernels(amount):
 
 for amount in [int(a) for a in sys.argv[1:]]:
     found = np.zeros(1, np.int64)
-    _threads.together(kernels(amount), 1, 10, found)
+    thread_pool.together(kernels(amount), 1, 10, found)
     assert found[0] == 89 * amount
 """
 

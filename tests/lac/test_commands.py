@@ -8,7 +8,8 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from lac.cli._command import call
+from lac._hints import call
+from lac.cli import main
 from lac.data import write_video
 
 HEAVY = ("lightning", "kornia", "torch", "matplotlib", "sklearn", "scipy", "transformers", "numba")
@@ -124,6 +125,26 @@ def test_errors_are_one_line_and_import_nothing_heavy(tmp_path):
         error, *hint = output.strip().splitlines()
         assert error.startswith("error: ") and len(hint) <= 1, words
     assert heavy == []
+
+
+def test_one_command_leads_to_all_others():
+    lines = ["", "--help", "trian --help", "--hlep", *(f"{name} --help" for name in COMMANDS)]
+    outputs, heavy = ends(*(["__main__", *line.split()] for line in lines))
+    nothing, usage, command, option, *helps = outputs
+    assert nothing == usage and all(f"\n    {name} " in usage for name in COMMANDS)
+    assert command.startswith("error: no command trian; did you mean train?\n")
+    assert option.startswith("error: no option --hlep; did you mean --help?\n")
+    for name, output in zip(COMMANDS, helps, strict=True):
+        assert output.count(f"python -m lac {name}") >= 3  # usage, examples
+    assert heavy == []
+
+
+def test_commands_are_shown_as_they_are_called(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/lac"])
+    with pytest.raises(SystemExit, match="0"):
+        main(["align", "--help"])
+    output = capsys.readouterr().out
+    assert output.startswith("usage: lac align ") and "\n  lac align lite0 " in output
 
 
 @pytest.mark.parametrize("place", ["here", "elsewhere", "found"])

@@ -4,6 +4,8 @@ import collections
 import io
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,17 @@ from lac.data.sources import LAYOUTS, recognise
 from tests.support.layouts import dump, entry, features_folder, noise, penn_action, penn_action_raw
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+def test_what_training_imports_reads_no_pickle():
+    command = (
+        "import sys, lac.data.datamodule;"
+        " print([name for name in sys.modules if name.startswith('lac.data.importers')])"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from lac.cli._command import call
+from lac._hints import call
 from lac.data import read_folder, read_video, write_video
 from lac.data.__main__ import main
 from lac.data.check import inspect

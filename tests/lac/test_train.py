@@ -15,10 +15,10 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lac.losses
+from lac._hints import call
 from lac._module import EmbeddingModule
 from lac._settings.run_cli import RunCLI
 from lac.cli import compare, evaluate, train
-from lac.cli._command import call
 from lac.data import ClipDataModule, Rendered, read_video
 from tests.support.layouts import penn_action
 from tests.support.training_runs import TINY, finish, load, logged, start
@@ -322,7 +322,9 @@ def test_a_backbone_may_learn_slower_than_the_rest():
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
-@pytest.mark.parametrize("name", ["SclLoss", "TccLoss", "TcnLoss", "LavLoss", "GtaLoss"])
+@pytest.mark.parametrize(
+    "name", ["SclLoss", "TccLoss", "TcnLoss", "LavLoss", "GtaLoss", "AcrossLoss"]
+)
 def test_a_loss_chosen_by_name_has_its_own_defaults(name, tmp_path):
     """Settings of one class go over to another that has the same names: names must tell."""
     cli = RunCLI(["--config=rendered", f"--run={tmp_path}", f"--model.loss=lac.losses.{name}"])

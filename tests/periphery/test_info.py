@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastsw
-from fastsw import _cpu
+from fastsw import _cache, _cpu
 from fastsw.__main__ import main
 
 
@@ -17,7 +17,7 @@ def test_info_prints_the_installation_and_passes_the_self_test(capsys):
     printed = capsys.readouterr().out
     for fact in (fastsw.__version__, numba.__version__, np.__version__, "x float32", "CUDA"):
         assert fact in printed
-    assert str(_cpu._compile.cache_folder()) in printed
+    assert str(_cache.cache_folder()) in printed
     assert printed.count(" ok") >= 2
     assert "WRONG" not in printed
 

@@ -8,14 +8,13 @@ import time
 
 import pytest
 
-from fastsw import _warmup
+from fastsw import _cache, _warmup
 from fastsw.__main__ import main
-from fastsw._cpu import _compile
 
 AFTER = """
 import numpy as np, fastsw
 from numba.core import event
-from fastsw._cpu import _threads
+from fastsw._cpu.runtime import thread_pool
 recorder = event.RecordingListener()
 event.register("numba:compile", recorder)
 similarity, options = np.zeros((3, 50, 60), np.float32), {"gap_open": 1.0, "gap_extend": 0.5}
@@ -25,7 +24,7 @@ for temperature in (1.0, 0.3, 0.1, 0.03, 0.01, 0.001):
     fastsw.soft_dtw(similarity + 1e3, temperature=temperature**2)
 fastsw.traceback(similarity, **options)
 fastsw.score(np.zeros((9, 50, 60), np.float32), **options)  # on several threads
-_threads.compile_worker()
+thread_pool.compile_worker()
 assert not recorder.buffer, recorder.buffer
 """
 
@@ -39,7 +38,7 @@ def test_after_the_command_nothing_is_left_to_compile(capsys):
     names = [step.name for step in _warmup.steps(["float32"], second=False)]
     assert sorted(" ".join(line.split()[3:-4]) for line in steps) == sorted(names)
     assert f"{len(names)} of {len(names)}" in steps[-1]
-    assert str(_compile.cache_folder()) in last
+    assert str(_cache.cache_folder()) in last
     run = subprocess.run([sys.executable, "-c", AFTER], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 
@@ -53,7 +52,7 @@ def test_all_adds_second_derivatives():
 
 
 def test_without_a_place_for_kernels_nothing_is_compiled(monkeypatch, capsys):
-    monkeypatch.setattr(_compile, "cache_folder", lambda: None)
+    monkeypatch.setattr(_cache, "cache_folder", lambda: None)
     assert main(["warmup"]) == 1
     assert "FASTSW_CACHE_DIR" in capsys.readouterr().err
 

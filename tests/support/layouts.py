@@ -9,7 +9,7 @@ import torch
 from scipy.io import savemat
 
 from lac.data import write_video
-from lac.data.importers.pickled import ACTIONS
+from lac.data.importers._actions import ACTIONS
 
 
 def noise(length, *, side=16):

@@ -2,18 +2,18 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from lac._atomic import written_whole
 from lac._progress import progress
 from lac.data._content import count_frames
 from lac.data._names import normal
 from lac.data.clip import SPLITS, Clip
 from lac.data.sources import read_source
 from lac.data.video.pictures import read_pictures
-from lac.data.video.reading import write_video
+from lac.data.video.writing import write_video
 
 Importable = Literal["videos", "pouring", "penn_action", "penn_action_raw", "grid"]
 _FPS = 25  # of clips that are pictures: their files tell no time
@@ -64,9 +64,7 @@ def convert(
         raise FileNotFoundError(f"`source` must be a folder, got {source}")
     collection = read_source("folder" if layout == "videos" else layout, source, action=action)
     left_out: dict[str, str] = {}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".importing-") as parent:
-        folder = Path(parent) / "done"
+    with written_whole(target) as folder:
         (folder / "clips").mkdir(parents=True)
         good = []
         for clip in progress(collection.clips, "Copying"):
@@ -82,7 +80,6 @@ def convert(
             raise ValueError(f"`source` must hold a clip that can be used, got none in {source}")
         labels = _labels(good, collection.phase_names)
         (folder / "labels.json").write_text(json.dumps(labels))
-        folder.rename(target)
     return left_out
 
 

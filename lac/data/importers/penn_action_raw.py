@@ -1,7 +1,7 @@
 """Penn Action as its authors distribute it: `frames/0001/*.jpg` and `labels/0001.mat`.
 
 The files name action and split of a clip but no phases. Those are the work of others, and come
-with the pickles that `lac.data.importers.pickled` reads.
+with the pickles that `lac.data.importers.penn_action` reads.
 """
 
 from os import PathLike
@@ -12,7 +12,7 @@ import numpy as np
 
 from lac.data._names import visible
 from lac.data.clip import Clip, Collection
-from lac.data.importers.pickled import check_action
+from lac.data.importers._actions import check_action
 from lac.data.video.pictures import picture_files
 
 

@@ -6,7 +6,6 @@ pass by vary, and none of them tells the phase.
 """
 
 import json
-import tempfile
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from os import PathLike
@@ -14,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from lac._atomic import written_whole
 from lac._progress import progress
 from lac.data.synthetic._drawing import Camera, Canvas
 from lac.data.synthetic._figure import PHASES, Body, carried, draw_script, joints, move
-from lac.data.video.reading import write_video
+from lac.data.video.writing import write_video
 
 DRAWING = 2  # raise with any change of the drawing: other clips than before go elsewhere
 FPS = 15
@@ -77,24 +77,28 @@ def render(root: str | PathLike, rendered: Rendered = Rendered()) -> None:
     recipe = {"drawing": DRAWING, **asdict(rendered)}
     if _holds(root, recipe):
         return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=".rendering-") as parent:
-        folder = Path(parent) / "done"
-        (folder / "clips").mkdir(parents=True)
-        labels: dict = {"phase_names": PHASES, "split": {"train": [], "val": []}, "clips": {}}
-        for number in progress(range(rendered.train + rendered.val), "Drawing clips"):
-            frames, phase = draw_clip(rendered.seed, number, size=rendered.size)
-            name = f"{number:04d}"
-            write_video(folder / "clips" / f"{name}.mp4", frames, fps=FPS)
-            labels["split"]["train" if number < rendered.train else "val"].append(name)
-            labels["clips"][name] = {"phase": phase.tolist()}
-        (folder / "labels.json").write_text(json.dumps(labels))
-        (folder / "rendered.json").write_text(json.dumps(recipe))
-        try:
-            folder.rename(root)
-        except OSError:  # another process may have been faster
-            if not _holds(root, recipe):
-                raise
+    try:
+        with written_whole(root) as folder:
+            _draw(folder, rendered)
+            (folder / "rendered.json").write_text(json.dumps(recipe))
+    except OSError:  # another process may have been faster
+        if not _holds(root, recipe):
+            raise
+
+
+def _draw(folder: Path, rendered: Rendered) -> None:
+    """Draw clips and their labels into a new folder."""
+    (folder / "clips").mkdir(parents=True)
+    split: dict[str, list[str]] = {"train": [], "val": []}
+    clips: dict[str, dict[str, list[int]]] = {}
+    for number in progress(range(rendered.train + rendered.val), "Drawing clips"):
+        frames, phase = draw_clip(rendered.seed, number, size=rendered.size)
+        name = f"{number:04d}"
+        write_video(folder / "clips" / f"{name}.mp4", frames, fps=FPS)
+        split["train" if number < rendered.train else "val"].append(name)
+        clips[name] = {"phase": phase.tolist()}
+    labels = {"phase_names": PHASES, "split": split, "clips": clips}
+    (folder / "labels.json").write_text(json.dumps(labels))
 
 
 def _holds(root: Path, recipe: dict[str, int]) -> bool:

@@ -1,0 +1,1 @@
+"""What runs kernels: compilation, threads, scratch memory."""

@@ -1,0 +1,1 @@
+"""Explicit SIMD for Numba: vectors, and numbers made of them."""

@@ -1,0 +1,1 @@
+"""The public functions by kind of array."""

@@ -1,0 +1,199 @@
+"""The public functions on NumPy arrays, and on arrays that other libraries export by DLPack."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastsw import _validation
+from fastsw._alignment import Alignment
+from fastsw._frontends.kinds import NumpyKind, foreign_to_numpy, namespace_of, refuse_special
+from fastsw._types import Gradients
+
+KIND = NumpyKind()
+
+
+@functools.cache
+def _backend():
+    """The CPU backend, which imports Numba."""
+    from fastsw import _cpu
+
+    return _cpu
+
+
+class _Call(NamedTuple):
+    """A validated call: the problem, the backend's inputs, and the way back to the user's kind."""
+
+    problem: _validation.Problem
+    inputs: Any
+    scores: np.dtype  # dtype of scores
+    namespace: Any  # None for NumPy
+    foreign_dtype: Any  # dtype of gradients in the namespace
+
+    def wrap(self, array):
+        """An answer as the kind of array the question came in."""
+        if self.namespace is None:
+            return array[()] if array.ndim == 0 else array
+        return self.namespace.from_dlpack(np.asarray(array, order="C"))
+
+    def of_similarity(self, gradient):
+        """Gradients of the similarity, in its dtype."""
+        if self.namespace is None:
+            dtype = self.problem.similarity.dtype.newbyteorder("=")
+            gradient = self.problem.unbatched(gradient)
+            return gradient if gradient.dtype == dtype else gradient.astype(dtype)
+        wrapped = self.wrap(self.problem.unbatched(gradient))
+        return self.namespace.astype(wrapped, self.foreign_dtype)
+
+    def of_gap(self, kind, x, y):
+        """Gradient of gap_open (0) or gap_extend (1), in the form it was given in."""
+        shapes = self.problem.shapes[kind]
+        if self.problem.paired[kind]:
+            parts = zip((x, y), shapes, strict=True)
+            return tuple(self.wrap(g.reshape(s).astype(self.scores)) for g, s in parts)
+        return self.wrap((x + y).reshape(shapes).astype(self.scores))
+
+    def per_pair(self, values):
+        """Per-pair values as scores."""
+        return self.wrap(self.problem.unbatched(values.astype(self.scores)))
+
+
+def plain(name, array):
+    """A NumPy view of an array, its namespace (None for NumPy) and its dtype there."""
+    if type(array) is np.ndarray:
+        return array, None, None
+    refuse_special(name, array)
+    if isinstance(array, np.ndarray):
+        return array, None, None
+    if not hasattr(array, "__dlpack__"):
+        raise TypeError(
+            f"`{name}` must be a NumPy array, a torch tensor or another DLPack exporter, got "
+            f"{type(array).__name__}"
+        )
+    namespace = namespace_of(name, array)
+    if namespace.isdtype(array.dtype, "integral"):
+        array = namespace.astype(array, namespace.asarray(0.0).dtype)
+    return foreign_to_numpy(name, array), namespace, array.dtype
+
+
+def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Call:
+    """Validate a call and prepare the backend's inputs."""
+    similarity, namespace, foreign_dtype = plain("similarity", similarity)
+    problem = _validation.build(
+        KIND,
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=temperature,
+        mode=mode,
+        lengths=lengths,
+    )
+    inputs = _backend().prepare(
+        problem.similarity, problem.penalties, problem.temperature, problem.mode, problem.lengths
+    )
+    return _Call(problem, inputs, inputs.similarity.dtype, namespace, foreign_dtype)
+
+
+def score(similarity, **options):
+    """See `fastsw.score`."""
+    asked = call(similarity, **options)
+    return asked.per_pair(_backend().score(asked.inputs))
+
+
+def entropy(similarity, **options):
+    """See `fastsw.entropy`."""
+    asked = call(similarity, **options)
+    return asked.per_pair(_backend().gradients(asked.inputs).temperature)
+
+
+def posterior(similarity, **options):
+    """See `fastsw.posterior`."""
+    asked = call(similarity, **options)
+    return asked.of_similarity(_backend().gradients(asked.inputs).similarity)
+
+
+def value_and_grad(similarity, **options):
+    """See `fastsw.value_and_grad`."""
+    asked = call(similarity, **options)
+    found, penalties, slope = _backend().gradients_in_all(asked.inputs)
+    open_x, extend_x, open_y, extend_y = penalties
+    return asked.per_pair(found.score), Gradients(
+        asked.of_similarity(found.similarity),
+        asked.of_gap(0, open_x, open_y),
+        asked.of_gap(1, extend_x, extend_y),
+        asked.wrap(np.array(slope, asked.scores)),
+    )
+
+
+def traceback(similarity, **options) -> list[Alignment] | Alignment:
+    """See `fastsw.traceback`."""
+    asked = call(similarity, temperature=0.0, **options)
+    found = _backend().paths(asked.inputs)
+    alignments = [
+        Alignment(float(found.score[b]), found.pairs[b, : found.counts[b]].copy())
+        for b in range(len(found.score))
+    ]
+    return alignments[0] if asked.problem.single else alignments
+
+
+#: A posterior may exceed 1 by its rounding in single precision, see `fastsw.posterior`.
+_ABOVE_ONE = 1e-4
+
+
+def mea(posterior, *, threshold, min_paired, lengths) -> list[Alignment] | Alignment:
+    """See `fastsw.mea`."""
+    posterior, _, _ = plain("posterior", posterior)
+    batch, single = _validation.as_batch(KIND, "posterior", posterior)
+    lengths = _validation.build_lengths(KIND, lengths, batch, single)
+    _validation.check_lengths(lengths, batch.shape, "posterior")
+    inner = [np.arange(size) < lengths[:, [axis]] for axis, size in enumerate(batch.shape[1:])]
+    dtype = np.promote_types(batch.dtype, np.float32)
+    share = np.where(inner[0][:, :, None] & inner[1][:, None], batch, 0).astype(dtype, copy=False)
+    outside = (share < 0) | (share > 1 + _ABOVE_ONE)
+    if outside.any():
+        raise ValueError(f"`posterior` must lie between 0 and 1, got {share[outside][0]}")
+    left_out = share <= threshold  # a NaN stays in
+    left_out |= share.sum(axis=2, keepdims=True, dtype=np.float64) <= min_paired
+    left_out |= share.sum(axis=1, keepdims=True, dtype=np.float64) <= min_paired
+    gain = np.where(left_out, -np.inf, share - dtype.type(threshold))
+    paths = traceback(gain, gap_open=0.0, gap_extend=0.0, mode="global", lengths=lengths)
+    assert isinstance(paths, list)  # a batch in, a list out
+    alignments = [
+        Alignment(float(share[(b, *path.pairs.T)].sum(dtype=np.float64)), path.pairs)
+        if path.score >= 0
+        else path
+        for b, path in enumerate(paths)
+    ]
+    return alignments[0] if single else alignments
+
+
+def soft_dtw(cost, *, temperature, lengths, bandwidth):
+    """See `fastsw.soft_dtw`."""
+    cost, namespace, _ = plain("cost", cost)
+    batch, single = _validation.as_batch(KIND, "cost", cost)
+    found = (
+        _backend()
+        .soft_dtw(
+            batch,
+            _validation.build_temperature(KIND, temperature, batch),
+            _validation.build_lengths(KIND, lengths, batch, single),
+            _validation.as_bandwidth(bandwidth),
+            with_gradients=False,
+        )
+        .score.astype(np.float64 if batch.dtype.itemsize == 8 else np.float32)
+    )
+    value = found[0] if single else found
+    return value if namespace is None else namespace.from_dlpack(np.asarray(value, order="C"))
+
+
+def sample(similarity, *, size, seed, **options):
+    """See `fastsw.sample`."""
+    asked = call(similarity, **options)
+    found = _backend().samples(asked.inputs, size=size, seed=seed)
+    alignments = [
+        [Alignment(float(value), pairs) for value, pairs in zip(*drawn, strict=True)]
+        for drawn in found
+    ]
+    return alignments[0] if asked.problem.single else alignments

@@ -1,0 +1,259 @@
+"""The custom operators on torch tensors, below all differentiation.
+
+Three of a kind, for alignment and for soft-DTW: each pair's value; the value and its first
+derivatives; and the tangents of these derivatives along a direction, a Hessian-vector product.
+Derivatives are pair by pair, also where the pairs share a penalty or the temperature, and at least
+float32: who differentiates weights and sums them, and only then rounds to the argument's dtype.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastsw import _cpu
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype that values, and derivatives in an argument of this dtype, are computed in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def as_numpy(tensor: Tensor) -> np.ndarray:
+    """View through DLPack, from a GPU a copy; bfloat16 and float16 become float32."""
+    if tensor.dtype in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()
+    return np.from_dlpack(tensor.detach().cpu())
+
+
+@functools.cache
+def gpu():
+    """The module that runs the operators on a GPU."""
+    if importlib.util.find_spec("numba_cuda") is None:
+        raise ModuleNotFoundError(
+            "CUDA tensors need the package numba-cuda: pip install 'fastsw[cuda]'"
+        )
+    from fastsw._cuda import operators
+
+    return operators
+
+
+def _inputs(similarity, penalties, temperature, lengths, mode):
+    """The backend's inputs."""
+    return _cpu.prepare(
+        as_numpy(similarity),
+        tuple(as_numpy(p) for p in penalties),
+        as_numpy(temperature),
+        mode,
+        as_numpy(lengths),
+    )
+
+
+def _tensor(array, like: Tensor) -> Tensor:
+    """A backend's array as a tensor of the dtype that belongs to an argument."""
+    return torch.from_numpy(array).to(compute_dtype(like.dtype))
+
+
+def _derivatives(found, similarity, penalties, temperature):
+    """Backend arrays as tensors."""
+    return (
+        _tensor(found.similarity, similarity),
+        *(_tensor(g, p) for g, p in zip(found.penalties, penalties, strict=True)),
+        _tensor(found.temperature, temperature),
+    )
+
+
+def _fake_value(matrices):
+    return matrices.new_empty(matrices.shape[:1], dtype=compute_dtype(matrices.dtype))
+
+
+def _fake_derivatives(*arguments):
+    matrices = arguments[0]
+    return tuple(
+        matrices.new_empty((matrices.shape[0], *a.shape[1:]), dtype=compute_dtype(a.dtype))
+        for a in arguments
+    )
+
+
+@torch.library.custom_op("fastsw::score", mutates_args=(), device_types="cpu")
+def score(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+) -> Tensor:
+    inputs = _inputs(similarity, (open_x, extend_x, open_y, extend_y), temperature, lengths, mode)
+    return _tensor(_cpu.score(inputs), similarity)
+
+
+@score.register_kernel("cuda")
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+    return gpu().score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode)
+
+
+@score.register_fake
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+    return _fake_value(similarity)
+
+
+@torch.library.custom_op("fastsw::align", mutates_args=(), device_types="cpu")
+def align(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+    slope: bool,  # whether the derivative in the temperature is wanted exactly
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    penalties = open_x, extend_x, open_y, extend_y
+    inputs = _inputs(similarity, penalties, temperature, lengths, mode)
+    found = _cpu.gradients(inputs, slope=slope)
+    return (
+        _tensor(found.score, similarity),
+        *_derivatives(found, similarity, penalties, temperature),
+    )
+
+
+@align.register_kernel("cuda")
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope):
+    penalties = open_x, extend_x, open_y, extend_y
+    return gpu().align(similarity, *penalties, temperature, lengths, mode, slope)
+
+
+@align.register_fake
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope):
+    penalties = open_x, extend_x, open_y, extend_y
+    return _fake_value(similarity), *_fake_derivatives(similarity, *penalties, temperature)
+
+
+@torch.library.custom_op("fastsw::align_tangent", mutates_args=(), device_types="cpu")
+def align_tangent(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+    slope: bool,  # whether that of the derivative in the temperature is wanted exactly
+    dot_similarity: Tensor,
+    dot_open_x: Tensor,
+    dot_extend_x: Tensor,
+    dot_open_y: Tensor,
+    dot_extend_y: Tensor,
+    dot_temperature: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    penalties = open_x, extend_x, open_y, extend_y
+    inputs = _inputs(similarity, penalties, temperature, lengths, mode)
+    dots = _cpu.Derivatives(
+        np.zeros(similarity.shape[0]),
+        as_numpy(dot_similarity),
+        tuple(as_numpy(d) for d in (dot_open_x, dot_extend_x, dot_open_y, dot_extend_y)),
+        as_numpy(dot_temperature),
+    )
+    found = _cpu.tangents(inputs, dots, slope=slope)
+    return _derivatives(found, similarity, penalties, temperature)
+
+
+@align_tangent.register_kernel("cuda")
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope, *dots):
+    penalties = open_x, extend_x, open_y, extend_y
+    return gpu().align_tangent(similarity, *penalties, temperature, lengths, mode, slope, *dots)
+
+
+@align_tangent.register_fake
+def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope, *dots):
+    return _fake_derivatives(similarity, open_x, extend_x, open_y, extend_y, temperature)
+
+
+@torch.library.custom_op("fastsw::soft_dtw", mutates_args=(), device_types="cpu")
+def soft_dtw(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None) -> Tensor:
+    found = _cpu.soft_dtw(
+        as_numpy(cost), as_numpy(temperature), as_numpy(lengths), bandwidth, with_gradients=False
+    )
+    return _tensor(found.score, cost)
+
+
+@soft_dtw.register_kernel("cuda")
+def _(cost, temperature, lengths, bandwidth):
+    return gpu().soft_dtw(cost, temperature, lengths, bandwidth)
+
+
+@soft_dtw.register_fake
+def _(cost, temperature, lengths, bandwidth):
+    return _fake_value(cost)
+
+
+@torch.library.custom_op("fastsw::soft_dtw_gradient", mutates_args=(), device_types="cpu")
+def soft_dtw_gradient(
+    cost: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    bandwidth: int | None,
+    slope: bool,  # as that of `align`
+) -> tuple[Tensor, Tensor, Tensor]:
+    found = _cpu.soft_dtw(
+        as_numpy(cost),
+        as_numpy(temperature),
+        as_numpy(lengths),
+        bandwidth,
+        with_gradients=True,
+        slope=slope,
+    )
+    return (
+        _tensor(found.score, cost),
+        _tensor(found.cost, cost),
+        _tensor(found.temperature, temperature),
+    )
+
+
+@soft_dtw_gradient.register_kernel("cuda")
+def _(cost, temperature, lengths, bandwidth, slope):
+    return gpu().soft_dtw_gradient(cost, temperature, lengths, bandwidth, slope)
+
+
+@soft_dtw_gradient.register_fake
+def _(cost, temperature, lengths, bandwidth, slope):
+    return _fake_value(cost), *_fake_derivatives(cost, temperature)
+
+
+@torch.library.custom_op("fastsw::soft_dtw_tangent", mutates_args=(), device_types="cpu")
+def soft_dtw_tangent(
+    cost: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    bandwidth: int | None,
+    dot_cost: Tensor,
+    dot_temperature: Tensor,
+) -> tuple[Tensor, Tensor]:
+    found = _cpu.soft_dtw_tangents(
+        as_numpy(cost),
+        as_numpy(temperature),
+        as_numpy(lengths),
+        bandwidth,
+        as_numpy(dot_cost),
+        as_numpy(dot_temperature).astype(np.float64),
+    )
+    return _tensor(found.cost, cost), _tensor(found.temperature, temperature)
+
+
+@soft_dtw_tangent.register_kernel("cuda")
+def _(cost, temperature, lengths, bandwidth, dot_cost, dot_temperature):
+    raise NotImplementedError("`soft_dtw` has no second derivatives on CUDA tensors")
+
+
+@soft_dtw_tangent.register_fake
+def _(cost, temperature, lengths, bandwidth, dot_cost, dot_temperature):
+    return _fake_derivatives(cost, temperature)

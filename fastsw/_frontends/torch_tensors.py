@@ -1,0 +1,221 @@
+"""The public functions on torch tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastsw import _validation
+from fastsw._frontends import numpy_arrays, torch_derivatives
+from fastsw._frontends.numpy_arrays import Gradients
+from fastsw._frontends.torch_operators import as_numpy, compute_dtype, gpu
+
+
+class TorchKind:
+    """Torch tensors, as validation sees them."""
+
+    def is_array(self, value: Any) -> bool:
+        """Tell whether the value is a tensor."""
+        return isinstance(value, Tensor)
+
+    def dtype_name(self, array: Tensor) -> str:
+        """Name of the dtype, as NumPy spells it."""
+        return str(array.dtype).removeprefix("torch.")
+
+    def floating(self, array: Tensor) -> Tensor:
+        """Tensor of integers in torch's default dtype."""
+        return array.to(torch.get_default_dtype())
+
+    def negative(self, array: Tensor) -> bool:
+        """Tell whether all values are negative; False on a GPU, while tracing and in vmap."""
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return False
+        if type(array) not in (Tensor, torch.nn.Parameter) or not array.is_cpu:
+            return False
+        if array.numel() == 1:
+            return array.item() < 0
+        return array.numel() > 0 and bool((array.detach() < 0).all())
+
+    def convert(self, name: str, value: Any, like: Tensor) -> Tensor:
+        """Floating tensor of a number, list, array or tensor."""
+        if isinstance(value, Tensor):
+            if value.device.type == "cpu" and value.ndim == 0:
+                value = value.to(like.device)
+            if value.device != like.device:
+                raise ValueError(
+                    f"`{name}` must be on the device of `similarity`, {like.device}, got "
+                    f"{value.device}"
+                )
+            if not value.dtype.is_floating_point:
+                raise TypeError(
+                    f"`{name}` must be a number or a floating tensor, got {value.dtype}"
+                )
+            return value
+        if isinstance(value, (int, float)):  # Dynamo traces no union
+            # Kernels take numbers from the host.
+            return torch.full((), value, dtype=torch.float64, device="cpu")
+        return torch.as_tensor(numpy_arrays.KIND.convert(name, value, value), device=like.device)
+
+    def integers(self, name: str, value: Any, like: Tensor) -> Tensor:
+        """int64 tensor of integers, where they are: on the host they can still be checked."""
+        if isinstance(value, Tensor):
+            if value.device.type not in ("cpu", like.device.type):
+                raise ValueError(
+                    f"`{name}` must be on the device of `similarity`, {like.device}, or on the "
+                    f"CPU, got {value.device}"
+                )
+            tensor = value
+        else:
+            tensor = torch.as_tensor(numpy_arrays.KIND.integers(name, value, value), device="cpu")
+        if tensor.dtype.is_floating_point or tensor.dtype == torch.bool:
+            raise TypeError(f"`{name}` must be integers, got {tensor.dtype}")
+        return tensor.to(torch.int64)
+
+    def full_lengths(self, pairs: int, rows: int, columns: int, like: Tensor) -> Tensor:
+        """(B, 2) lengths of whole matrices, on the host."""
+        one = torch.tensor([[rows, columns]], device="cpu")
+        # Nothing reads them where they are those of a GPU's matrices: a view will do.
+        return one.expand(pairs, 2) if like.is_cuda else one.repeat(pairs, 1)
+
+    def stack(self, first: Tensor, second: Tensor) -> Tensor:
+        """(B, 2) tensor of two (B,) tensors, on a GPU if one of them is."""
+        if first.device != second.device:
+            device = second.device if first.device.type == "cpu" else first.device
+            first, second = first.to(device), second.to(device)
+        return torch.stack([first, second], dim=1)
+
+
+KIND = TorchKind()
+
+
+def _operands(similarity, *, gap_open, gap_extend, temperature, mode, lengths):
+    """Validate a call; the problem and the operators' arguments."""
+    if similarity.layout != torch.strided:
+        raise TypeError(f"`similarity` must be a dense tensor, got {similarity.layout}")
+    problem = _validation.build(
+        KIND,
+        similarity,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        temperature=temperature,
+        mode=mode,
+        lengths=lengths,
+    )
+    return problem, (
+        problem.similarity,
+        *problem.penalties,
+        problem.temperature,
+        problem.lengths,
+        problem.mode,
+    )
+
+
+def score(similarity, **options):
+    """See `fastsw.score`."""
+    problem, (*tensors, mode) = _operands(similarity, **options)
+    found = torch_derivatives.value(torch_derivatives.Alignment(mode), *tensors)
+    return problem.unbatched(found)
+
+
+def _differentiated(similarity, *, slope, **options):
+    """The problem, and scores and first derivatives of each pair.
+
+    ``slope`` tells whether the derivative in the temperature is wanted.
+    """
+    problem, (*tensors, mode) = _operands(similarity, **options)
+    kind = torch_derivatives.Alignment(mode)
+    return problem, torch_derivatives.gradient(kind, slope, *tensors)
+
+
+def posterior(similarity, **options):
+    """See `fastsw.posterior`."""
+    problem, found = _differentiated(similarity, slope=False, **options)
+    return problem.unbatched(found[1]).to(problem.similarity.dtype)
+
+
+def entropy(similarity, **options):
+    """See `fastsw.entropy`."""
+    problem, found = _differentiated(similarity, slope=True, **options)
+    return problem.unbatched(found[6]).to(compute_dtype(problem.similarity.dtype))
+
+
+def value_and_grad(similarity, **options):
+    """See `fastsw.value_and_grad`."""
+    problem, found = _differentiated(similarity, slope=True, **options)
+    value, of_similarity, open_x, extend_x, open_y, extend_y, of_temperature = found
+    gaps = []
+    for x, y, penalties, paired, shape in (
+        (open_x, open_y, problem.penalties[0::2], problem.paired[0], problem.shapes[0]),
+        (extend_x, extend_y, problem.penalties[1::2], problem.paired[1], problem.shapes[1]),
+    ):
+        x, y = (
+            g.sum(dim=0, keepdim=True) if len(p) == 1 else g
+            for g, p in zip((x, y), penalties, strict=True)
+        )
+        if paired:
+            sides = zip((x, y), shape, penalties, strict=True)
+            gaps.append(tuple(g.reshape(s).to(p.dtype) for g, s, p in sides))
+        else:
+            gaps.append((x + y).reshape(shape).to(penalties[0].dtype))
+    return problem.unbatched(value), Gradients(
+        problem.unbatched(of_similarity).to(problem.similarity.dtype),
+        gaps[0],
+        gaps[1],
+        of_temperature.sum().to(problem.temperature.dtype),
+    )
+
+
+def soft_dtw(cost, *, temperature, lengths, bandwidth):
+    """See `fastsw.soft_dtw`."""
+    batch, single = _validation.as_batch(KIND, "cost", cost)
+    value = torch_derivatives.value(
+        torch_derivatives.Warping(_validation.as_bandwidth(bandwidth)),
+        batch,
+        _validation.build_temperature(KIND, temperature, batch),
+        _validation.build_lengths(KIND, lengths, batch, single),
+    )
+    return value[0] if single else value
+
+
+def _detached(similarity, options):
+    """The call on NumPy views, for functions that are not differentiated and run on the host."""
+    if torch._C._are_functorch_transforms_active():
+        raise NotImplementedError(
+            "`traceback`, `sample` and `mea` give no tensors: call them outside of torch.func and "
+            "vmap"
+        )
+    plain = {
+        name: (
+            tuple(as_numpy(v) if isinstance(v, Tensor) else v for v in value)
+            if isinstance(value, tuple)
+            else as_numpy(value)
+            if isinstance(value, Tensor)
+            else value
+        )
+        for name, value in options.items()
+    }
+    return as_numpy(similarity), plain
+
+
+def traceback(similarity, **options):
+    """See `fastsw.traceback`."""
+    if similarity.is_cuda:
+        _, operands = _operands(similarity.detach(), temperature=0.0, **options)
+        alignments = gpu().traceback(*operands)
+        return alignments[0] if similarity.ndim == 2 else alignments
+    matrix, plain = _detached(similarity, options)
+    return numpy_arrays.traceback(matrix, **plain)
+
+
+def sample(similarity, **options):
+    """See `fastsw.sample`."""
+    matrix, plain = _detached(similarity, options)
+    return numpy_arrays.sample(matrix, **plain)
+
+
+def mea(posterior, **options):
+    """See `fastsw.mea`."""
+    matrix, plain = _detached(posterior, options)
+    return numpy_arrays.mea(matrix, **plain)

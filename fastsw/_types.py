@@ -1,0 +1,49 @@
+"""Modes, and the records of answers, each defined once."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Literal, NamedTuple
+
+Mode = Literal["local", "global", "fitting"]
+
+#: The modes as kernels know them.
+LOCAL, GLOBAL, FITTING = 0, 1, 2
+MODES = {"local": LOCAL, "global": GLOBAL, "fitting": FITTING}
+
+
+class Gradients(NamedTuple):
+    """Gradients of the summed score, each in the form of its argument.
+
+    Attributes
+    ----------
+    similarity : array, shape of `similarity`
+        The posterior: the probability that row i and column j are paired.
+    gap_open, gap_extend : array, or a tuple (for columns, for rows) where one was given
+        Minus the expected number of times the penalty is paid.
+    temperature : array ()
+        The summed entropy of the alignment distributions, in nats.
+    """
+
+    similarity: Any
+    gap_open: Any
+    gap_extend: Any
+    temperature: Any
+
+    def __repr__(self) -> str:
+        """Return numbers, and of arrays the dtype and shape."""
+        fields = (f"{name}={_brief(value)}" for name, value in zip(self._fields, self, strict=True))
+        return f"Gradients({', '.join(fields)})"
+
+
+def _brief(value):
+    """A value in short."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_brief, value))})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_brief, value[:3]))}{', ...' if len(value) > 3 else ''}]"
+    if value.shape == ():
+        with contextlib.suppress(TypeError, RuntimeError):  # a value that torch only traces
+            return f"{float(value) + 0.0:.6g}"  # 0 for -0
+    dtype = str(value.dtype).removeprefix("torch.")
+    return f"{dtype} {tuple(value.shape)}"
