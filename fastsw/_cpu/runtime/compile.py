@@ -36,7 +36,14 @@ from fastsw._cpu.runtime.waiting import Compilation
 logger = logging.getLogger("fastsw")
 
 #: Modules of the backend that only call kernels.
-_NO_KERNELS = {"backend", "runtime.thread_pool", "runtime.waiting", "warping"}
+_NO_KERNELS = {
+    "backend",
+    "inputs",
+    "routing",
+    "runtime.thread_pool",
+    "runtime.waiting",
+    "warping",
+}
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 _compiling = threading.Lock()
@@ -54,11 +61,11 @@ def serial_kernel(function):
 
 
 def kernel(function):
-    """Make a function(seat, *arguments) an entry point that `thread_pool` calls.
+    """Make a function(thread, *arguments) an entry point that `thread_pool` calls.
 
-    Threads may run it together, each with a seat of its own.
+    Threads may run it together, each with an index of its own.
     """
-    return functools.wraps(function)(_Shared(function, function.__name__, _OPTIONS))
+    return functools.wraps(function)(_SharedKernel(function, function.__name__, _OPTIONS))
 
 
 class Variant:
@@ -88,7 +95,7 @@ class Variant:
 
     def kernel(self, function):
         """See `kernel`."""
-        return _Shared(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
+        return _SharedKernel(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
 
 
 class _Kernel:
@@ -122,8 +129,8 @@ class _Kernel:
         return self._function
 
 
-class _Shared(_Kernel):
-    """A kernel that several threads may run together; called with a mailbox and seats."""
+class _SharedKernel(_Kernel):
+    """A kernel that several threads may run together; called with a mailbox and their number."""
 
     def _entry(self):
         entry = entry_of(njit(**self._options, **PART)(self._function), self.name)
