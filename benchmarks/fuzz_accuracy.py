@@ -4,7 +4,7 @@
 
 Temperatures lie between 1e-3 and 100, similarities and costs up to 1e30; similarities are ordinary,
 huge, tied, constant or masked, penalties of all forms, some negative, some huge. For each dtype and
-route (`fastsw._cpu.kernels.range_check`) the largest errors are kept. Ends with 1 where one is above its bound.
+route (`kernels.range_check`) the largest errors are kept. Ends with 1 where one is above its bound.
 """
 
 from __future__ import annotations

@@ -108,6 +108,14 @@ class _Kernel:
         self._dispatcher = None
 
     def __call__(self, *arguments):
+        try:
+            return self.compiled()(*arguments)
+        except BaseException:
+            self.give_up()
+            raise
+
+    def compiled(self):
+        """The function that compiles what it is called with, or loads it, and runs it."""
         if self._dispatcher is None:
             with _compiling:
                 if self._dispatcher is None:
@@ -119,11 +127,12 @@ class _Kernel:
                     dispatcher = njit(**self._options, **KERNEL)(self._entry())
                     dispatcher._cache = _DiskCache(self.name)
                     self._dispatcher = dispatcher
-        try:
-            return self._dispatcher(*arguments)
-        except BaseException:
+        return self._dispatcher
+
+    def give_up(self):
+        """Let others compile what could not be compiled here."""
+        if self._dispatcher is not None:
             self._dispatcher._cache.end()
-            raise
 
     def _entry(self):
         return self._function

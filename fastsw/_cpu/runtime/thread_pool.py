@@ -104,7 +104,10 @@ def together(kernel, threads: int, *arguments) -> None:
                 1  # until threads are asked for, or an interrupt prevents it
             )
             _wake(threads - 1)
-        done = kernel(_mailbox, threads - 1, *arguments)
+        done = kernel.compiled()(_mailbox, threads - 1, *arguments)
+    except BaseException:
+        kernel.give_up()
+        raise
     finally:
         _mailbox[handoff.EXPECTED] = 0
     if not done:
