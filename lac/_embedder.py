@@ -10,7 +10,7 @@ from torch import nn
 
 from lac._loadable import is_frozen, require
 from lac._run_directory import RunDirectory
-from lac.data.video.reading import resize
+from lac.data.video.frames import resize
 from lac.encoder.frozen import FROZEN, FrozenEncoder
 from lac.losses import Loss
 

@@ -147,14 +147,19 @@ class EmbeddingModule(lightning.LightningModule):
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         total = int(self.trainer.estimated_stepping_batches)
         rising = max(1, round(self.warmup * total))
-
-        def factor(step: int) -> float:
-            if step < rising:
-                return (step + 1) / rising
-            return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        # Of torch's own, a SequentialLR of LinearLR and CosineAnnealingLR has the same rates but
+        # keeps another state, with which runs begun earlier could not go on.
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_factor(step, rising=rising, total=total)
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def rate_factor(step: int, *, rising: int, total: int) -> float:
+    """Return the share of the learning rate at a step: a line up to `rising`, then a cosine."""
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))

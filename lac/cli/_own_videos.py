@@ -109,7 +109,7 @@ def next_command(run: Path, clips: Sequence[Path], verdict: Mapping[str, Any] | 
     str or None
         None where nothing was judged, and for clips that no frozen encoder or command reads.
     """
-    from lac.data.video.reading import SUFFIXES
+    from lac.data.video.files import SUFFIXES
 
     videos = [file for file in clips if file.suffix.lower() in SUFFIXES]
     if verdict is None or len(videos) < 2:

@@ -98,7 +98,7 @@ def _refuse_other_suffixes(options: argparse.Namespace) -> None:
 
 def _videos() -> tuple[str, ...]:
     """Return the suffixes of videos that can be written."""
-    from lac.data.video.reading import WRITABLE
+    from lac.data.video.files import WRITABLE
 
     return WRITABLE
 

@@ -14,7 +14,7 @@ import numpy as np
 from lac._matching import Matching
 from lac._progress import part
 from lac._trust import Trust
-from lac.data.video.reading import encode
+from lac.data.video.writing import encode
 from lac.pictures._picture import alignment_figure
 from lac.pictures._shown import Shown
 from lac.pictures._times import clock, in_minutes, matched_parts, matched_spans, partner_times

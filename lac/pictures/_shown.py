@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lac.data.video.reading import decode, upright_rgb
+from lac.data.video.frames import upright_rgb
+from lac.data.video.reading import decode
 
 
 @dataclass(frozen=True, eq=False)
