@@ -283,7 +283,11 @@ def neighbour_hits(
 
 
 def _smallest(values: np.ndarray, count: int) -> np.ndarray:
-    """Return where the smallest values of every row are, in their order; of equals the first."""
+    """Return where the smallest values of every row are, in their order; of equals the first.
+
+    scikit-learn's search for neighbours leaves it open which of several equally near frames it
+    takes; by time alone many are equally near.
+    """
     bound = np.partition(values, count - 1, axis=1)[:, count - 1 : count]
     found = np.empty((len(values), count), np.int64)
     for row, (own, limit) in enumerate(zip(values, bound, strict=True)):
@@ -295,8 +299,8 @@ def _smallest(values: np.ndarray, count: int) -> np.ndarray:
 def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return squared Euclidean distances, (T, U) float64.
 
-    Of matrices as small as two crops, many at a time: scikit-learn's check of its input alone takes
-    ten times as long, SciPy's goes without BLAS.
+    Not scikit-learn's, which spends ten times as long checking matrices as small as these, nor
+    SciPy's, which does not use BLAS.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
     found: np.ndarray = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
