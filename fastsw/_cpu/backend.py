@@ -20,18 +20,13 @@ from fastsw._cpu.kernels.intra_pair import (
     ALL,
     DOWN,
     FINISH,
-    LINE,
     SET_UP,
-    STREAMED_BYTES,
     UP,
     kernels,
-    pair_arrays,
-    scratch,
-    strip_height,
-    thread_arrays,
 )
 from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES, align
 from fastsw._cpu.kernels.sampling import draw_alignments
+from fastsw._cpu.kernels.strip import pair_arrays, strip_height, thread_arrays
 from fastsw._cpu.kernels.viterbi import viterbi_paths
 from fastsw._cpu.routing import (
     BLOCK32,
@@ -48,6 +43,7 @@ from fastsw._cpu.routing import (
     survey,
 )
 from fastsw._cpu.runtime import thread_pool
+from fastsw._cpu.runtime.workspace import output, scratch
 from fastsw._cpu.simd.vectors import native_lanes
 from fastsw._types import MODES
 
@@ -266,20 +262,6 @@ def _run(inputs, want, dots, *, slope=False, most=math.inf) -> Derivatives:
     if slope:
         _refine(job)
     return out
-
-
-def output(shape, dtype, make):
-    """Array of gradients; a large one begins a cache line.
-
-    The order in which the kernels sum what they write past the caches depends on where lines begin,
-    and an answer must not depend on where memory was free.
-    """
-    size = math.prod(shape) * dtype.itemsize
-    if size < STREAMED_BYTES:
-        return make(shape, dtype)
-    raw = make(size + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
-    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def _refine(job):

@@ -33,8 +33,9 @@ import numpy as np
 from fastsw._cpu.kernels.block_exponent import BLOCK, HEAD
 from fastsw._cpu.runtime.compile import Variant, helper, serial_kernel
 from fastsw._cpu.runtime.handoff import add_shared, next_item
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import LOG2E
-from fastsw._cpu.simd.vectors import lanes_of, vmax, vmin, where_greater, where_nan
+from fastsw._cpu.simd.vectors import vmax, vmin, where_greater, where_nan
 from fastsw._types import LOCAL
 
 EMPTY, NON_FINITE, VITERBI, BLOCK32, BLOCK64, CELL32, CELL64, LOG = range(8)

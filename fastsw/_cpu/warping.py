@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw import _validation
-from fastsw._cpu.backend import largest_first, output, ready, scale_of
+from fastsw._cpu.backend import largest_first, ready, scale_of
 from fastsw._cpu.kernels import dtw
 from fastsw._cpu.kernels.dtw import viterbi_dtw
 from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES
@@ -21,6 +21,7 @@ from fastsw._cpu.routing import (
     UNIT64,
 )
 from fastsw._cpu.runtime import thread_pool
+from fastsw._cpu.runtime.workspace import output
 from fastsw._cpu.simd.scaled import LOG2E
 from fastsw._cpu.simd.vectors import native_lanes
 

@@ -37,9 +37,9 @@ def gpu():
         raise ModuleNotFoundError(
             "CUDA tensors need the package numba-cuda: pip install 'fastsw[cuda]'"
         )
-    from fastsw._cuda import _operators
+    from fastsw._cuda import operators
 
-    return _operators
+    return operators
 
 
 def _inputs(similarity, penalties, temperature, lengths, mode):

@@ -6,6 +6,7 @@ from lac._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from lac.losses._loss import Loss
+    from lac.losses.across import AcrossLoss
     from lac.losses.gta import GtaLoss
     from lac.losses.lac import LacLoss
     from lac.losses.lav import LavLoss
@@ -18,6 +19,7 @@ else:
         __name__,
         {
             "_loss": ("Loss",),
+            "across": ("AcrossLoss",),
             "gta": ("GtaLoss",),
             "lac": ("LacLoss",),
             "lav": ("LavLoss",),
@@ -29,6 +31,7 @@ else:
     )
 
 __all__ = [
+    "AcrossLoss",
     "GtaLoss",
     "LacLoss",
     "LavLoss",

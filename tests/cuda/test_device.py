@@ -137,13 +137,13 @@ def test_gradients_equal_the_reference(mode, forms, dtype, temperature, lengths,
 
 @pytest.mark.parametrize("mode", MODES)
 def test_numbers_on_the_device_are_read_there(mode, device, monkeypatch):
-    from fastsw._cuda import _operators
+    from fastsw._cuda import operators
 
     monkeypatch.setattr(
-        _operators, "_known", lambda name, value: value.to(device, torch.float64).contiguous()
+        operators, "_known", lambda name, value: value.to(device, torch.float64).contiguous()
     )
     monkeypatch.setattr(
-        _operators, "_sides", lambda lengths, shape, place, name="": lengths.to(place)
+        operators, "_sides", lambda lengths, shape, place, name="": lengths.to(place)
     )
     similarity, gap_open, gap_extend = make((2, *SIDES), ("scalar", "sides-scalar"), np.float32)
     check(
@@ -259,7 +259,7 @@ def test_penalties_of_any_range_are_exact(mode, penalties, device):
 @pytest.fixture
 def slabs(monkeypatch):
     """What kernels worked on, each launch's in turn."""
-    from fastsw._cuda._memory import TorchMemory
+    from fastsw._cuda.runtime.memory import TorchMemory
 
     found, allocated = [], TorchMemory.allocated
 
@@ -289,7 +289,7 @@ def words(slab, begin, count):
     ],
 )
 def test_only_pairs_beyond_the_range_are_walked_again(kind, temperature, left, slabs, device):
-    from fastsw._cuda._rounds import LEFT
+    from fastsw._cuda.kernels.rounds import LEFT
 
     rng = np.random.default_rng(1)
     similarity = np.stack([make((1, *SIDES), ("scalar",) * 2, np.float32, b)[0][0] for b in (0, 1)])
@@ -307,8 +307,8 @@ def test_only_pairs_beyond_the_range_are_walked_again(kind, temperature, left, s
 
 
 def test_a_short_pair_costs_its_own_squares_alone(slabs, device):
-    from fastsw._cuda._rounds import COUNTERS
-    from fastsw._cuda._strips import DEPTH, LANES
+    from fastsw._cuda.kernels.rounds import COUNTERS
+    from fastsw._cuda.kernels.strip import DEPTH, LANES
 
     pairs, side = 3, 3 * LANES
     lengths = np.array([[side, side], [2, 1], [LANES + 1, 5]])
@@ -428,7 +428,7 @@ def test_temperature_zero_gives_one_best_path(mode, form, dtype, where, device):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ties_are_broken_as_documented(mode, device):
-    from fastsw._cuda import _operators
+    from fastsw._cuda import operators
     from fastsw._frontends import torch_tensors
 
     similarity, *_ = make((4, *SIDES), ("scalar", "scalar"), np.float32)
@@ -440,7 +440,7 @@ def test_ties_are_broken_as_documented(mode, device):
         best_path(similarity[b, :n, :m], tables[:, b], mode) for b, (n, m) in enumerate(lengths)
     ]
     _, operands = torch_tensors._operands(put(similarity, device), temperature=0.0, **options)
-    found = _operators.traceback(*operands)
+    found = operators.traceback(*operands)
     assert [(a.score, a.pairs.tolist()) for a in found] == wanted
 
 
@@ -560,8 +560,8 @@ def test_half_precision_computes_in_float32(low, device):
 @pytest.mark.skipif(not SIMULATED, reason="calls device functions from the host")
 @pytest.mark.parametrize("temperature", [0.001, 0.3, 1.0, 100.0])
 def test_weights_of_narrow_numbers_keep_their_fraction_at_any_size(temperature):
-    from fastsw._cuda._numbers import numbers
-    from fastsw._cuda._pairs import LOG2E
+    from fastsw._cuda.kernels.pairs import LOG2E
+    from fastsw._cuda.scaled import numbers
 
     unit = LOG2E / temperature
     high = np.float32(unit)

@@ -13,8 +13,9 @@ if SIMULATED:
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from fastsw._cuda import _compile, _dispatch, _operators  # noqa: E402
-from fastsw._cuda._pairs import GRADIENT  # noqa: E402
+from fastsw._cuda import backend, operators  # noqa: E402
+from fastsw._cuda.kernels.pairs import GRADIENT  # noqa: E402
+from fastsw._cuda.runtime import compile as compilation  # noqa: E402
 from fastsw._frontends import torch_operators  # noqa: E402
 from tests.support import offline  # noqa: E402
 
@@ -45,15 +46,15 @@ def launched(monkeypatch):
     memory = offline.Host()
 
     def launch(kernel, memory, blocks, arguments, slab):
-        assert len(_compile.launched(arguments, slab.data_ptr())) == len(arguments)
+        assert len(compilation.launched(arguments, slab.data_ptr())) == len(arguments)
         found.append((kernel.name, blocks))
 
     monkeypatch.setattr(memory, "_clear", lambda address, size: found.append(("clear", size)))
-    monkeypatch.setattr(_operators, "memory_of", lambda device: memory)
-    monkeypatch.setattr(_compile.Kernel, "launch", launch)
+    monkeypatch.setattr(operators, "memory_of", lambda device: memory)
+    monkeypatch.setattr(compilation.Kernel, "launch", launch)
     for name in OPERATORS:
         monkeypatch.setitem(
-            getattr(torch_operators, name)._backend_fns, "cpu", getattr(_operators, name)
+            getattr(torch_operators, name)._backend_fns, "cpu", getattr(operators, name)
         )
     return found
 
@@ -102,9 +103,9 @@ def test_the_kernel_of_any_penalties_is_taken_where_it_is_needed(launched):
 
 
 def test_a_temperature_on_the_device_may_be_zero(launched, monkeypatch):
-    known = _operators._known
+    known = operators._known
     monkeypatch.setattr(
-        _operators, "_known", lambda name, v: v if name == "temperature" else known(name, v)
+        operators, "_known", lambda name, v: v if name == "temperature" else known(name, v)
     )
     fastsw.value_and_grad(torch.randn((2, 5, 7)), **OPTIONS)
     assert names(launched) == ["clear", "hard", "clear", "align_32_uniform"]
@@ -120,7 +121,7 @@ def test_no_more_blocks_are_launched_than_there_is_work_or_room_for(launched):
 
 def plan(shape):
     """Memory of a gradient in float32, in local mode."""
-    return _dispatch._plan(shape, np.dtype(np.float32), 1, GRADIENT, 32)
+    return backend._plan(shape, np.dtype(np.float32), 1, GRADIENT, 32)
 
 
 def test_memory_of_a_gradient_is_some_bytes_a_cell():

@@ -16,9 +16,10 @@ import torch
 from numba.cuda import compiler, cuda_paths, dispatcher
 from numba.cuda.cudadrv import nvrtc, nvvm
 
-from fastsw._cuda import _compile, _dispatch
-from fastsw._cuda._compile import entry_name
-from fastsw._cuda._memory import TorchMemory
+from fastsw._cuda import backend
+from fastsw._cuda.runtime import compile as compilation
+from fastsw._cuda.runtime.compile import entry_name
+from fastsw._cuda.runtime.memory import TorchMemory
 
 
 class Host(TorchMemory):
@@ -49,20 +50,20 @@ def launches():
     found = {}
 
     def record(kernel, memory, blocks, arguments, slab):
-        kinds = _compile.kinds_of(memory, arguments)
+        kinds = compilation.kinds_of(memory, arguments)
         found[kernel.name, memory.dtype(arguments[0]).name] = kernel, kinds
 
     memory = Host()
-    with mock.patch.object(_compile.Kernel, "launch", record):
+    with mock.patch.object(compilation.Kernel, "launch", record):
         for dtype in (np.float32, np.float64):
             similarity = memory.zeros((2, 3, 4), dtype)
             for penalties in ((1.0,) * 4, (memory.empty((2, 3, 4), np.float64),) * 4):
                 warm = memory.empty((), np.float64)
                 for temperature in (1.0, warm):
-                    inputs = _dispatch.Inputs(similarity, penalties, temperature, "local", None)
-                    out = _dispatch.gradients(inputs, memory)
-                    _dispatch.tangents(inputs, out, memory)
-            _dispatch.soft_dtw(similarity, 1.0, None, None, memory, graded=True)
+                    inputs = backend.Inputs(similarity, penalties, temperature, "local", None)
+                    out = backend.gradients(inputs, memory)
+                    backend.tangents(inputs, out, memory)
+            backend.soft_dtw(similarity, 1.0, None, None, memory, graded=True)
     return found
 
 

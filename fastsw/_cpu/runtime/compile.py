@@ -47,6 +47,9 @@ _FRUGAL = {**_OPTIONS, "_nrt": False}
 #: A function that kernels call; compiled as part of them.
 helper = njit(**_OPTIONS, **PART)
 
+#: A function that is always expanded in its caller; it must close over nothing, see `Variant`.
+inlined = njit(forceinline=True, **_FRUGAL, **PART)
+
 
 def serial_kernel(function):
     """Make a function an entry point, compiled and cached at its first call."""

@@ -20,7 +20,7 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
 from fastsw._cpu.runtime.parts import callable_in_kernels, declare_part
-from fastsw._cpu.simd.vectors import I64, element_at
+from fastsw._cpu.runtime.pointers import I64, element_at
 
 #: Lets other threads run; a C function of the operating system.
 give_way = types.ExternalFunction(

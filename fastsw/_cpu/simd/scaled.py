@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from fastsw._cpu.runtime.compile import Variant
-from fastsw._cpu.simd.vectors import fma, lanes_of, nearest, to_integers, vmax, vmin, where_greater
+from fastsw._cpu.simd.lanes import lanes_of
+from fastsw._cpu.simd.vectors import fma, nearest, to_integers, vmax, vmin, where_greater
 
 LOG2E = 1.0 / math.log(2.0)
 

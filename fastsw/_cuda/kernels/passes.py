@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import (
+from fastsw._cuda.device import (
     LANES,
     bits_of_float,
     device,
@@ -29,8 +29,8 @@ from fastsw._cuda._device import (
     hide,
     sync,
 )
-from fastsw._cuda._numbers import GAIN, numbers
-from fastsw._cuda._pairs import (
+from fastsw._cuda.kernels.cell import costs_are_sound, gain_of, states
+from fastsw._cuda.kernels.pairs import (
     BY_COLUMN,
     BY_ROW,
     FORM_BITS,
@@ -40,8 +40,7 @@ from fastsw._cuda._pairs import (
     at,
     own_pair,
 )
-from fastsw._cuda._states import costs_are_sound, gain_of, states
-from fastsw._cuda._strips import (
+from fastsw._cuda.kernels.strip import (
     DEPTH,
     SUMS,
     WORDS,
@@ -55,6 +54,7 @@ from fastsw._cuda._strips import (
     virtual_column,
     wait,
 )
+from fastsw._cuda.scaled import GAIN, numbers
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
 #: What a walk down found, in bits: NaN or infinity, more than narrow numbers hold, a finite cell.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import (
+from fastsw._cuda.device import (
     LANES,
     SIMULATED,
     device,
@@ -19,8 +19,8 @@ from fastsw._cuda._device import (
     store_release,
     sync,
 )
-from fastsw._cuda._numbers import numbers
-from fastsw._cuda._pairs import Penalties
+from fastsw._cuda.kernels.pairs import Penalties
+from fastsw._cuda.scaled import numbers
 from fastsw._types import GLOBAL
 
 #: Steps between two exchanges with other strips; they make a square of cells.

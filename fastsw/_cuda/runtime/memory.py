@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import SIMULATED
+from fastsw._cuda.device import SIMULATED
 
 
 class Part(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 from numba import cuda
 
 from fastsw import _recurrence
-from fastsw._cuda._device import (
+from fastsw._cuda.device import (
     LANES,
     SIMULATED,
     device,
@@ -21,7 +21,7 @@ from fastsw._cuda._device import (
     from_lane,
     sync,
 )
-from fastsw._cuda._pairs import (
+from fastsw._cuda.kernels.pairs import (
     FORM_BITS,
     SCORE,
     Penalties,
@@ -34,7 +34,7 @@ from fastsw._cuda._pairs import (
     temperature_of,
     void_pair,
 )
-from fastsw._cuda._strips import lane_of
+from fastsw._cuda.kernels.strip import lane_of
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
 START, M, X, Y = 0, 1, 2, 3

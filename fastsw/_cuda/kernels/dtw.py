@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import cuda
 
-from fastsw._cuda._device import (
+from fastsw._cuda.device import (
     LANES,
     SIMULATED,
     device,
@@ -26,8 +26,8 @@ from fastsw._cuda._device import (
     from_lane,
     sync,
 )
-from fastsw._cuda._numbers import numbers
-from fastsw._cuda._pairs import LN2, LOG2E, LOG2E_REST, NUMBER, fill, sides
+from fastsw._cuda.kernels.pairs import LN2, LOG2E, LOG2E_REST, NUMBER, fill, sides
+from fastsw._cuda.scaled import numbers
 
 #: Warps of a block.
 WARPS = 1 if SIMULATED else 4

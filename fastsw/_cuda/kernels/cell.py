@@ -1,4 +1,4 @@
-"""States of cells as `_numbers`, with the recurrences of `_recurrence`.
+"""States of cells as `scaled` numbers, with the recurrences of `_recurrence`.
 
 A smooth maximum is a sum here. Numbers are tuples (mantissa, exponent, tangent); tangents are those
 of logarithms, and zero where none are carried.
@@ -8,9 +8,9 @@ import functools
 import math
 from typing import Any, NamedTuple
 
-from fastsw._cuda._device import device
-from fastsw._cuda._numbers import numbers
-from fastsw._cuda._pairs import at, own_pair, penalty
+from fastsw._cuda.device import device
+from fastsw._cuda.kernels.pairs import at, own_pair, penalty
+from fastsw._cuda.scaled import numbers
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
 

@@ -33,13 +33,13 @@ from fastsw._cache import (
     modules_stamp,
     settings,
 )
-from fastsw._cuda._device import LANES, SIMULATED
-from fastsw._cuda._memory import Part
+from fastsw._cuda.device import LANES, SIMULATED
+from fastsw._cuda.runtime.memory import Part
 
 logger = logging.getLogger("fastsw")
 
 #: Modules of this folder that only launch kernels.
-_NO_KERNELS = {"__init__", "_compile", "_dispatch", "_memory", "_operators"}
+_NO_KERNELS = {"backend", "operators", "runtime.compile", "runtime.memory"}
 
 #: Settings of numba-cuda that change the code of a kernel, beside those that it took from Numba.
 GPU_CODE_SETTINGS = (

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import LANES, apart, device
+from fastsw._cuda.device import LANES, apart, device
 from fastsw._types import GLOBAL, LOCAL
 
 #: What is asked for.

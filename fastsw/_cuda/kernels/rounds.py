@@ -1,7 +1,7 @@
 """Which warp walks which strip of which pair, and when.
 
 Warps draw strips of `LANES` rows from one counter, the first strips of all pairs, then the second
-ones, and so on, and then the same upwards; `_walks` says how one is walked. A strip waits for the
+ones, and so on, and then the same upwards; `passes` says how one is walked. A strip waits for the
 one above (below) where that has not come far enough. Since a warp finishes what it drew and
 everything that a strip waits for was drawn before it, none waits for ever, whatever the size of the
 grid; pairs of any length share the machine, and a single long pair is spread over all of it.
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import (
+from fastsw._cuda.device import (
     LANES,
     announce,
     device,
@@ -23,8 +23,7 @@ from fastsw._cuda._device import (
     hide,
     sync,
 )
-from fastsw._cuda._numbers import numbers
-from fastsw._cuda._pairs import (
+from fastsw._cuda.kernels.pairs import (
     FORM_BITS,
     LOG2E,
     LOG2E_REST,
@@ -40,7 +39,8 @@ from fastsw._cuda._pairs import (
     temperature_of,
     void_pair,
 )
-from fastsw._cuda._strips import (
+from fastsw._cuda.kernels.passes import BAD, LARGE, SOME, walks
+from fastsw._cuda.kernels.strip import (
     DEPTH,
     EDGE,
     SUMS,
@@ -50,7 +50,7 @@ from fastsw._cuda._strips import (
     tell,
     wait,
 )
-from fastsw._cuda._walks import BAD, LARGE, SOME, walks
+from fastsw._cuda.scaled import numbers
 from fastsw._types import GLOBAL, LOCAL
 
 #: Counters of a launch: strips drawn in either round, pairs that went down in the first, and those

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from fastsw import _validation
 from fastsw._alignment import Alignment
-from fastsw._cuda import _dispatch
-from fastsw._cuda._memory import memory_of
+from fastsw._cuda import backend
+from fastsw._cuda.runtime.memory import memory_of
 
 
 def _compute_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -58,7 +58,7 @@ def _sides(lengths: Tensor, shape, device, name="similarity") -> Tensor | None:
     return lengths.to(device)
 
 
-def _inputs(similarity, penalties, temperature, lengths, mode) -> _dispatch.Inputs:
+def _inputs(similarity, penalties, temperature, lengths, mode) -> backend.Inputs:
     """The backend's inputs."""
     open_x, extend_x, open_y, extend_y = penalties
     known_open, known_extend = _known("gap_open", open_x), _known("gap_extend", extend_x)
@@ -78,7 +78,7 @@ def _inputs(similarity, penalties, temperature, lengths, mode) -> _dispatch.Inpu
     if isinstance(value, float):
         _validation.check_temperature(value)
     sides = _sides(lengths, shape, similarity.device)
-    return _dispatch.Inputs(_matrices(similarity), known, value, mode, sides)
+    return backend.Inputs(_matrices(similarity), known, value, mode, sides)
 
 
 def _derivatives(found, similarity, penalties, temperature):
@@ -96,7 +96,7 @@ def score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, 
     memory = memory_of(similarity.device)
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
-        return _dispatch.score(inputs, memory)
+        return backend.score(inputs, memory)
 
 
 def align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope):
@@ -105,7 +105,7 @@ def align(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, 
     memory = memory_of(similarity.device)
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
-        found = _dispatch.gradients(inputs, memory)
+        found = backend.gradients(inputs, memory)
         return found.score, *_derivatives(found, similarity, penalties, temperature)
 
 
@@ -128,7 +128,7 @@ def align_tangent(
             warmth = torch.where(warmth == 0, 1.0, warmth)
         shrink = (dot_temperature.to(torch.float64) / warmth)[:, None, None]
         finite = inputs.similarity.masked_fill(~inputs.similarity.isfinite(), 0)
-        direction = _dispatch.Derivatives(
+        direction = backend.Derivatives(
             None,
             _matrices(dot_similarity) - shrink.to(finite.dtype) * finite,
             tuple(
@@ -137,7 +137,7 @@ def align_tangent(
             ),
             None,
         )
-        found = _dispatch.tangents(inputs, direction, memory)
+        found = backend.tangents(inputs, direction, memory)
         return _derivatives(found, similarity, penalties, temperature)
 
 
@@ -147,7 +147,7 @@ def traceback(similarity, open_x, extend_x, open_y, extend_y, temperature, lengt
     memory = memory_of(similarity.device)
     with memory.current():
         inputs = _inputs(similarity, penalties, temperature, lengths, mode)
-        found = _dispatch.paths(inputs, memory)
+        found = backend.paths(inputs, memory)
         scores, pairs, counts = (a.cpu().numpy() for a in found)
     return [
         Alignment(float(scores[b]), pairs[b, pairs.shape[1] - counts[b] :].copy())
@@ -165,7 +165,7 @@ def _warp(cost, temperature, lengths, bandwidth, *, graded):
         sides = _sides(lengths, tuple(cost.shape), cost.device, "cost")
         if lengths.device.type == "cpu":
             _validation.check_bandwidth(bandwidth, lengths.numpy())
-        return _dispatch.soft_dtw(_matrices(cost), value, sides, bandwidth, memory, graded=graded)
+        return backend.soft_dtw(_matrices(cost), value, sides, bandwidth, memory, graded=graded)
 
 
 def soft_dtw(cost, temperature, lengths, bandwidth):

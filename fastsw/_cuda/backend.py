@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda import _dtw, _hard
-from fastsw._cuda._align import align_kernel, warps
-from fastsw._cuda._compile import Kernel
-from fastsw._cuda._device import LANES
-from fastsw._cuda._memory import Part, Slab
-from fastsw._cuda._pairs import (
+from fastsw._cuda.device import LANES
+from fastsw._cuda.kernels import dtw, viterbi
+from fastsw._cuda.kernels.intra_pair import align_kernel, warps
+from fastsw._cuda.kernels.pairs import (
     BY_COLUMN,
     BY_PAIR,
     BY_ROW,
@@ -27,8 +25,10 @@ from fastsw._cuda._pairs import (
     TANGENT,
     WHOLE,
 )
-from fastsw._cuda._rounds import COUNTERS
-from fastsw._cuda._strips import DEPTH, SUMS, WORDS
+from fastsw._cuda.kernels.rounds import COUNTERS
+from fastsw._cuda.kernels.strip import DEPTH, SUMS, WORDS
+from fastsw._cuda.runtime.compile import Kernel
+from fastsw._cuda.runtime.memory import Part, Slab
 from fastsw._types import LOCAL, MODES
 
 
@@ -259,7 +259,7 @@ def paths(inputs: Inputs, memory) -> Paths:
 @functools.cache
 def hard_kernel() -> Kernel:
     """The launchable kernel of temperature 0."""
-    return Kernel(_hard.hard_kernel(), "hard", _hard.WARPS)
+    return Kernel(viterbi.hard_kernel(), "hard", viterbi.WARPS)
 
 
 def _align_hard(job) -> Paths:
@@ -288,7 +288,7 @@ def _align_hard(job) -> Paths:
         answers = slab.part(pairs, np.float64), slab.part(1, given), *[blank] * 4
     hard_kernel().launch(
         memory,
-        blocks_of(memory, pairs, _hard.WARPS),
+        blocks_of(memory, pairs, viterbi.WARPS),
         (
             similarity,
             *_given(job.inputs, blank).arguments,
@@ -321,7 +321,7 @@ class Warping(NamedTuple):
 @functools.cache
 def dtw_kernel() -> Kernel:
     """The launchable kernel of soft-DTW."""
-    return Kernel(_dtw.dtw_kernel(), "dtw", _dtw.WARPS)
+    return Kernel(dtw.dtw_kernel(), "dtw", dtw.WARPS)
 
 
 def soft_dtw(cost, temperature, lengths, bandwidth: int | None, memory, *, graded) -> Warping:
@@ -344,7 +344,7 @@ def soft_dtw(cost, temperature, lengths, bandwidth: int | None, memory, *, grade
     cells = slab.part(2 * pairs * rows * columns if graded else 1, np.float64)
     dtw_kernel().launch(
         memory,
-        blocks_of(memory, pairs, _dtw.WARPS),
+        blocks_of(memory, pairs, dtw.WARPS),
         (
             cost,
             blank if known else temperature,

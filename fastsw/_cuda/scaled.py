@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import (
+from fastsw._cuda.device import (
     bits_of_double,
     bits_of_float,
     device,

@@ -1,6 +1,6 @@
 """Soft alignment on a GPU: scores, gradients and their tangents in one launch.
 
-In single precision a launch has two rounds (`_rounds`). The first takes narrow numbers; pairs
+In single precision a launch has two rounds (`rounds`). The first takes narrow numbers; pairs
 beyond their range, of which there are hardly ever any, are left to the second, which takes wide
 ones, in a function of its own so that it costs the first no registers.
 """
@@ -10,11 +10,10 @@ import functools
 import numpy as np
 from numba import cuda
 
-from fastsw._cuda._device import LANES, SIMULATED, apart, leave, load_acquire
-from fastsw._cuda._numbers import numbers
-from fastsw._cuda._pairs import temperature_of
-from fastsw._cuda._rounds import FINISHED, LEFT, Counters, Request, round_of
-from fastsw._cuda._strips import (
+from fastsw._cuda.device import LANES, SIMULATED, apart, leave, load_acquire
+from fastsw._cuda.kernels.pairs import temperature_of
+from fastsw._cuda.kernels.rounds import FINISHED, LEFT, Counters, Request, round_of
+from fastsw._cuda.kernels.strip import (
     DEPTH,
     EDGE,
     SUMS,
@@ -27,6 +26,7 @@ from fastsw._cuda._strips import (
     wait,
     warp_of,
 )
+from fastsw._cuda.scaled import numbers
 
 
 def warps(bits: int) -> int:
