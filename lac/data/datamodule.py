@@ -1,7 +1,7 @@
 """The data module: sources, caches and sampling behind Lightning's interface."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -230,11 +230,11 @@ class ClipDataModule(lightning.LightningDataModule):
                 return np.resize(frames, (count, *frames.shape[1:]))  # a short clip is repeated
         raise ValueError(f"`root` must hold a clip that can be read, got none: {reason}")
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return batches of two augmented views."""
         return self._loader("train")
 
-    def val_dataloader(self) -> DataLoader | list:
+    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:
         """Return batches of two plain views, the same in every epoch."""
         return self._loader("val") if self.collection.select("val") else []
 
@@ -278,7 +278,7 @@ class ClipDataModule(lightning.LightningDataModule):
             seed=self.seed,
         )
 
-    def _loader(self, split: Literal["train", "val"]) -> DataLoader:
+    def _loader(self, split: Literal["train", "val"]) -> DataLoader[dict[str, Any]]:
         """Return a loader of two-view batches of a split."""
         training = split == "train"
         dataset = TwoViewDataset(
