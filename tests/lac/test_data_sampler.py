@@ -81,5 +81,5 @@ def test_a_batch_tells_the_actions_of_its_clips(data):
 
 
 def test_other_kinds_of_batches_are_refused_by_name(tmp_path):
-    with pytest.raises(ValueError, match="`batches` must be one of .* got 'some'"):
+    with pytest.raises(ValueError, match=r"`batches` must be one of .* got 'some'"):
         ClipDataModule(batches="some")
