@@ -59,9 +59,9 @@ def draw_script(
         if FRAMES[0] <= moving.sum() + pause.sum() <= FRAMES[1]:
             break
     progress = []
-    for steps, held in zip(moving.tolist(), pause.tolist(), strict=True):
-        at = int(rng.integers(steps))
-        path = np.arange(1, steps + 1) / steps
+    for count, held in zip(moving.tolist(), pause.tolist(), strict=True):
+        at = int(rng.integers(count))
+        path = np.arange(1, count + 1) / count
         progress.append(np.insert(path, at, np.full(held, path[at])))
     numbers = np.repeat(np.arange(len(steps)), moving + pause)
     return Script(numbers, np.concatenate(progress), steps)
