@@ -31,6 +31,7 @@ from fastsw._cache import (
 )
 from fastsw._cpu.runtime.handoff import entry_of
 from fastsw._cpu.runtime.parts import KERNEL, PART
+from fastsw._cpu.runtime.subnormals import flush_subnormals, restore
 from fastsw._cpu.runtime.waiting import Compilation
 
 logger = logging.getLogger("fastsw")
@@ -87,8 +88,8 @@ class Variant:
         return njit(forceinline=True, **_FRUGAL, **PART)(self._named(function))
 
     def kernel(self, function):
-        """See `kernel`."""
-        return _Shared(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
+        """See `kernel`; subnormal numbers count as 0 in it, see `subnormals`."""
+        return _Flushing(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
 
 
 class _Kernel:
@@ -126,9 +127,28 @@ class _Shared(_Kernel):
     """A kernel that several threads may run together; called with a mailbox and seats."""
 
     def _entry(self):
-        entry = entry_of(njit(**self._options, **PART)(self._function), self.name)
+        entry = entry_of(self._body(), self.name)
         entry.__qualname__ += f"_{self.name}"
         return entry
+
+    def _body(self):
+        """What each thread runs."""
+        return njit(**self._options, **PART)(self._function)
+
+
+class _Flushing(_Shared):
+    """A kernel in which subnormal numbers count as 0. It may not raise."""
+
+    def _body(self):
+        body = super()._body()
+
+        def flushing(thread, *arguments):
+            word = flush_subnormals()
+            body(thread, *arguments)
+            restore(word)
+
+        flushing.__qualname__ += f"_{self.name}"
+        return njit(**self._options, **PART)(flushing)
 
 
 class _DiskCache(caching._Cache):
