@@ -217,6 +217,7 @@ def test_lite0_recognises_a_flower():
         assert load_lite0().eval()((picture - MEAN) / STD).argmax().item() == 985  # daisy
 
 
+@pytest.mark.slow
 @needs_lite0
 def test_lite0_features_do_not_depend_on_the_other_frames():
     extractor = Lite0Extractor(pool=4)

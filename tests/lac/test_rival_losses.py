@@ -192,6 +192,7 @@ def test_gradients_are_right_and_one_clip_is_enough(name):
     assert torch.autograd.gradcheck(lambda z: loss(z, times, mask)["loss"], embeddings)
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize("name", LOSSES)
 def test_minimising_tells_the_frames_of_a_clip_apart_in_order(name):
     torch.manual_seed(0)

@@ -121,6 +121,7 @@ def test_ctrl_c_says_how_to_go_on(cache, tmp_path):
     assert "Traceback" not in output
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
 @pytest.mark.parametrize(
     "during", ["lac.data.ClipDataModule.setup", "lac.cli._fit.train", "lac.cli.evaluate.evaluate"]
