@@ -413,6 +413,7 @@ def test_the_derivative_of_a_hessian_product_in_its_direction_is_the_hessian(nam
     close(found, (wanted * other).sum((2, 3)))
 
 
+@pytest.mark.slow
 def test_forward_mode_within_a_compiled_function_is_refused():
     similarity = draw(3, 2)
     score = functools.partial(fastsw.score, **OPTIONS)

@@ -352,6 +352,7 @@ def test_the_pouring_preset_runs_on_its_layout(cache, tmp_path):
     assert "by protocol carl" in finish(start(tmp_path / "run", cache, *options))
 
 
+@pytest.mark.slow
 def test_the_penn_action_preset_evaluates_each_action(tmp_path, capsys):
     root = penn_action(
         tmp_path / "data",
