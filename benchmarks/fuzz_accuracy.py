@@ -162,7 +162,7 @@ class Worst:
         """The figures as Markdown."""
         lines = [
             "| dtype | route | pairs | " + " | ".join(e[0] for e in ERRORS.values()) + " |",
-            "| --- | --- | " + "---: | " * (1 + len(ERRORS)),
+            "| --- | --- |" + " ---: |" * (1 + len(ERRORS)),
         ]
         for key in sorted(self.pairs):
             found = self.errors[key]

@@ -39,9 +39,9 @@ def gpu():
         raise ModuleNotFoundError(
             "CUDA tensors need the package numba-cuda: pip install 'fastsw[cuda]'"
         )
-    from fastsw._cuda import operators
+    from fastsw import _cuda
 
-    return operators
+    return _cuda
 
 
 def _inputs(similarity, penalties, temperature, lengths, mode):
