@@ -117,7 +117,7 @@ def _facts() -> Iterator[str]:
         yield f"  {name:<16} {value}"
 
 
-def _torch():
+def _torch() -> Any:
     """The torch module, or None where it is not installed."""
     if importlib.util.find_spec("torch") is None:
         return None
@@ -126,7 +126,7 @@ def _torch():
     return torch
 
 
-def _cuda_of_torch(torch) -> str:
+def _cuda_of_torch(torch: Any) -> str:
     """Names of the GPUs that torch sees."""
     if torch is None:
         return "torch is not installed"
@@ -148,7 +148,7 @@ def _cuda_of_numba() -> str:
 def _backends() -> Iterator[tuple[str, Callable]]:
     """Name of each backend, and its score and gradients of NumPy arguments as NumPy arrays."""
 
-    def on_numpy(similarity, mode):
+    def on_numpy(similarity: np.ndarray, mode: Any) -> tuple[Any, ...]:
         score, gradients = fastsw.value_and_grad(
             similarity, mode=mode, lengths=_LENGTHS, **_OPTIONS
         )
@@ -159,7 +159,7 @@ def _backends() -> Iterator[tuple[str, Callable]]:
     if torch is None:
         return
 
-    def on_torch(similarity, mode, device="cpu"):
+    def on_torch(similarity: np.ndarray, mode: Any, device: str = "cpu") -> tuple[Any, ...]:
         leaves = [torch.from_numpy(similarity).to(device)]
         values = *_OPTIONS["gap_open"], _OPTIONS["gap_extend"]
         leaves += [torch.tensor(v, dtype=leaves[0].dtype, device=device) for v in values]

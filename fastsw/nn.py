@@ -23,7 +23,7 @@ class _Constant(nn.Module):
 
     value: Tensor
 
-    def __init__(self, value: Tensor):
+    def __init__(self, value: Tensor) -> None:
         super().__init__()
         self.register_buffer("value", value)
 
@@ -40,7 +40,7 @@ class _Positive(nn.Module):
 
     initial: Tensor
 
-    def __init__(self, value: Tensor):
+    def __init__(self, value: Tensor) -> None:
         super().__init__()
         self.register_buffer("initial", value)
         self.raw = nn.Parameter(torch.zeros_like(value))
@@ -110,7 +110,7 @@ class SmithWaterman(nn.Module):
         temperature_mode: Ownership = "fixed",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
-    ):
+    ) -> None:
         """Check the options and set the values up."""
         super().__init__()
         _validation.check_mode(mode)
@@ -233,7 +233,7 @@ class SmithWaterman(nn.Module):
         }
 
 
-def _owned(name: str, value, ownership: Ownership, placed) -> nn.Module:
+def _owned(name: str, value: Any, ownership: Ownership, placed: Any) -> nn.Module:
     """The module that holds a value; () for a number, (2,) for a tuple."""
     if isinstance(value, tuple):
         if len(value) != 2:
@@ -249,7 +249,7 @@ def _owned(name: str, value, ownership: Ownership, placed) -> nn.Module:
     return _Positive(tensor) if ownership == "learned" else _Constant(tensor)
 
 
-def _number(name: str, value) -> float:
+def _number(name: str, value: Any) -> float:
     """A finite number."""
     try:
         number = float(value)
@@ -260,7 +260,7 @@ def _number(name: str, value) -> float:
     return number
 
 
-def _sides(penalty: Tensor):
+def _sides(penalty: Tensor) -> Any:
     """A penalty in the form that the functions take."""
     return penalty if penalty.ndim == 0 else tuple(penalty.unbind())
 

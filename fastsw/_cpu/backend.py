@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from fastsw._cpu import routing
-from fastsw._cpu.inputs import Inputs, Paths, ready
+from fastsw._cpu.inputs import Inputs, Paths, Sides, ready
 from fastsw._cpu.kernels import inter_pair, intra_pair, max_plus
 from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES, align
 from fastsw._cpu.kernels.range_check import (
@@ -143,12 +143,19 @@ class _Job(NamedTuple):
     out: Derivatives[np.ndarray]
     plan: Plan
 
-    def gradients(self):
+    def gradients(self) -> tuple[np.ndarray, ...]:
         """Arrays that kernels write gradients to."""
         return self.out.similarity, *self.out.penalties
 
 
-def _run(inputs, want, dots=None, *, slope=False, most=math.inf):
+def _run(
+    inputs: Inputs,
+    want: int,
+    dots: Derivatives[np.ndarray] | None = None,
+    *,
+    slope: bool = False,
+    most: float = math.inf,
+) -> Derivatives[np.ndarray]:
     """Send every pair to its kernel.
 
     With `slope` gradients in T are made accurate. Pairs with larger sums of magnitudes over T than
@@ -174,7 +181,7 @@ def _run(inputs, want, dots=None, *, slope=False, most=math.inf):
     return out
 
 
-def _refine(job):
+def _refine(job: _Job) -> None:
     """Compute entropies that rounding may have spoilt anew: in float64, or in log space."""
     inputs, out, plan = job.inputs, job.out, job.plan
     order = plan.doubtful(out.score, out.temperature, inputs.temperature)
@@ -190,7 +197,7 @@ def _refine(job):
         out.temperature[double] = found[double, 1]
 
 
-def _empty(job, order):
+def _empty(job: _Job, order: np.ndarray) -> None:
     """Pairs with an empty side, or in local mode without a pair that is allowed.
 
     In local mode no alignment exists, in the others one of gaps alone.
@@ -216,7 +223,7 @@ def _empty(job, order):
                 out.penalties[kind][(b, *at[1:])] -= 1.0
 
 
-def _gaps_alone(mode, n, m):
+def _gaps_alone(mode: str, n: int, m: int) -> Iterator[tuple[int, int, int]]:
     """Which penalties the alignment without pairs pays, and in which rows and columns."""
     if mode == "global":
         for j in range(m):
@@ -225,7 +232,7 @@ def _gaps_alone(mode, n, m):
         yield 2 + min(i, 1), i, max(m, 1) - 1
 
 
-def _non_finite(job, order):
+def _non_finite(job: _Job, order: np.ndarray) -> None:
     """Pairs with NaN or +inf: all of the answer is NaN."""
     job.out.score[order] = np.nan
     if job.want == SCORE:
@@ -236,7 +243,7 @@ def _non_finite(job, order):
     job.out.temperature[order] = np.nan
 
 
-def _viterbi(job, order):
+def _viterbi(job: _Job, order: np.ndarray) -> None:
     """Pairs at temperature 0."""
     by_cell = any(
         penalty.shape[axis] > 1
@@ -248,7 +255,7 @@ def _viterbi(job, order):
         job.out.score[order] = _best_paths(job, order, job.want).score[order]
 
 
-def _best_scores(job, order):
+def _best_scores(job: _Job, order: np.ndarray) -> None:
     """Scores of the best paths alone."""
     similarity, penalties, _, mode, sides = job.inputs
     bits, lanes = 8 * similarity.itemsize, native_lanes(64)
@@ -268,7 +275,7 @@ def _best_scores(job, order):
     )
 
 
-def _best_paths(job, order, want) -> Paths:
+def _best_paths(job: _Job, order: np.ndarray, want: int) -> Paths:
     """The best paths."""
     similarity, penalties, _, mode, sides = job.inputs
     count = len(sides.lengths)
@@ -293,7 +300,7 @@ def _best_paths(job, order, want) -> Paths:
     return Paths(scores, pairs, counts)
 
 
-def _linear(job, order, *, bits, block):
+def _linear(job: _Job, order: np.ndarray, *, bits: int, block: bool) -> None:
     """Pairs whose range the numbers of linear space can hold, by exponents of blocks or cells."""
     similarity, out = job.inputs.similarity, job.gradients()
     if 8 * similarity.itemsize == bits:
@@ -307,7 +314,14 @@ def _linear(job, order, *, bits, block):
             out[0][cells] = target[cells]
 
 
-def _run_linear(job, order, bits, block, similarity, out):
+def _run_linear(
+    job: _Job,
+    order: np.ndarray,
+    bits: int,
+    block: bool,
+    similarity: np.ndarray,
+    out: tuple[np.ndarray, ...],
+) -> None:
     """Inter-pair SIMD where that is worth while, intra-pair SIMD elsewhere."""
     if block:
         order = _inter_pair(job, order, bits, similarity, out)
@@ -315,7 +329,9 @@ def _run_linear(job, order, bits, block, similarity, out):
         _intra_pair(job, order, bits, block, similarity, out)
 
 
-def _inter_pair(job, order, bits, similarity, out):
+def _inter_pair(
+    job: _Job, order: np.ndarray, bits: int, similarity: np.ndarray, out: tuple[np.ndarray, ...]
+) -> np.ndarray:
     """Run the kernel whose lanes are pairs on those that suit it; gives the others."""
     _, penalties, temperature, mode, sides = job.inputs
     lanes, with_gradients = native_lanes(bits), job.want != SCORE
@@ -354,7 +370,14 @@ def _inter_pair(job, order, bits, similarity, out):
     return choice.rest
 
 
-def _intra_pair(job, order, bits, block, similarity, out):
+def _intra_pair(
+    job: _Job,
+    order: np.ndarray,
+    bits: int,
+    block: bool,
+    similarity: np.ndarray,
+    out: tuple[np.ndarray, ...],
+) -> None:
     """Run the kernel whose lanes are rows of a pair; several threads may share a large one."""
     _, penalties, temperature, mode, sides = job.inputs
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
@@ -395,12 +418,12 @@ def _intra_pair(job, order, bits, block, similarity, out):
                 thread_pool.run_on_threads(kernel, count, [pair] * count, *arguments, phase)
 
 
-def _smallest(sides, order):
+def _smallest(sides: Sides, order: np.ndarray) -> int:
     """Cells of the smallest of some pairs."""
     return sides.lengths[order].prod(axis=1).min()
 
 
-def _direction(job, similarity):
+def _direction(job: _Job, similarity: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """Tangents of similarity and penalties; stand-ins where first derivatives are asked for.
 
     There is none in T, for kernels that know no derivative in T. The score F(S, penalties, T) is
@@ -424,7 +447,7 @@ def _direction(job, similarity):
     )
 
 
-def _log_space(job, order):
+def _log_space(job: _Job, order: np.ndarray) -> None:
     """Pairs of any range."""
     carried = {SCORE: VALUES, GRADIENT: ENTROPIES, TANGENT: DERIVATIVES}[job.want]
     found = _log_weights(job, order, carried, with_gradients=job.want != SCORE)
@@ -432,7 +455,7 @@ def _log_space(job, order):
     job.out.temperature[order] = found[order, 2 if job.want == TANGENT else 1]
 
 
-def _log_weights(job, order, carried, *, with_gradients):
+def _log_weights(job: _Job, order: np.ndarray, carried: int, *, with_gradients: bool) -> np.ndarray:
     """Scores (or their derivatives), entropies and the derivatives of these, [B, 3]."""
     similarity, penalties, temperature, mode, sides = job.inputs
     found = np.zeros((len(sides.lengths), 3))
