@@ -103,7 +103,7 @@ def _take(dtypes: Sequence[str], second: bool, number: int) -> None:
 
 def steps(dtypes: Sequence[str], *, second: bool, device: Any = "cpu") -> list[Step]:
     """All there is to compile, what is used most first; `second` derivatives need torch."""
-    kinds: list[tuple[str, Callable]] = [
+    kinds: list[tuple[str, Callable[..., Any]]] = [
         ("scores and gradients", _first),
         ("best paths and their scores", _best_paths),
         ("soft-DTW", _warped),
@@ -126,7 +126,7 @@ def _has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def _on_zeros(call: Callable, shape: tuple[int, ...], dtype: str, device: str) -> None:
+def _on_zeros(call: Callable[..., Any], shape: tuple[int, ...], dtype: str, device: str) -> None:
     """Call on similarities of zeros: tensors for a GPU and for second derivatives, else arrays."""
     if device == "cpu" and call not in (_second, _warped_twice):
         call(np.zeros(shape, dtype), np.ones)

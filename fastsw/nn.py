@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from fastsw import _api, _validation
 from fastsw._alignment import Alignment
+from fastsw._types import Mode
 
 Ownership = Literal["fixed", "learned"]
 
@@ -105,7 +106,7 @@ class SmithWaterman(nn.Module):
         gap_open: float | tuple[float, float] = 1.0,
         gap_extend: float | tuple[float, float] = 0.1,
         temperature: float = 1.0,
-        mode: _api.Mode = "local",
+        mode: Mode = "local",
         penalties: Ownership = "fixed",
         temperature_mode: Ownership = "fixed",
         device: torch.device | str | None = None,

@@ -202,7 +202,7 @@ def _empty(job: _Job, order: np.ndarray) -> None:
 
     In local mode no alignment exists, in the others one of gaps alone.
     """
-    inputs, out, want = job.inputs, job.out, job.want
+    inputs, out, want, dots = job.inputs, job.out, job.want, job.dots
     for b in order:
         if inputs.mode == "local":
             out.score[b] = -np.inf if want != TANGENT else 0.0
@@ -215,8 +215,8 @@ def _empty(job: _Job, order: np.ndarray) -> None:
                     f"pair with an empty side; `similarity` has shape {inputs.similarity.shape}"
                 )
             at = tuple(min(k, size - 1) for k, size in zip((b, i, j), penalty.shape, strict=True))
-            if want == TANGENT:
-                out.score[b] -= job.dots.penalties[kind][(b, *at[1:])]
+            if dots is not None:
+                out.score[b] -= dots.penalties[kind][(b, *at[1:])]
                 continue
             out.score[b] -= penalty[at]
             if want == GRADIENT:
@@ -432,7 +432,7 @@ def _direction(job: _Job, similarity: np.ndarray) -> tuple[np.ndarray, tuple[np.
     others likewise.
     """
     inputs, dots = job.inputs, job.dots
-    if job.want != TANGENT:
+    if dots is None:
         return similarity, inputs.penalties
     of_similarity, of_penalties = dots.similarity, dots.penalties
     if dots.temperature.any():
@@ -440,7 +440,7 @@ def _direction(job: _Job, similarity: np.ndarray) -> tuple[np.ndarray, tuple[np.
         finite = np.where(np.isfinite(inputs.similarity), inputs.similarity, 0)
         of_similarity = of_similarity - (shrink * finite).astype(finite.dtype)
         both = zip(of_penalties, inputs.penalties, strict=True)
-        of_penalties = [dot - shrink * penalty for dot, penalty in both]
+        of_penalties = tuple([dot - shrink * penalty for dot, penalty in both])
     return (
         ready(of_similarity, similarity.dtype),
         tuple([ready(d, np.float64) for d in of_penalties]),
@@ -460,10 +460,10 @@ def _log_weights(job: _Job, order: np.ndarray, carried: int, *, with_gradients: 
     similarity, penalties, temperature, mode, sides = job.inputs
     found = np.zeros((len(sides.lengths), 3))
     direction = similarity, penalties, np.zeros(1)
-    if carried == DERIVATIVES:
+    if job.dots is not None:
         direction = (
             ready(job.dots.similarity, similarity.dtype),
-            tuple(ready(d, np.float64) for d in job.dots.penalties),
+            tuple([ready(d, np.float64) for d in job.dots.penalties]),
             ready(job.dots.temperature, np.float64),
         )
     thread_pool.run_on_threads(

@@ -74,7 +74,7 @@ def _derivatives(
     similarity: Tensor,
     penalties: tuple[Tensor, ...],
     temperature: Tensor,
-) -> tuple[Tensor, ...]:
+) -> Any:
     """Backend arrays as tensors."""
     return (
         _tensor(found.similarity, similarity),

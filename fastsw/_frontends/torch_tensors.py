@@ -156,7 +156,7 @@ def value_and_grad(similarity: Tensor, **options: Any) -> tuple[Tensor, Gradient
     """See `fastsw.value_and_grad`."""
     problem, found = _differentiated(similarity, slope=True, **options)
     value, of_similarity, open_x, extend_x, open_y, extend_y, of_temperature = found
-    gaps = []
+    gaps: list[Any] = []
     for x, y, penalties, by_direction, shape in (
         (open_x, open_y, problem.penalties[0::2], problem.by_direction[0], problem.shapes[0]),
         (extend_x, extend_y, problem.penalties[1::2], problem.by_direction[1], problem.shapes[1]),
