@@ -18,10 +18,10 @@ from fastsw import _validation
 from fastsw._cpu.kernels import inter_pair, max_plus
 from fastsw._cpu.kernels.intra_pair import (
     ALL,
-    DOWN,
+    BACKWARD,
     FINISH,
+    FORWARD,
     SET_UP,
-    UP,
     kernels,
 )
 from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES, align
@@ -395,40 +395,39 @@ def _best_paths(inputs, order, out, scale, want) -> Paths:
     return Paths(scores, pairs, counts)
 
 
-def _in_single(job, order, *, grouped):
+def _in_single(job, order, *, exponents):
     """Pairs whose range single precision can hold."""
-    _in_linear_space(job, order, 32, grouped, job.inputs.similarity, job.gradients())
+    _in_linear_space(job, order, 32, exponents, job.inputs.similarity, job.gradients())
 
 
-def _in_double(job, order, *, grouped):
+def _in_double(job, order, *, exponents):
     """Pairs whose range needs double precision; single precision input is converted."""
     similarity, out = job.inputs.similarity, job.gradients()
     if similarity.dtype == np.float64:
-        _in_linear_space(job, order, 64, grouped, similarity, out)
+        _in_linear_space(job, order, 64, exponents, similarity, out)
         return
     wide = ready(similarity, np.float64)
     target = output(out[0].shape, wide.dtype, np.empty)
-    _in_linear_space(job, order, 64, grouped, wide, (target, *out[1:]))
+    _in_linear_space(job, order, 64, exponents, wide, (target, *out[1:]))
     if job.want != SCORE:
         for b in order:
             n, m = job.inputs.lengths[b]
             out[0][b, :n, :m] = target[b, :n, :m]
 
 
-def _in_linear_space(job, order, bits, grouped, similarity, out):
-    """Run the fast kernels: pairs as lanes where that is worth while, rows as lanes elsewhere."""
-    if grouped:
-        order = _as_lanes(job, order, bits, similarity, out)
+def _in_linear_space(job, order, bits, exponents, similarity, out):
+    """Run the fast kernels: between pairs where that is worth while, within pairs elsewhere."""
+    dot_similarity, dot_penalties = _direction(job, similarity)
+    direction, out = (dot_similarity.reshape(-1), dot_penalties), (out[0].reshape(-1), *out[1:])
+    if exponents == "block":
+        order = _between_pairs(job, order, bits, similarity, direction, out)
         if not len(order):
             return
     _, penalties, temperature, mode, lengths, (_, rows, columns, _) = job.inputs
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
     with_gradients, with_tangents = job.want != SCORE, job.want == TANGENT
     lanes = strip_height(bits, rows)
-    align_linear = kernels(bits, lanes, by_column, with_tangents, grouped)
-    dot_similarity, dot_penalties = _direction(job, similarity)
-    direction, target = (dot_similarity.reshape(-1), dot_penalties), out[0].reshape(-1)
-
+    align_linear = kernels(bits, lanes, by_column, with_tangents, exponents)
     threads = thread_pool.thread_count()
     by_strip = threads > len(order) and _smallest(order, lengths) >= thread_pool.SHARED_CELLS
     if not by_strip:
@@ -451,16 +450,16 @@ def _in_linear_space(job, order, bits, grouped, similarity, out):
             (bits, lanes, by_column, with_gradients, with_tangents),
             (sets, rows, columns),
         ),
-        (target, *out[1:]),
+        out,
         job.out.score,
         job.out.temperature,
         with_gradients,
     )
     if by_strip:
         for pair in order:
-            for phase in (SET_UP, DOWN, UP, FINISH):
-                count = threads if phase in (DOWN, UP) else 1
-                if phase != UP or with_gradients:
+            for phase in (SET_UP, FORWARD, BACKWARD, FINISH):
+                count = threads if phase in (FORWARD, BACKWARD) else 1
+                if phase != BACKWARD or with_gradients:
                     shares = thread_pool.queue([pair] * count)
                     thread_pool.together(align_linear, count, shares, *arguments, phase)
     else:
@@ -472,24 +471,24 @@ def _smallest(order, lengths):
     return lengths[order].prod(axis=1).min()
 
 
-def _as_lanes(job, order, bits, similarity, out):
+def _between_pairs(job, order, bits, similarity, direction, out):
     """Run the kernel whose lanes are pairs on those that suit it; gives the others."""
     _, penalties, temperature, mode, lengths, sizes = job.inputs
-    lanes, with_gradients = native_lanes(bits), job.want != SCORE
+    lanes, with_tangents = native_lanes(bits), job.want == TANGENT
     few = max(3, lanes // 4)  # pairs that are not worth looking at their sizes
-    if len(order) < few or job.want == TANGENT or mode == "fitting":
+    if len(order) < few or mode == "fitting":
         return order
     if any([p.size > len(p) for p in penalties]):
         return order
     threads = job.inputs.threads_for(order)
-    choice = inter_pair.choose(order, lengths, sizes.alike, bits, lanes, with_gradients, threads)
+    choice = inter_pair.choose(order, lengths, sizes.alike, bits, lanes, job.want, threads)
     groups = choice.groups
     if not len(groups):
         return order
     threads = min(threads, len(groups))
     tile = threads, choice.rows, choice.columns
     thread_pool.spread(
-        inter_pair.kernels(bits, lanes),
+        inter_pair.kernels(bits, lanes, with_tangents),
         threads,
         np.arange(len(groups)),
         similarity.reshape(-1),
@@ -500,11 +499,12 @@ def _as_lanes(job, order, bits, similarity, out):
         lengths,
         groups,
         job.plan.floors,
-        scratch(inter_pair.group_arrays, (bits, lanes, with_gradients), tile),
-        (out[0].reshape(-1), *out[1:]),
+        direction,
+        scratch(inter_pair.group_arrays, (bits, lanes, job.want != SCORE, with_tangents), tile),
+        out,
         job.out.score,
         job.out.temperature,
-        with_gradients,
+        job.want != SCORE,
     )
     return choice.rest
 
@@ -562,10 +562,10 @@ _KERNELS: dict[int, Callable[[_Job, np.ndarray], None]] = {
     EMPTY: _empty,
     NON_FINITE: _non_finite,
     VITERBI: _viterbi,
-    BLOCK32: functools.partial(_in_single, grouped=True),
-    BLOCK64: functools.partial(_in_double, grouped=True),
-    CELL32: functools.partial(_in_single, grouped=False),
-    CELL64: functools.partial(_in_double, grouped=False),
+    BLOCK32: functools.partial(_in_single, exponents="block"),
+    BLOCK64: functools.partial(_in_double, exponents="block"),
+    CELL32: functools.partial(_in_single, exponents="cell"),
+    CELL64: functools.partial(_in_double, exponents="cell"),
     LOG: _in_log_space,
 }
 
