@@ -13,6 +13,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from lac._progress import EVERY, duration
+from lac.data import ClipDataModule
 from lac.evaluation import evaluated_split, make_figures
 
 
@@ -71,7 +72,7 @@ class PlainProgress(ProgressBar):
         """Begin to count."""
         self._began = self._said = time.monotonic()
 
-    def on_train_batch_end(  # type: ignore[override]
+    def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
     ) -> None:
         """Say how far it is, if it is time."""
@@ -112,7 +113,7 @@ class FigureLogger(lightning.Callback):
         epoch = trainer.current_epoch + 1
         if not trainer.is_global_zero or (epoch % self.every and epoch != trainer.max_epochs):
             return
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
         split = evaluated_split(data.collection)
         if split is None:
             return

@@ -100,7 +100,8 @@ class Embedder(nn.Module):
             )
         place = torch.from_numpy(when).float().to(device)[None]
         mask = torch.ones(1, len(array), dtype=torch.bool, device=device)
-        return self.encoder(content.to(device)[None], place, mask)[0].float()
+        embeddings: torch.Tensor = self.encoder(content.to(device)[None], place, mask)[0]
+        return embeddings.float()
 
     def _content(self, frames: np.ndarray) -> torch.Tensor:
         """Return what the encoder takes: frames in [0, 1], or features."""
@@ -123,7 +124,7 @@ class Embedder(nn.Module):
 
 
 def load(
-    run: str | PathLike, *, checkpoint: Literal["last", "best"] = "last", device: str = "cpu"
+    run: str | PathLike[str], *, checkpoint: Literal["last", "best"] = "last", device: str = "cpu"
 ) -> Embedder:
     """Load a run of `lac.train`, or a frozen encoder by its name, to embed videos with it.
 
@@ -190,4 +191,6 @@ def _configured(settings: Mapping[str, Any]) -> "EmbeddingModule":
 
     parser = ArgumentParser()
     parser.add_class_arguments(EmbeddingModule, "model")
-    return parser.instantiate_classes(parser.parse_object({"model": settings})).model
+    parsed = parser.parse_object({"model": settings})
+    module: EmbeddingModule = parser.instantiate_classes(parsed).model
+    return module

@@ -81,7 +81,9 @@ class EmbeddingModule(lightning.LightningModule):
         """Return embeddings (B, 2, T, D) of a batch of two views."""
         content = batch["features"] if "features" in batch else batch["frames"]
         flat = (content, batch["times"], batch["mask"])
-        return self.encoder(*(x.flatten(0, 1) for x in flat)).unflatten(0, (-1, 2))
+        embeddings = self.encoder(*(x.flatten(0, 1) for x in flat))
+        by_view: torch.Tensor = embeddings.unflatten(0, (-1, 2))
+        return by_view
 
     def _terms(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the loss and its terms, in single precision even where the encoder has less."""
@@ -89,7 +91,10 @@ class EmbeddingModule(lightning.LightningModule):
         progress = min(self.global_step / self._steps, 1.0) if self._steps else 1.0
         self.loss.prepare(progress=progress, actions=batch.get("action"))
         with torch.autocast(embeddings.device.type, enabled=False):
-            return self.loss(embeddings.float(), batch["times"], batch["mask"])
+            terms: dict[str, torch.Tensor] = self.loss(
+                embeddings.float(), batch["times"], batch["mask"]
+            )
+        return terms
 
     def on_fit_start(self) -> None:
         """Remember the seed that was set for the run."""

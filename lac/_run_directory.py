@@ -12,9 +12,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lac._atomic import written_whole
+
+if TYPE_CHECKING:
+    from lac.evaluation._record import Report
 
 
 class RunDirectory:
@@ -26,7 +29,7 @@ class RunDirectory:
         The directory; need not exist.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         """Remember the path."""
         self.path = Path(path)
         self.config = self.path / "config.yaml"
@@ -42,12 +45,12 @@ class RunDirectory:
         with written_whole(self.config) as unfinished:
             unfinished.write_text(settings)
 
-    def write_report(self, file: Path, report: Mapping[str, Any]) -> None:
+    def write_report(self, file: Path, report: "Report") -> None:
         """Write `metrics.json` or `evaluation.json`."""
         with written_whole(file) as unfinished:
             unfinished.write_text(json.dumps(report, indent=1) + "\n")
 
-    def read_report(self, file: Path) -> dict[str, Any]:
+    def read_report(self, file: Path) -> "Report":
         """Return the content of `metrics.json` or `evaluation.json`.
 
         Raises
@@ -56,9 +59,10 @@ class RunDirectory:
             If it is damaged.
         """
         try:
-            return json.loads(file.read_text())
+            report: Report = json.loads(file.read_text())
         except ValueError as error:
             raise ValueError(f"{file} is not valid JSON: {error}") from error
+        return report
 
     def read_settings(self) -> dict[str, Any]:
         """Return the resolved configuration, nested.
@@ -114,12 +118,13 @@ class RunDirectory:
 
         file = self._checkpoint(which)
         try:
-            return torch.load(file, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         except OSError:
             raise
         except Exception as error:  # a broken file may raise anything
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(f"{file} is not a checkpoint that can be read, {reason}") from error
+        return state
 
 
 def next_run(parent: Path, name: str) -> Path:

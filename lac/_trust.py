@@ -138,4 +138,5 @@ def _partner_entropy(posterior: np.ndarray) -> float:
 
 def _times_log(p: np.ndarray) -> np.ndarray:
     """Return p log p, 0 at 0."""
-    return p * np.log(p, out=np.zeros_like(p), where=p > 0)
+    found: np.ndarray = p * np.log(p, out=np.zeros_like(p), where=p > 0)
+    return found

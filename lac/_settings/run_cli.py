@@ -25,7 +25,7 @@ from lac._checkpoint import AtomicCheckpointIO
 from lac._hints import program
 from lac._module import EmbeddingModule
 from lac._run_directory import RunDirectory, flat_settings, next_run
-from lac._settings.settings import (
+from lac._settings.options import (
     TRAINER_DEFAULTS,
     RunOptions,
     changed,

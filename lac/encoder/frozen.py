@@ -135,7 +135,8 @@ class FrozenEncoder(nn.Module):
             x = _smooth(x, times, mask, self.smoothing)
         mean = x.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
         moves = (x - mean).norm(dim=2) > _STILL * x.norm(dim=2)  # not what rounding leaves
-        return F.normalize(x - mean, dim=2) * (mask & moves)[..., None]
+        found: torch.Tensor = F.normalize(x - mean, dim=2) * (mask & moves)[..., None]
+        return found
 
 
 def _smooth(x: torch.Tensor, times: torch.Tensor, mask: torch.Tensor, sigma: float) -> torch.Tensor:

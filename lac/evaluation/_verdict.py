@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.stats import ttest_1samp
@@ -13,6 +13,7 @@ from lac._progress import progress
 from lac.data import Clip, ClipDataModule
 from lac.encoder import Encoder
 from lac.evaluation._crops import Crop, Protocol, draw_crops
+from lac.evaluation._record import VerdictRecord
 from lac.evaluation._representations import representations
 from lac.evaluation.metrics import crop_order, squared_distances
 
@@ -135,7 +136,7 @@ class Verdict:
             found.append(f"{self.clips} held-out clips are few: take it as a hint.")
         return found
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> VerdictRecord:
         """Return what `metrics.json` keeps."""
         return {
             "level": self.level,

@@ -207,4 +207,5 @@ def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     ten times as long, SciPy's goes without BLAS.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
-    return (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
+    found: np.ndarray = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)
+    return found

@@ -99,7 +99,7 @@ def negative_score(
     scoring: Scoring,
 ) -> torch.Tensor:
     """Return minus the soft score per frame of the shorter view, averaged over clips."""
-    score = fastsw.score(similarity, **scoring._asdict(), lengths=lengths)
+    score: torch.Tensor = fastsw.score(similarity, **scoring._asdict(), lengths=lengths)
     return -(score / lengths.amin(1)).mean()
 
 

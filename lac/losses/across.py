@@ -227,7 +227,7 @@ class AcrossLoss(Loss):
             logits = pairs.logits / self.alignment_temperature
             logits = logits.masked_fill(~pairs.valid, torch.finfo(logits.dtype).min)
             return (logits.softmax(2) * logits.softmax(1)).masked_fill(~pairs.valid, 0.0)
-        return fastsw.posterior(
+        posterior: torch.Tensor = fastsw.posterior(
             pairs.logits - self.shift,
             gap_open=self.gap_open,
             gap_extend=self.gap_extend,
@@ -235,6 +235,7 @@ class AcrossLoss(Loss):
             mode=self.teacher,
             lengths=pairs.lengths,
         )
+        return posterior
 
     def _sharpen(self, posterior: torch.Tensor, axis: int) -> torch.Tensor:
         """Raise probabilities to a power; their sum over an axis stays."""

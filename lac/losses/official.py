@@ -85,7 +85,8 @@ def official_lac_loss(
     ]
     logits = (tables[0] @ tables[1].transpose(1, 2)).to(p)
     crossed = -(p * F.log_softmax(logits, -1)).sum(-1).mean(1)
-    return contrastive + _SHARE * (crossed + scores).mean()
+    aligned: torch.Tensor = (crossed + scores).mean()
+    return contrastive + _SHARE * aligned
 
 
 def _match_tables(similarity: torch.Tensor, temperature: float) -> torch.Tensor:

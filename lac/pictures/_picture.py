@@ -160,7 +160,7 @@ def _draw_colour_bars(axes: Axes) -> None:
     place = 0.15
     for drawn, label, room in zip(axes.images, (_SIMILARITY, _POSTERIOR), _BARS, strict=True):
         bar = _inset(axes, (place, 0, 0.14, 1), corner=(1, 0), along=0)
-        axes.figure.colorbar(drawn, cax=bar).outline.set_linewidth(0.6)  # type: ignore[operator]
+        axes.figure.colorbar(drawn, cax=bar).outline.set_linewidth(0.6)
         bar.set_ylabel(label, size=8, color=INK)
         bar.tick_params(labelsize=8, color=INK, labelcolor=INK)
         bar.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))

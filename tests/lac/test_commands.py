@@ -59,8 +59,8 @@ ERRORS = {
     "train --data.rot x": "no setting --data.rot; did you mean --data.root?",
     "train --frames 3": "no setting --frames; did you mean --data.frames?",
     "train --lr 3": "no setting --lr; python -m lac.train --help lists the settings",
-    "train --model.loss Scll": "one of gta, lac, lav, scl, tcc, tcn or a class by its dotted name,"
-    " got 'Scll'; did you mean scl?",
+    "train --model.loss Scll": "one of across, gta, lac, lav, scl, tcc, tcn or a class by its"
+    " dotted name, got 'Scll'; did you mean scl?",
     "train --model.loss scl --model.loss.variance 0": "`variance` must be > 0",
     "train --model.loss=TccLoss --model.loss.cycle=x": "`model.loss.cycle` must be one of",
     "train --data.frames=many": "`data.frames` must be a whole number, got 'many'",
