@@ -23,7 +23,7 @@ NAMES = [
     ("align_32_uniform", "float32"),
     ("align_32_general", "float32"),
     ("align_64_general", "float64"),
-    *((name, dtype) for name in ("tangent_64_general", "hard", "dtw")
+    *((name, dtype) for name in ("tangent_64_general", "viterbi", "dtw")
       for dtype in ("float32", "float64")),
 ]  # fmt: skip
 

@@ -16,7 +16,8 @@ import torch
 from numba.cuda import compiler, cuda_paths, dispatcher
 from numba.cuda.cudadrv import nvrtc, nvvm
 
-from fastsw._cuda import backend
+from fastsw._cuda import backend, operands, warping
+from fastsw._cuda.kernels.penalties import GRADIENT, TANGENT
 from fastsw._cuda.runtime import compile as compilation
 from fastsw._cuda.runtime.compile import entry_name
 from fastsw._cuda.runtime.memory import TorchMemory
@@ -49,7 +50,7 @@ def launches():
     """Every kernel that a call can launch, with the types of its arguments, by name and dtype."""
     found = {}
 
-    def record(kernel, memory, blocks, arguments, slab):
+    def record(kernel, memory, blocks, arguments, workspace):
         kinds = compilation.kinds_of(memory, arguments)
         found[kernel.name, memory.dtype(arguments[0]).name] = kernel, kinds
 
@@ -60,10 +61,10 @@ def launches():
             for penalties in ((1.0,) * 4, (memory.empty((2, 3, 4), np.float64),) * 4):
                 warm = memory.empty((), np.float64)
                 for temperature in (1.0, warm):
-                    inputs = backend.Inputs(similarity, penalties, temperature, "local", None)
-                    out = backend.gradients(inputs, memory)
-                    backend.tangents(inputs, out, memory)
-            backend.soft_dtw(similarity, 1.0, None, None, memory, graded=True)
+                    inputs = operands.Inputs(similarity, penalties, temperature, "local", None)
+                    out = backend.run(inputs, memory, GRADIENT)
+                    backend.run(inputs, memory, TANGENT, out)
+            warping.run(similarity, 1.0, None, None, memory, with_gradients=True)
     return found
 
 

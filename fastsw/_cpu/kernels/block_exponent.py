@@ -15,7 +15,7 @@ or 0, o and e the largest penalties. In the forward pass, within a block:
   G columns to the right, or in the lane itself. By gaps alone this mass can follow the alignments
   of the state that underflows, from where they have caught up with its column: it misses at most G
   matches and pays at most two opened gaps and 2 * G extended ones more, besides what changing
-  between the states costs, which `routing` calls the gap spread.
+  between the states costs, which `range_check` calls the gap spread.
 - The factor between two lanes' units may have to be larger than the largest that is used, 2**100
   (2**950). Then a mass that much larger is near, and what is multiplied may underflow likewise.
 
@@ -23,7 +23,7 @@ In the backward pass the same holds, and a lane's exponent is in addition at lea
 product of a forward and a backward state is at most the total: so no product overflows, and a state
 that underflows for this reason carries less than 2**(HEAD + growth - 126) of the total.
 
-`routing` admits what these bounds prove to lose less than 2**-46 of the total.
+`range_check` admits what these bounds prove to lose less than 2**-46 of the total.
 
 The factor of an extended gap is rounded, which long gaps would add up. Factors that differ from row
 to row or column to column are rounded to make up for one another; where all columns have the same,
@@ -149,7 +149,7 @@ def passes(bits, lanes, by_column, with_tangents):
     width, pad, block = lanes, 2 * lanes, min(BLOCK, lanes)
     fill_first, fill_last = simd.fill_first(block), simd.fill_last(block)
     window_above, window_below = windows(bits, lanes, block)
-    per_step, carried = fields(with_tangents)
+    per_step, edges = fields(with_tangents)
     step = per_step * lanes
     of_table, of_lane = STEP_NUMBERS * width, LANE_NUMBERS * width
     of_incoming = ROW_NUMBERS * width
@@ -174,8 +174,8 @@ def passes(bits, lanes, by_column, with_tangents):
             bottom, of_row = (s + 1) * width - 1, ROW_NUMBERS * length
             zeros = constant(splat_f(zero))
             m, x, h, v, up, k = zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
-            above, above_k = row_in * carried * length + pad, row_in * length + pad
-            below = row_out * carried * length + pad - (width - 1)
+            above, above_k = row_in * edges * length + pad, row_in * length + pad
+            below = row_out * edges * length + pad - (width - 1)
             below_k = row_out * length + pad - (width - 1)
             unit, floor, per_temperature = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
             store_f(incoming, ONWARD * width, splat_f(zero))
@@ -253,7 +253,7 @@ def passes(bits, lanes, by_column, with_tangents):
                 if read_shared(pointers.done, s) < t0 + width < steps:  # not when recomputed
                     write_shared(pointers.done, s, t0 + width)
             # What later steps of the next strip read beyond the last column.
-            for field in range(carried):
+            for field in range(edges):
                 store_f(boundary, below + field * length + steps, splat_f(zero))
             store_f(boundary_k, below_k + steps, splat_i(nothing))
             write_shared(pointers.done, s, steps)

@@ -1,8 +1,8 @@
 """Passes over a strip in which every cell has an exponent of its own: the wide range.
 
 The three states of a cell are floats in [0, 2) that share an integer power of two, so nothing
-overflows. A state underflows below 2**-126 (float32) of its cell's largest; `routing` admits only
-problems in which such a state cannot matter.
+overflows. A state underflows below 2**-126 (float32) of its cell's largest; `range_check` admits
+only problems in which such a state cannot matter.
 
 Rounding of the factors of extended gaps is made up for as in `block_exponent`, for columns after
 each W steps.
@@ -61,7 +61,7 @@ def passes(bits, lanes, by_column, with_tangents):
     """Forward and backward pass over one strip.
 
     ``by_column`` says whether penalties of skipped columns differ from column to column;
-    ``with_tangents`` whether tangents are carried and the tangent of the gradient is written.
+    ``with_tangents`` whether tangents are edges and the tangent of the gradient is written.
     """
     simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
     number, square = numbers(bits, lanes, with_tangents), squares(bits, lanes)
@@ -83,7 +83,7 @@ def passes(bits, lanes, by_column, with_tangents):
     zero, one, nothing = kind.real(0), kind.real(1), kind.nothing
     bias, inverse = kind.whole(simd.bias), kind.whole(2 * simd.bias)
     width, pad = lanes, 2 * lanes
-    per_step, carried = fields(with_tangents)
+    per_step, edges = fields(with_tangents)
     step, step_k = per_step * lanes, INTEGERS * lanes
     of_table, of_lane = STEP_NUMBERS * width, LANE_NUMBERS * width
 
@@ -122,8 +122,8 @@ def passes(bits, lanes, by_column, with_tangents):
             zeros, impossible = constant(splat_f(zero)), splat_i(nothing)
             m, x, h, v, k = zeros, zeros, zeros, zeros, impossible
             diagonal, diagonal_k, ended, ended_k = zeros, impossible, zeros, impossible
-            above, above_k = row_in * carried * length + pad, row_in * length + pad
-            below = row_out * carried * length + pad - (width - 1)
+            above, above_k = row_in * edges * length + pad, row_in * length + pad
+            below = row_out * edges * length + pad - (width - 1)
             below_k = row_out * length + pad - (width - 1)
             for t0 in range(0, steps, width):
                 if s > 0:
@@ -159,7 +159,7 @@ def passes(bits, lanes, by_column, with_tangents):
                 if read_shared(pointers.done, s) < t0 + width < steps:  # not when recomputed
                     write_shared(pointers.done, s, t0 + width)
             # What later steps of the next strip read beyond the last column.
-            for field in range(carried):
+            for field in range(edges):
                 store_f(boundary, below + field * length + steps, splat_f(zero))
             store_f(boundary_k, below_k + steps, impossible)
             write_shared(pointers.done, s, steps)

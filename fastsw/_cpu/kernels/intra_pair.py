@@ -137,7 +137,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
     variant = Variant(bits, lanes, *form(by_column, with_tangents), exponents)
     real, whole, nothing = kind.real, kind.whole, kind.nothing
     width, pad = lanes, 2 * lanes
-    per_step, carried = fields(with_tangents)
+    per_step, edges = fields(with_tangents)
     simd = lanes_of(bits, lanes)
     store, splat, splat_k = simd.store, simd.splat_f, simd.splat_i
     doublings = module.fixed_steps(width).bit_length() - 1
@@ -219,9 +219,9 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
         round_factors(shared.rows[1, 1 : pair.tile.n + 1])
         set_row_ends(pair, b, shared.rows, penalties, dots, unit, with_tangents)
         shared.ends[0, 0], shared.ends[1, 0], shared.ends_k[0] = 1.0, 0.0, 0
-        shared.boundary[: carried * length] = 0.0
+        shared.boundary[: edges * length] = 0.0
         shared.boundary_k[:length] = nothing
-        shared.back[: carried * length] = 0.0
+        shared.back[: edges * length] = 0.0
         shared.back_k[: 2 * length] = nothing
         if pair.mode == GLOBAL:
             shared.back[pad + pair.tile.m] = 1.0
@@ -267,7 +267,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
     @variant.helper
     def total_of_corner(pair, shared, row, length):
         """What arrives at the last row and column in global mode, and the tangent of its log."""
-        first = (row * carried + H) * length + pad + pair.tile.m
+        first = (row * edges + H) * length + pad + pair.tile.m
         value = np.float64(shared.boundary[first])
         dot = np.float64(shared.boundary[first + ROW_NUMBERS * length]) if with_tangents else 0.0
         mantissa, shift = math.frexp(value)

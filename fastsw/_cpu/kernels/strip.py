@@ -391,13 +391,13 @@ def thread_arrays(bits, lanes, with_gradients, with_tangents, threads, rows, col
 def pair_arrays(bits, lanes, by_column, with_gradients, with_tangents, threads, rows, columns):
     """Scratch arrays of pairs of up to `rows` x `columns`, one a thread."""
     kind = scalars(bits)
-    _, carried = fields(with_tangents)
+    _, edges = fields(with_tangents)
     length, strips = row_length(columns + 1, lanes), -(-(rows + 1) // lanes)
     kept_rows = strips + 1 if with_gradients else 1
     return Shared(
-        boundary=aligned(threads, kept_rows * carried * length, kind.real),
+        boundary=aligned(threads, kept_rows * edges * length, kind.real),
         boundary_k=aligned(threads, kept_rows * length, kind.whole),
-        back=aligned(threads, carried * length, kind.real),
+        back=aligned(threads, edges * length, kind.real),
         back_k=aligned(threads, 2 * length, kind.whole),
         columns=aligned(threads, 2 * ROW_NUMBERS * length, kind.real),
         rows=np.empty((threads, 6, rows + 2)),

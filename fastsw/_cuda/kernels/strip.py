@@ -1,4 +1,8 @@
-"""Strips of rows and what passes between them: similarities, boundary rows, progress."""
+"""Strips of rows and what passes between them: similarities, boundary rows, progress.
+
+A strip has a row for each lane of a warp, and lane r stands one column behind lane r - 1. So a
+tile, which is `STEPS` steps of a strip, is skewed: its cells lie on as many anti-diagonals.
+"""
 
 import functools
 import math
@@ -9,109 +13,36 @@ import numpy as np
 from fastsw._cuda.device import (
     LANES,
     SIMULATED,
+    back_off,
     device,
     from_above,
     from_below,
     from_lane,
-    hide,
     load_acquire,
-    pause,
+    opaque,
     store_release,
     sync,
 )
-from fastsw._cuda.kernels.pairs import Penalties
 from fastsw._cuda.scaled import numbers
 from fastsw._types import GLOBAL
 
-#: Steps between two exchanges with other strips; they make a square of cells.
-DEPTH = 2 if SIMULATED else 8
+#: Steps of a tile, between two exchanges with other strips.
+STEPS = 2 if SIMULATED else 8
 
-#: Rows that the lanes cover at once when they bring a square's cells.
-ACROSS = LANES // DEPTH
+#: Rows that the lanes cover at once when they load a tile.
+ROWS_AT_ONCE = LANES // STEPS
 
-#: Similarities of a square in shared memory.
-TILE = LANES * (DEPTH + 1)
+#: Similarities of a tile in shared memory.
+TILE = LANES * (STEPS + 1)
 
-#: Numbers in a record of a boundary row; the last two are flows, without exponents.
-WORDS = 4
+#: Numbers in a record of a boundary row; the last two are gap counts, without exponents.
+RECORD = 4
 
 #: Numbers of a boundary row in shared memory.
-EDGE = DEPTH * WORDS
+BOUNDARY = STEPS * RECORD
 
-#: Sums over a strip: the flows of four penalties, and the mean score.
+#: Sums over a strip: the counts of four penalties, and the mean score.
 SUMS = 5
-
-
-class Call(NamedTuple):
-    """What the strips of a launch share."""
-
-    similarity: Any
-    dots: Any  # tangents of the similarities
-    penalties: Penalties
-    remainder: Any  # what `penalties.unit` leaves out of 1 / (T log 2)
-    mode: Any
-    want: Any
-    rows: Any
-    columns: Any
-
-
-class Rows(NamedTuple):
-    """Boundary rows of strips, in memory or in shared memory."""
-
-    f: Any
-    k: Any
-    d: Any
-
-
-class Store(NamedTuple):
-    """What a launch keeps in memory."""
-
-    edge: Rows  # [pairs, strips, width, WORDS], what goes down
-    back: Rows  # the same, what goes up
-    kept: Rows  # [pairs, strips, squares, 4, LANES], what enters squares
-    ends: Rows  # [pairs, strips, LANES], the numbers of the virtual column
-    totals: Any  # [pairs, 3]
-    sums: Any  # [pairs, strips, SUMS]
-
-
-class Square(NamedTuple):
-    """What a warp keeps in shared memory (cells of wide numbers: a lane, in its own memory)."""
-
-    tile: Any  # [LANES, DEPTH + 1], similarities, skewed
-    cells: Rows  # [DEPTH, 3, LANES], states
-    edges: Rows  # three times [DEPTH, WORDS]: the row above, the row below, the row passed on
-    spent: Any  # [SUMS, LANES]
-
-
-class Answers(NamedTuple):
-    """What the caller gets; of each pair."""
-
-    score: Any
-    slope: Any
-    gradient: Any
-    penalties: Any  # four pointers
-
-
-class Strip(NamedTuple):
-    """One strip of a pair, and the lane's place in it."""
-
-    b: Any
-    s: Any
-    lane: Any
-    n: Any  # rows and columns of the pair
-    m: Any
-    first: Any  # first row and column of the grid
-    last: Any  # last column, the virtual one included
-    i: Any  # the lane's row
-    here: Any  # index of the strip among those of all pairs
-    count: Any  # strips of the pair
-    squares: Any  # of the strip
-    tile_at: Any  # of the warp, in shared memory
-    cell_at: Any
-    come_at: Any
-    below_at: Any
-    leave_at: Any
-    spent_at: Any
 
 
 @device
@@ -135,39 +66,39 @@ def virtual_column(mode, strip):
 @device
 def row_of(call, strip):
     """Place of a strip's boundary row, computed where it is needed."""
-    return hide(np.int32(strip)) * (call.columns + 2)
+    return opaque(np.int32(strip)) * (call.columns + 2)
 
 
 @device
-def squares_of(call):
-    """Squares of a strip of a whole matrix."""
-    return (call.columns + 2 + LANES - 1 + DEPTH - 1) // DEPTH
+def tiles_of(call):
+    """Tiles of a strip of a whole matrix."""
+    return (call.columns + 2 + LANES - 1 + STEPS - 1) // STEPS
 
 
 @device
 def first_element(call, strip, c):
-    """Row and column of the first element of a square that the lane brings, and where it is.
+    """Row and column of the first element of a tile that the lane loads, and where it is.
 
-    The next ones lie `ACROSS` rows down and as many columns to the left.
+    The next ones lie `ROWS_AT_ONCE` rows down and as many columns to the left.
     """
-    r, u = strip.lane // np.int32(DEPTH), strip.lane % np.int32(DEPTH)
+    r, u = strip.lane // np.int32(STEPS), strip.lane % np.int32(STEPS)
     i = np.int32(strip.first + strip.s * LANES + r)
-    j = np.int32(strip.first + c * DEPTH + u - r)
-    place = (strip.b * call.rows + hide(i) - 1) * call.columns + j - 1
-    spot = np.int32(strip.tile_at + r * (DEPTH + 1) + u)
-    return i, j, place, hide(call.columns - 1) * ACROSS, spot
+    j = np.int32(strip.first + c * STEPS + u - r)
+    place = (strip.b * call.rows + opaque(i) - 1) * call.columns + j - 1
+    spot = np.int32(strip.similarity_at + r * (STEPS + 1) + u)
+    return i, j, place, opaque(call.columns - 1) * ROWS_AT_ONCE, spot
 
 
 @device
 def store_tile(call, strip, tile, gradient, c):
-    """Write what stands in a square's tile to the gradient."""
+    """Write what stands in place of a tile's similarities to the gradient."""
     i, j, place, stride, spot = first_element(call, strip, c)
-    for _ in range(DEPTH):
+    for _ in range(STEPS):
         if i >= 1 and i <= strip.n and j >= 1 and j <= strip.m:
             gradient[place] = tile[np.uint32(spot)]
-        i, j = np.int32(i + ACROSS), np.int32(j - ACROSS)
+        i, j = np.int32(i + ROWS_AT_ONCE), np.int32(j - ROWS_AT_ONCE)
         place += stride
-        spot = np.int32(spot + ACROSS * (DEPTH + 1))
+        spot = np.int32(spot + ROWS_AT_ONCE * (STEPS + 1))
 
 
 @device
@@ -175,13 +106,13 @@ def wait(flags, index, needed, lane):
     """Wait until another strip has come as far as needed."""
     if lane == 0:
         while load_acquire(flags, index) < needed:
-            pause()
+            back_off()
     sync()
 
 
 @device
-def tell(flags, index, done, lane):
-    """Publish how far this strip has come."""
+def publish(flags, index, done, lane):
+    """Let others know how far this strip has come."""
     sync()
     if lane == 0:
         store_release(flags, index, np.int32(done))
@@ -208,11 +139,11 @@ def lane_or(value, lane):
 
 
 class Transfers(NamedTuple):
-    """Device functions that bring in and out what a square needs, in one kind of numbers."""
+    """Device functions that load and store what a tile needs, in one kind of numbers."""
 
     load_tile: Any
-    load_edge: Any
-    keep_edge: Any
+    load_boundary: Any
+    store_boundary: Any
     get: Any
     put: Any
     lane_before: Any
@@ -220,7 +151,7 @@ class Transfers(NamedTuple):
 
 
 @functools.cache
-def transfers(name: str, *, second: bool) -> Transfers:
+def transfers(name: str, *, with_tangents: bool) -> Transfers:
     """Give the functions for a kind of numbers, with or without tangents."""
     kind = numbers(name)
     real, nothing = kind.real, kind.nothing
@@ -229,13 +160,13 @@ def transfers(name: str, *, second: bool) -> Transfers:
 
     @device
     def load_tile(call, strip, tile, c):
-        """Bring the similarities of a square into shared memory; -inf outside.
+        """Bring the similarities of a tile into shared memory; -inf outside.
 
         Gives the largest number seen by the lane, and whether it saw NaN or +inf.
         """
         top, bad = real(-math.inf), False
         i, j, place, stride, spot = first_element(call, strip, c)
-        for _ in range(DEPTH):
+        for _ in range(STEPS):
             value = real(-math.inf)
             if i >= 1 and i <= strip.n and j >= 1 and j <= strip.m:
                 value = real(call.similarity[place])
@@ -243,16 +174,16 @@ def transfers(name: str, *, second: bool) -> Transfers:
                     bad, value = True, real(-math.inf)
                 top = max(top, value)
             tile[np.uint32(spot)] = value
-            i, j = np.int32(i + ACROSS), np.int32(j - ACROSS)
+            i, j = np.int32(i + ROWS_AT_ONCE), np.int32(j - ROWS_AT_ONCE)
             place += stride
-            spot = np.int32(spot + ACROSS * (DEPTH + 1))
+            spot = np.int32(spot + ROWS_AT_ONCE * (STEPS + 1))
         return top, bad
 
     @device
     def get(rows, p):
         """A number from memory."""
         d = zero
-        if second:
+        if with_tangents:
             d = rows.d[p]
         return rows.f[p], rows.k[p], d
 
@@ -260,39 +191,39 @@ def transfers(name: str, *, second: bool) -> Transfers:
     def put(rows, p, a):
         """Write a number to memory."""
         rows.f[p], rows.k[p] = a[0], a[1]
-        if second:
+        if with_tangents:
             rows.d[p] = a[2]
 
     @device
-    def load_edge(rows, row, j, there, base, lane, to, flows):
+    def load_boundary(rows, row, j, there, base, lane, to, with_counts):
         """Bring one record of a boundary row into shared memory; nothing where there is none."""
-        record, p = (row + j) * WORDS, np.uint32(base + WORDS * lane)
+        record, p = (row + j) * RECORD, np.uint32(base + RECORD * lane)
         a, b = none, none
         if there:
             a, b = get(rows, record), get(rows, record + 1)
         put(to, p, a)
         put(to, np.uint32(p + np.uint32(1)), b)
-        if flows:
+        if with_counts:
             c, d = zero, zero
             if there:
                 c, d = rows.f[record + 2], rows.f[record + 3]
             to.f[np.uint32(p + np.uint32(2))], to.f[np.uint32(p + np.uint32(3))] = c, d
 
     @device
-    def keep_edge(rows, row, j, base, lane, leave, flows):
+    def store_boundary(rows, row, j, base, lane, outgoing, with_counts):
         """Write one record of a boundary row to memory."""
-        record, p = (row + j) * WORDS, np.uint32(base + WORDS * lane)
-        put(rows, record, get(leave, p))
-        put(rows, record + 1, get(leave, np.uint32(p + np.uint32(1))))
-        if flows:
-            rows.f[record + 2] = leave.f[np.uint32(p + np.uint32(2))]
-            rows.f[record + 3] = leave.f[np.uint32(p + np.uint32(3))]
+        record, p = (row + j) * RECORD, np.uint32(base + RECORD * lane)
+        put(rows, record, get(outgoing, p))
+        put(rows, record + 1, get(outgoing, np.uint32(p + np.uint32(1))))
+        if with_counts:
+            rows.f[record + 2] = outgoing.f[np.uint32(p + np.uint32(2))]
+            rows.f[record + 3] = outgoing.f[np.uint32(p + np.uint32(3))]
 
     @device
     def lane_before(a, lane):
         """A number of the lane before."""
         d = a[2]
-        if second:
+        if with_tangents:
             d = from_above(d, lane)
         return from_above(a[0], lane), from_above(a[1], lane), d
 
@@ -300,8 +231,8 @@ def transfers(name: str, *, second: bool) -> Transfers:
     def lane_after(a, lane):
         """A number of the lane after."""
         d = a[2]
-        if second:
+        if with_tangents:
             d = from_below(d, lane)
         return from_below(a[0], lane), from_below(a[1], lane), d
 
-    return Transfers(load_tile, load_edge, keep_edge, get, put, lane_before, lane_after)
+    return Transfers(load_tile, load_boundary, store_boundary, get, put, lane_before, lane_after)
