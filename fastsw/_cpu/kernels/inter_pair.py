@@ -66,14 +66,12 @@ STRIP = 4
 #: States of a group up to this size are kept from the forward to the backward pass.
 KEPT_BYTES = 2**20
 
-#: Time of a cell beside that of a cell of `intra_pair`: for scores, gradients and their tangents.
-COSTS = 0.75, 0.9, 0.9
+#: For scores, gradients and their tangents: the time of a cell beside that of a cell of
+#: `intra_pair`, and the most bytes of a group's weights, which the backward pass reads again.
+COSTS, MOST_BYTES = (0.75, 0.9, 0.7), (2**62, 2**21, 2**24)
 
 #: For up to so many pairs of the same size the choice is remembered.
 FEW = 1024
-
-#: Weights of a group up to this size stay in the caches from the forward to the backward pass.
-MOST_BYTES = 2**21
 
 
 @functools.cache
@@ -370,8 +368,8 @@ def _choose(order, lengths, bits, lanes, want, threads):
     """The choice among pairs in their order."""
     count = -(-len(order) // lanes)
     groups, rest = np.empty((count, lanes), np.int64), np.empty(len(order), np.int64)
-    most = MOST_BYTES // (want * lanes * bits // 8) if want else 2**62
-    found = cut(order, lengths, lanes, most, COSTS[want], threads, groups, rest)
+    cells = MOST_BYTES[want] // (max(want, 1) * lanes * bits // 8)
+    found = cut(order, lengths, lanes, cells, COSTS[want], threads, groups, rest)
     taken, left, rows, columns = found
     return Choice(groups[:taken], rest[:left], rows, columns)
 
