@@ -191,6 +191,7 @@ def passes(bits, lanes, by_column, with_tangents):
         diagonal, diagonal_k = zeros, impossible
         opened_x, extended_x = nil, nil
         sum_open_x, sum_extend_x, sum_open_y, sum_extend_y = zeros, zeros, zeros, zeros
+        store_f(sums, first_sum + MEAN * width, nil)  # `release` may have fewer lanes
         at, at_k = (slot + steps - 1) * step, (slot + steps - 1) * step_k
         for t0 in range(steps - width, -1, -width):
             if s + 1 < strips:
