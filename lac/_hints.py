@@ -1,4 +1,4 @@
-"""What to type instead, or next: the nearest of some names, and how commands are called here."""
+"""What to type instead, or next: the nearest known name, and how commands are called here."""
 
 import os
 import shlex

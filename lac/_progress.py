@@ -16,7 +16,7 @@ _FRAME = 0.2  # seconds between two looks of the bar
 
 @dataclass(eq=False)
 class _Task:
-    """One piece of work; `total` is None where nobody knows."""
+    """One piece of work; `total` is None where it is not known."""
 
     label: str
     total: int | None
@@ -31,7 +31,7 @@ class _Task:
 
     def __str__(self) -> str:
         """Say how far it is, and how long it will take if it goes on so."""
-        if self.total is None or self.done > self.total:  # who counted, was wrong
+        if self.total is None or self.done > self.total:  # the count was wrong
             return f"{self.label}: {self.done}" if self.done else self.label
         words = f"{self.label}: {self.done} of {self.total}"
         if self.done:

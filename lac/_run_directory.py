@@ -87,7 +87,7 @@ class RunDirectory:
         return settings
 
     def require(self, checkpoint: Literal["last", "best"]) -> None:
-        """Refuse what is no run directory with such a checkpoint, without loading anything.
+        """Refuse a directory that is no run or lacks the checkpoint, without loading anything.
 
         Raises
         ------

@@ -30,7 +30,7 @@ _FLAGS = ("help", "help-all", "print_config")
 
 
 class Settings:
-    """What a command line and its configuration files say, checked as far as can be done at once.
+    """What a command line and its configuration files say, checked as far as light imports allow.
 
     Parameters
     ----------

@@ -1,8 +1,10 @@
 """What a class can be told, read from its source, without what its module imports.
 
-A command answers for its settings before torch and Lightning are there, which takes seconds. The
-classes that take the settings need both, so their constructors are cut down to the signature and
-to the checks at its beginning, before `self` is touched.
+A command checks its settings before it imports torch and Lightning, which takes seconds. The
+classes that take the settings need both, so the source of their constructors is reduced to the
+signature and the checks at its beginning, before `self` is used. Light records that commands and
+classes share would repeat every signature, as the classes are called by keywords and documented
+by them; and of Lightning's trainer there is none.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""How commands end where the input is at fault: with one line that says what to do about it."""
+"""How commands end when their input is wrong: with one line that says what to do about it."""
 
 import sys
 from collections.abc import Iterable, Iterator
