@@ -146,7 +146,6 @@ def test_tangents_of_lanes_of_pairs_equal_the_reference(mode, dtype, shape, ragg
             inputs.lengths,
             mode,
             direction,
-            step=1e-2 * min(temperature, 1.0),
         )
         # Differences of the reference are right to 1e-10 / T; float32 as in `test_torch`.
         share = 1e-8 if dtype == np.float64 else 2e-4
@@ -159,7 +158,7 @@ def test_tangents_of_lanes_of_pairs_equal_the_reference(mode, dtype, shape, ragg
 
 @pytest.mark.parametrize("mode", MODES)
 def test_second_derivatives_of_lanes_of_pairs_are_exact(mode, seen):
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
     from torch.autograd import gradgradcheck
 
     from tests.support.torch_calls import Call
@@ -167,6 +166,9 @@ def test_second_derivatives_of_lanes_of_pairs_are_exact(mode, seen):
     pairs = native_lanes(64) + 1
     problem = Call((pairs, 3, 4), ("pair", "pair"), mode=mode)
     leaves = problem.leaves[:-1]  # derivatives in T may send pairs elsewhere
+    with torch.no_grad():
+        for leaf in leaves[1:]:
+            leaf.abs_()
     score = problem.of_leaves(fastsw.score)
     assert gradgradcheck(lambda *given: score(*given, problem.leaves[-1].detach()), leaves)
     assert len(set(seen)) == pairs
