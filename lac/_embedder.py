@@ -33,7 +33,7 @@ class Embedder(nn.Module):
     channels : int or None
         Width of those features, None if it takes frames.
     every : int
-        One frame in so many was taken of each clip in training, and should be of a video here:
+        Training used one frame in so many of each clip; do the same with a video:
         `embed(frames[:: embed.every])`.
 
     Attributes
@@ -53,7 +53,7 @@ class Embedder(nn.Module):
         channels: int | None = None,
         every: int = 1,
     ):
-        """Take over a trained module's parts, or a frozen encoder."""
+        """Keep the parts of a trained module, or a frozen encoder."""
         super().__init__()
         self.encoder = encoder
         self.loss = loss
@@ -88,7 +88,7 @@ class Embedder(nn.Module):
         TypeError
             If `frames` is not uint8 (for runs on features: not of floats).
         ValueError
-            If a shape is another, or `times` do not increase.
+            If a shape is wrong, or `times` do not increase.
         """
         array = frames.numpy(force=True) if isinstance(frames, torch.Tensor) else frames
         content = self._content(array)

@@ -1,4 +1,4 @@
-"""Own videos, one path: from the folder to all settings of training, and how long it will take."""
+"""The user's own videos: from the folder to all settings of training, and to the next command."""
 
 import os
 import shlex

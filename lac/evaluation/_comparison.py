@@ -1,4 +1,4 @@
-"""Runs grouped by what they were trained on and how: means and spreads over seeds."""
+"""Runs grouped by what they were trained on and how: means and standard deviations over seeds."""
 
 import re
 from collections import defaultdict
@@ -173,7 +173,7 @@ def _names(groups: Sequence[Part]) -> list[str]:
     return names
 
 
-def mean_and_spread(values: Sequence[float]) -> str:
+def mean_and_deviation(values: Sequence[float]) -> str:
     """Return a mean, and the sample standard deviation if values differ."""
     mean = f"{np.mean(values):.3f}"
     return mean if np.ptp(values) == 0 else f"{mean} ({np.std(values, ddof=1):.3f})"
@@ -192,9 +192,9 @@ def as_markdown(comparison: Comparison) -> str:
     for name, row in [*comparison.rows.items(), *comparison.baselines.items()]:
         count = comparison.counts.get(name, "")
         cells = [
-            f"**{mean_and_spread(row[m])}**"
+            f"**{mean_and_deviation(row[m])}**"
             if name in comparison.rows and np.mean(row[m]) == best[m]
-            else mean_and_spread(row[m])
+            else mean_and_deviation(row[m])
             for m in metrics
         ]
         lines.append(f"| {_as_text(name)} | {count} | " + " | ".join(cells) + " |")

@@ -84,7 +84,7 @@ def _fit_classifier(x: np.ndarray, y: np.ndarray, strength: float) -> Classifier
 
 
 def _fit(model: ClassifierMixin, x: np.ndarray, y: np.ndarray) -> ClassifierMixin:
-    """Fit a classifier, whether or not there is anything to tell apart."""
+    """Fit a classifier; with one class alone, a constant one."""
     if len(np.unique(y)) == 1:
         model = DummyClassifier(strategy="most_frequent")
     with warnings.catch_warnings():
@@ -192,8 +192,8 @@ def retrieval_precision(
         others = [crop for j, crop in enumerate(crops) if j != i]
         gallery = np.concatenate([x for x, _ in others])
         labels = np.concatenate([y for _, y in others])
-        # Stable, which no search of neighbours in scikit-learn is: frames that are equally near, as
-        # all are to a clock, count in the order of the clips.
+        # A stable sort, where scikit-learn's search for neighbours leaves it open which of several
+        # equally near frames it takes; by time alone many are equally near.
         order = np.argsort(squared_distances(query, gallery), axis=1, kind="stable")
         for k in neighbours:
             hits[k].append((labels[order[:, :k]] == phase[:, None]).mean(1))
@@ -203,8 +203,8 @@ def retrieval_precision(
 def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return squared Euclidean distances, (T, U) float64.
 
-    Of matrices as small as two crops, many at a time: scikit-learn's check of its input alone takes
-    ten times as long, SciPy's goes without BLAS.
+    Not scikit-learn's, which spends ten times as long checking matrices as small as these, nor
+    SciPy's, which does not use BLAS.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
     found: np.ndarray = (x**2).sum(1)[:, None] - 2 * x @ y.T + (y**2).sum(1)

@@ -19,6 +19,8 @@ from fastsw._cuda.kernels.cell import affine_cell
 from fastsw._cuda.kernels.penalties import LN2
 from fastsw._cuda.scaled import numbers
 
+pytestmark = pytest.mark.simulator
+
 #: Kinds of numbers, and a bound of a logarithm's error: some roundings of the mantissa.
 KINDS = {"narrow": 1e-6, "wide": 1e-6, "double": 1e-14}
 

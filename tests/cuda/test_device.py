@@ -28,7 +28,7 @@ from tests.support.simulated import SIMULATED
 
 torch = pytest.importorskip("torch")
 
-pytestmark = [] if SIMULATED else [pytest.mark.gpu]
+pytestmark = pytest.mark.simulator if SIMULATED else pytest.mark.gpu
 
 #: Sides of small pairs: the simulator's strips have 4 rows and its tiles 2 steps.
 SIDES = (9, 7) if SIMULATED else (70, 45)
