@@ -300,15 +300,15 @@ def _best_paths(job: _Job, order: np.ndarray, want: int) -> Paths:
     return Paths(scores, pairs, counts)
 
 
-def _linear(job: _Job, order: np.ndarray, *, bits: int, block: bool) -> None:
+def _linear(job: _Job, order: np.ndarray, *, bits: int, exponents: str) -> None:
     """Pairs whose range the numbers of linear space can hold, by exponents of blocks or cells."""
     similarity, out = job.inputs.similarity, job.gradients()
     if 8 * similarity.itemsize == bits:
-        _run_linear(job, order, bits, block, similarity, out)
+        _run_linear(job, order, bits, exponents, similarity, out)
         return
     wide = ready(similarity, np.float64)
     target = output(out[0].shape, wide.dtype, np.empty)
-    _run_linear(job, order, bits, block, wide, (target, *out[1:]))
+    _run_linear(job, order, bits, exponents, wide, (target, *out[1:]))
     if job.want != SCORE:
         for cells in job.inputs.sides.valid(order):
             out[0][cells] = target[cells]
@@ -318,39 +318,44 @@ def _run_linear(
     job: _Job,
     order: np.ndarray,
     bits: int,
-    block: bool,
+    exponents: str,
     similarity: np.ndarray,
     out: tuple[np.ndarray, ...],
 ) -> None:
     """Inter-pair SIMD where that is worth while, intra-pair SIMD elsewhere."""
-    if block:
-        order = _inter_pair(job, order, bits, similarity, out)
+    dot_similarity, dot_penalties = _direction(job, similarity)
+    arrays = similarity, (dot_similarity.reshape(-1), dot_penalties), (out[0].reshape(-1), *out[1:])
+    if exponents == "block":
+        order = _inter_pair(job, order, bits, *arrays)
     if len(order):
-        _intra_pair(job, order, bits, block, similarity, out)
+        _intra_pair(job, order, bits, exponents, *arrays)
 
 
 def _inter_pair(
-    job: _Job, order: np.ndarray, bits: int, similarity: np.ndarray, out: tuple[np.ndarray, ...]
+    job: _Job,
+    order: np.ndarray,
+    bits: int,
+    similarity: np.ndarray,
+    direction: tuple[np.ndarray, tuple[np.ndarray, ...]],
+    out: tuple[np.ndarray, ...],
 ) -> np.ndarray:
     """Run the kernel whose lanes are pairs on those that suit it; gives the others."""
     _, penalties, temperature, mode, sides = job.inputs
-    lanes, with_gradients = native_lanes(bits), job.want != SCORE
+    lanes, form = native_lanes(bits), (job.want != SCORE, job.want == TANGENT)
     few = max(3, lanes // 4)  # pairs that are not worth looking at their sizes
-    if len(order) < few or job.want == TANGENT or mode == "fitting":
+    if len(order) < few or mode == "fitting":
         return order
     if any([p.size > len(p) for p in penalties]):
         return order
     threads = sides.threads_for(order)
-    choice = inter_pair.choose(
-        order, sides.lengths, sides.alike, bits, lanes, with_gradients, threads
-    )
+    choice = inter_pair.choose(order, sides.lengths, sides.alike, bits, lanes, job.want, threads)
     groups = choice.groups
     if not len(groups):
         return order
     threads = min(threads, len(groups))
     tile = threads, choice.rows, choice.columns
     thread_pool.run_on_threads(
-        inter_pair.kernels(bits, lanes),
+        inter_pair.kernels(bits, lanes, job.want == TANGENT),
         threads,
         np.arange(len(groups)),
         similarity.reshape(-1),
@@ -361,11 +366,12 @@ def _inter_pair(
         sides.lengths,
         groups,
         job.plan.floors,
-        scratch(inter_pair.group_arrays, (bits, lanes, with_gradients), tile),
-        (out[0].reshape(-1), *out[1:]),
+        direction,
+        scratch(inter_pair.group_arrays, (bits, lanes, *form), tile),
+        out,
         job.out.score,
         job.out.temperature,
-        with_gradients,
+        job.want != SCORE,
     )
     return choice.rest
 
@@ -374,8 +380,9 @@ def _intra_pair(
     job: _Job,
     order: np.ndarray,
     bits: int,
-    block: bool,
+    exponents: str,
     similarity: np.ndarray,
+    direction: tuple[np.ndarray, tuple[np.ndarray, ...]],
     out: tuple[np.ndarray, ...],
 ) -> None:
     """Run the kernel whose lanes are rows of a pair; several threads may share a large one."""
@@ -383,8 +390,7 @@ def _intra_pair(
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
     with_gradients, with_tangents = job.want != SCORE, job.want == TANGENT
     lanes = strip_height(bits, sides.rows)
-    kernel = intra_pair.kernels(bits, lanes, by_column, with_tangents, block)
-    dot_similarity, dot_penalties = _direction(job, similarity)
+    kernel = intra_pair.kernels(bits, lanes, by_column, with_tangents, exponents)
     threads = thread_pool.thread_count()
     by_strip = threads > len(order) and _smallest(sides, order) >= thread_pool.SHARED_CELLS
     if not by_strip:
@@ -399,10 +405,10 @@ def _intra_pair(
         MODES[mode],
         sides.lengths,
         job.plan.floors,
-        (dot_similarity.reshape(-1), dot_penalties),
+        direction,
         scratch(thread_arrays, (bits, lanes, *form), (threads, *sizes)),
         scratch(pair_arrays, (bits, lanes, by_column, *form), (1 if by_strip else threads, *sizes)),
-        (out[0].reshape(-1), *out[1:]),
+        out,
         job.out.score,
         job.out.temperature,
         with_gradients,
@@ -410,10 +416,15 @@ def _intra_pair(
     if not by_strip:
         thread_pool.run_on_threads(kernel, threads, order, *arguments, intra_pair.ALL)
         return
-    shared = {intra_pair.DOWN, intra_pair.UP}
+    shared = {intra_pair.FORWARD, intra_pair.BACKWARD}
     for pair in order:
-        for phase in (intra_pair.SET_UP, intra_pair.DOWN, intra_pair.UP, intra_pair.FINISH):
-            if phase != intra_pair.UP or with_gradients:
+        for phase in (
+            intra_pair.SET_UP,
+            intra_pair.FORWARD,
+            intra_pair.BACKWARD,
+            intra_pair.FINISH,
+        ):
+            if phase != intra_pair.BACKWARD or with_gradients:
                 count = threads if phase in shared else 1
                 thread_pool.run_on_threads(kernel, count, [pair] * count, *arguments, phase)
 
@@ -489,9 +500,9 @@ _ROUTES: dict[int, Callable[[_Job, np.ndarray], None]] = {
     EMPTY: _empty,
     NON_FINITE: _non_finite,
     VITERBI: _viterbi,
-    BLOCK32: functools.partial(_linear, bits=32, block=True),
-    BLOCK64: functools.partial(_linear, bits=64, block=True),
-    CELL32: functools.partial(_linear, bits=32, block=False),
-    CELL64: functools.partial(_linear, bits=64, block=False),
+    BLOCK32: functools.partial(_linear, bits=32, exponents="block"),
+    BLOCK64: functools.partial(_linear, bits=64, exponents="block"),
+    CELL32: functools.partial(_linear, bits=32, exponents="cell"),
+    CELL64: functools.partial(_linear, bits=64, exponents="cell"),
     LOG: _log_space,
 }
