@@ -9,7 +9,7 @@ suffice (`kernels.range_check`); and to those of log space elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class Plan(NamedTuple):
         small = 0.0 < temperature < COLDEST and (magnitudes < 1e100).all()
         return 2.0**256 if small else 1.0
 
-    def doubtful(self, scores, entropies, temperature: float) -> np.ndarray:
+    def doubtful(self, scores: np.ndarray, entropies: np.ndarray, temperature: float) -> np.ndarray:
         """Pairs whose entropy the linear kernels may miss by more than is admitted."""
         if not doubt(self.routes, self.bounds, scores, entropies, temperature):
             return np.arange(0)
@@ -139,7 +139,9 @@ def plan_warping(costs: Costs) -> Plan:
     return Plan(routes, counts, np.arange(pairs), floors, bounds)
 
 
-def _warping_route(largest, steps, temperature, dtype) -> int:
+def _warping_route(
+    largest: np.float64, steps: int, temperature: float, dtype: np.dtype[Any]
+) -> int:
     """The kernel for a sound pair to warp, of costs up to the largest."""
     if temperature == 0.0:
         return VITERBI

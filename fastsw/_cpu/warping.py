@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,13 @@ from fastsw._types import GRADIENT, SCORE, TANGENT
 
 
 def soft_dtw(
-    cost, temperature, lengths, bandwidth: int | None, *, with_gradients: bool, slope: bool = True
+    cost: np.ndarray,
+    temperature: Any,
+    lengths: np.ndarray,
+    bandwidth: int | None,
+    *,
+    with_gradients: bool,
+    slope: bool = True,
 ) -> Warping:
     """Soft-DTW of every pair; gradients (d value / d cost, d value / d T) where asked for.
 
@@ -41,7 +47,12 @@ def soft_dtw(
 
 
 def soft_dtw_tangents(
-    cost, temperature, lengths, bandwidth: int | None, dot_cost, dot_temperature
+    cost: np.ndarray,
+    temperature: Any,
+    lengths: np.ndarray,
+    bandwidth: int | None,
+    dot_cost: np.ndarray,
+    dot_temperature: np.ndarray,
 ) -> Warping:
     """Directional derivatives of the values and of their gradients (Hessian-vector products).
 
@@ -66,19 +77,19 @@ class _Job(NamedTuple):
     plan: Plan
 
 
-def _outputs(costs, with_gradients) -> Warping:
+def _outputs(costs: Costs, with_gradients: bool) -> Warping:
     """Arrays for the answers."""
     pairs, shape = len(costs.sides.lengths), costs.cost.shape if with_gradients else (1, 1, 1)
     return Warping(np.zeros(pairs), output(shape, costs.cost.dtype, np.zeros), np.zeros(pairs))
 
 
-def _run(job):
+def _run(job: _Job) -> None:
     """Send every pair to its kernel."""
     for route, order in job.plan.parts(job.costs.sides):
         _ROUTES[route](job, order)
 
 
-def _refine(job):
+def _refine(job: _Job) -> None:
     """Compute entropies that rounding may have spoilt anew in log space."""
     out = job.out
     order = job.plan.doubtful(-out.score, -out.temperature, job.costs.temperature)
@@ -88,12 +99,12 @@ def _refine(job):
         ]
 
 
-def _empty(job, order):
+def _empty(job: _Job, order: np.ndarray) -> None:
     """Pairs with an empty side: no path exists."""
     job.out.score[order] = np.inf if job.want != TANGENT else 0.0
 
 
-def _non_finite(job, order):
+def _non_finite(job: _Job, order: np.ndarray) -> None:
     """Pairs with NaN or -inf: all of the answer is NaN."""
     job.out.score[order] = job.out.temperature[order] = np.nan
     if job.want != SCORE:
@@ -101,7 +112,7 @@ def _non_finite(job, order):
             job.out.cost[cells] = np.nan
 
 
-def _viterbi(job, order):
+def _viterbi(job: _Job, order: np.ndarray) -> None:
     """Pairs at temperature 0, where values do not bend."""
     if job.want == TANGENT:
         return
@@ -121,7 +132,7 @@ def _viterbi(job, order):
     job.out.score[order] = found[order, 0]
 
 
-def _linear(job, order, *, bits):
+def _linear(job: _Job, order: np.ndarray, *, bits: int) -> None:
     """Pairs whose exponents integers can hold."""
     cost, temperature, band, sides = job.costs
     with_gradients = job.want != SCORE
@@ -155,7 +166,7 @@ def _linear(job, order, *, bits):
             job.out.cost[cells] = target[cells]
 
 
-def _log_space(job, order):
+def _log_space(job: _Job, order: np.ndarray) -> None:
     """Pairs of any range."""
     carried = {SCORE: VALUES, GRADIENT: ENTROPIES, TANGENT: DERIVATIVES}[job.want]
     found = _log_weights(job, order, carried, with_gradients=job.want != SCORE)
@@ -163,7 +174,7 @@ def _log_space(job, order):
     job.out.temperature[order] = -found[order, 2 if job.want == TANGENT else 1]
 
 
-def _log_weights(job, order, carried, *, with_gradients):
+def _log_weights(job: _Job, order: np.ndarray, carried: int, *, with_gradients: bool) -> np.ndarray:
     """Minus the values (or their derivatives), entropies and the derivatives of these, [B, 3]."""
     cost, temperature, band, sides = job.costs
     found = np.zeros((len(sides.lengths), 3))

@@ -35,15 +35,29 @@ def leave(m, x, y, open_y, extend_y):
 
 
 @inlined
-def backward(diagonal, right, down, ended, open_x, extend_x, open_y, extend_y):
-    """Backward states of a cell.
+def backward_rows(diagonal, down, open_y, extend_y):
+    """What follows a cell in the row below, after M or X, and after Y: its backward state.
 
-    ``diagonal`` is weight times M of the diagonal successor, ``right`` X of the cell on the right,
-    ``down`` Y of the cell below, ``ended`` what ends here.
+    ``diagonal`` is weight times M of the diagonal successor, ``down`` Y of the cell below.
     """
-    onward = mul_add(open_y, down, diagonal)
-    m = mul_add(open_x, right, onward + ended)
-    return m, mul_add(extend_x, right, onward), mul_add(extend_y, down, diagonal)
+    return mul_add(open_y, down, diagonal), mul_add(extend_y, down, diagonal)
+
+
+@inlined
+def backward_columns(onward, right, ended, open_x, extend_x):
+    """Backward states M and X of a cell, from what follows in the row below and X on the right.
+
+    Alignments that end in the cell count as ``ended``.
+    """
+    return mul_add(open_x, right, onward + ended), mul_add(extend_x, right, onward)
+
+
+@inlined
+def backward(diagonal, right, down, ended, open_x, extend_x, open_y, extend_y):
+    """Backward states M, X and Y of a cell; see `backward_rows` and `backward_columns`."""
+    onward, y = backward_rows(diagonal, down, open_y, extend_y)
+    m, x = backward_columns(onward, right, ended, open_x, extend_x)
+    return m, x, y
 
 
 @inlined

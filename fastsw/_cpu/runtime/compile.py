@@ -68,7 +68,7 @@ def kernel(function):
 
     Threads may run it together, each with an index of its own.
     """
-    return functools.wraps(function)(_SharedKernel(function, function.__name__, _OPTIONS))
+    return functools.wraps(function)(SharedKernel(function, function.__name__, _OPTIONS))
 
 
 class Variant:
@@ -98,7 +98,7 @@ class Variant:
 
     def kernel(self, function):
         """See `kernel`."""
-        return _SharedKernel(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
+        return SharedKernel(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
 
 
 class _Kernel:
@@ -141,7 +141,7 @@ class _Kernel:
         return self._function
 
 
-class _SharedKernel(_Kernel):
+class SharedKernel(_Kernel):
     """A kernel that several threads may run together; called with a mailbox and their number."""
 
     def _entry(self):

@@ -34,8 +34,8 @@ _FAMILIES = {
     "dtw": "soft-DTW",
     "draw_alignments": "sampling",
     "viterbi_dtw": "DTW at temperature 0",
-    "linear": "the alignment",
-    "paired": "the alignment of many small pairs",
+    "intra_pair": "the alignment",
+    "inter_pair": "the alignment of many small pairs",
     "plan": "the range check",
     "warp": "the robust soft-DTW",
 }

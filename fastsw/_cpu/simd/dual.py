@@ -15,14 +15,14 @@ import itertools
 import operator
 from types import SimpleNamespace
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.simd.lanes import lanes_of
-from fastsw._cpu.simd.scaled import scalars
-from fastsw._cpu.simd.vectors import Vector
+from fastsw._cpu.simd.vectors import Vector, where_greater
 
 
 class Dual(types.Type):
@@ -157,7 +157,7 @@ def numbers(bits: int, lanes: int, with_tangents: bool) -> SimpleNamespace:
 
     The tangent of a number in memory lies `apart` elements after its vector.
     """
-    simd, zero = lanes_of(bits, lanes), scalars(bits).real(0)
+    simd, zero = lanes_of(bits, lanes), np.float32(0) if bits == 32 else np.float64(0)
     variant = Variant(bits, lanes, "dual" if with_tangents else "plain")
     load_f, store_f, above, below = simd.load_f, simd.store, simd.from_above, simd.from_below
     first, last, splat = simd.store_first, simd.store_last, simd.splat_f
@@ -206,6 +206,21 @@ def numbers(bits: int, lanes: int, with_tangents: bool) -> SimpleNamespace:
             return dual(a, splat(zero))
         return a
 
+    @variant.inlined
+    def weighed(weight, place, at, apart, per_temperature):
+        """The weight of a similarity, whose tangent lies where that of the weight would."""
+        if with_tangents:
+            tangent = weight * (per_temperature * load_f(place, at + apart))
+            return dual(weight, where_greater(weight, splat(zero), tangent, splat(zero)))
+        return weight
+
+    @variant.inlined
+    def relative(a, growth):
+        """A number as a part of a total, whose log has the tangent `growth`."""
+        if with_tangents:
+            return dual(primal(a), derivative(a) - growth * primal(a))
+        return a
+
     return SimpleNamespace(
         load=load,
         store=store,
@@ -214,4 +229,6 @@ def numbers(bits: int, lanes: int, with_tangents: bool) -> SimpleNamespace:
         store_first=store_first,
         store_last=store_last,
         constant=constant,
+        weighed=weighed,
+        relative=relative,
     )
