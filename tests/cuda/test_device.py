@@ -138,13 +138,13 @@ def test_gradients_equal_the_reference(mode, forms, dtype, temperature, lengths,
 
 @pytest.mark.parametrize("mode", MODES)
 def test_numbers_on_the_device_are_read_there(mode, device, monkeypatch):
-    from fastsw._cuda import operands
+    from fastsw._cuda import inputs
 
     monkeypatch.setattr(
-        operands, "known", lambda name, value: value.to(device, torch.float64).contiguous()
+        inputs, "known", lambda name, value: value.to(device, torch.float64).contiguous()
     )
     monkeypatch.setattr(
-        operands, "sides_of", lambda lengths, shape, place, name="": lengths.to(place)
+        inputs, "sides_of", lambda lengths, shape, place, name="": lengths.to(place)
     )
     similarity, gap_open, gap_extend = make((2, *SIDES), ("scalar", "sides-scalar"), np.float32)
     check(
