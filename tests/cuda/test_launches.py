@@ -14,9 +14,9 @@ if SIMULATED:
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from fastsw._cuda import backend, inputs, layouts  # noqa: E402
-from fastsw._cuda.kernels.penalties import GRADIENT  # noqa: E402
 from fastsw._cuda.runtime import compile as compilation  # noqa: E402
 from fastsw._frontends import torch_operators  # noqa: E402
+from fastsw._types import GRADIENT  # noqa: E402
 from tests.support import offline  # noqa: E402
 
 OPTIONS = dict(gap_open=1.0, gap_extend=0.1)

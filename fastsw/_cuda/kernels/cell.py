@@ -93,7 +93,8 @@ def warping_cell():
     def plus(a, b):
         return a + b
 
-    return _one_state(*sums_of_three("double"), (1.0, 0.0)), _one_state(least, plus, 0.0)
+    total, product = sums_of_three("double")
+    return _one_state(total, product, (1.0, 0.0)), _one_state(least, plus, 0.0)
 
 
 def _one_state(total, product, one):
