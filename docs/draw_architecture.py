@@ -18,9 +18,20 @@ import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).parent.parent
 FIGURES = Path(__file__).parent / "figures"
-COLOURS = (
-    "#dbe7f6 #fbe3cf #dcefdc #f4dde8 #e9e3f5 #fdf3c8 #d9f0ee #eeeeee #e6d9cc #cfe3c9 #f9d4d4 #d5d9ee"
-).split()
+COLOURS = [
+    "#dbe7f6",
+    "#fbe3cf",
+    "#dcefdc",
+    "#f4dde8",
+    "#e9e3f5",
+    "#fdf3c8",
+    "#d9f0ee",
+    "#eeeeee",
+    "#e6d9cc",
+    "#cfe3c9",
+    "#f9d4d4",
+    "#d5d9ee",
+]
 
 #: Widths of letters and gaps, heights of boxes and floors, in units of a letter.
 LETTER, GAP, BOX, FLOOR = 1.0, 2.2, 2.4, 7.0
@@ -151,7 +162,9 @@ def draw(package: str) -> plt.Figure:
             )
         )
         ax.text(x, y, module, ha="center", va="center", fontsize=7.5, zorder=3)
-    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=colours[p], edgecolor="0.35") for p in packages]
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, facecolor=colours[p], edgecolor="0.35") for p in packages
+    ]
     ax.legend(handles, packages, loc="upper left", fontsize=8, frameon=False)
     ax.set_xlim(-wide, wide)
     ax.set_ylim(-BOX, (len(rows) - 1) * FLOOR + BOX)
