@@ -18,7 +18,7 @@ import lac
 from lac._run_directory import RunDirectory
 from lac.cli import train
 from lac.data import Rendered, render
-from lac.data.video.reading import SUFFIXES
+from lac.data.video.files import SUFFIXES
 
 DRAWN = Rendered(train=64, val=8, size=64, seed=100)
 SEED = 0

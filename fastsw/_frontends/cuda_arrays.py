@@ -11,7 +11,7 @@ from typing import Any
 
 from fastsw._frontends import ragged_lists
 from fastsw._frontends.kinds import is_torch, namespace_of, on_cuda
-from fastsw._frontends.numpy_arrays import Gradients
+from fastsw._types import Gradients
 
 
 def _modules():

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastsw._frontends import numpy_arrays
 from fastsw._frontends.kinds import is_torch
-from fastsw._frontends.numpy_arrays import Gradients
+from fastsw._types import Gradients
 
 _GAP_FORMS = (
     "a scalar, an array of shape (B,) or a list of B arrays (N, M), or a tuple (for columns, for "

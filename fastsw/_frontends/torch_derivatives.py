@@ -12,9 +12,7 @@ three autograd Functions, which run the same operators.
 
 from __future__ import annotations
 
-import abc
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,79 +20,10 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 
 from fastsw._frontends import torch_operators as operators
-from fastsw._frontends.torch_operators import compute_dtype
+from fastsw._frontends.torch_operators import Alignment, Operators, Warping, compute_dtype
 
 
-class Differentiable(abc.ABC):
-    """The operators of one kind of value, with the options that are no tensors."""
-
-    @abc.abstractmethod
-    def value(self, *tensors: Tensor) -> Tensor:
-        """[B] values, of primals and lengths."""
-
-    @abc.abstractmethod
-    def gradient(self, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Values, and a first derivative for each primal, pair by pair.
-
-        ``slope`` tells whether that in the temperature, the last, must be exact.
-        """
-
-    @abc.abstractmethod
-    def tangent(self, slope: bool, tensors, dots) -> tuple[Tensor, ...]:
-        """Tangents of the first derivatives along a direction of each pair; `slope` as above."""
-
-
-@dataclass(frozen=True)
-class Alignment(Differentiable):
-    """Scores of soft alignments."""
-
-    mode: str
-
-    def value(self, *tensors):
-        return torch.ops.fastsw.score(*tensors, self.mode)
-
-    def gradient(self, slope, *tensors):
-        return torch.ops.fastsw.align(*tensors, self.mode, slope)
-
-    def tangent(self, slope, tensors, dots):
-        return torch.ops.fastsw.align_tangent(*tensors, self.mode, slope, *dots)
-
-
-@dataclass(frozen=True)
-class Warping(Differentiable):
-    """Soft-DTW; tangents are always exact."""
-
-    bandwidth: int | None
-
-    def value(self, *tensors):
-        return torch.ops.fastsw.soft_dtw(*tensors, self.bandwidth)
-
-    def gradient(self, slope, *tensors):
-        return torch.ops.fastsw.soft_dtw_gradient(*tensors, self.bandwidth, slope)
-
-    def tangent(self, slope, tensors, dots):
-        return torch.ops.fastsw.soft_dtw_tangent(*tensors, self.bandwidth, *dots)
-
-
-def value(kind: Differentiable, *tensors: Tensor) -> Tensor:
-    """Differentiable values of each pair."""
-    if not _operators_suffice(tensors):
-        return Value.apply(kind, *tensors)
-    *primals, temperature, _ = tensors
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (*primals, temperature)):
-        # One pass for value and first derivatives, which the backward pass only weights.
-        return kind.gradient(temperature.requires_grad, *tensors)[0]
-    return kind.value(*tensors)
-
-
-def gradient(kind: Differentiable, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Differentiable values and first derivatives of each pair."""
-    if not _operators_suffice(tensors):
-        return Gradient.apply(kind, slope, *tensors)
-    return kind.gradient(slope, *tensors)
-
-
-def _operators_suffice(tensors) -> bool:
+def operators_suffice(tensors) -> bool:
     """Whether no derivative is asked for but by plain reverse mode."""
     transformed = torch._C._are_functorch_transforms_active()
     forward_mode = forward_ad._current_level >= 0
@@ -114,6 +43,16 @@ def _operators_suffice(tensors) -> bool:
     if transformed:
         return False
     return not forward_mode or all(forward_ad.unpack_dual(t).tangent is None for t in tensors)
+
+
+def value(kind: Operators, *tensors: Tensor) -> Tensor:
+    """Values of each pair, differentiable in both modes."""
+    return Value.apply(kind, *tensors)
+
+
+def gradient(kind: Operators, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Values and first derivatives of each pair, differentiable in both modes."""
+    return Gradient.apply(kind, slope, *tensors)
 
 
 class Value(Function):
@@ -291,7 +230,9 @@ def _value_backward(ctx, of_value, needed):
     """Gradients in the primals of weighted values, for where their derivatives are not at hand."""
     *primals, lengths = ctx.saved_tensors
     slope = needed[len(primals) - 1]
-    _, *firsts = gradient(ctx.kind, slope, *primals, lengths)
+    tensors = *primals, lengths
+    differentiable = operators.gradient if operators_suffice(tensors) else gradient
+    _, *firsts = differentiable(ctx.kind, slope, *tensors)
     return _summed(_weighted(of_value, firsts, needed), primals)
 
 

@@ -8,8 +8,10 @@ float32: who differentiates weights and sums them, and only then rounds to the a
 
 from __future__ import annotations
 
+import abc
 import functools
 import importlib.util
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,9 +39,9 @@ def gpu():
         raise ModuleNotFoundError(
             "CUDA tensors need the package numba-cuda: pip install 'fastsw[cuda]'"
         )
-    from fastsw._cuda import _operators
+    from fastsw import _cuda
 
-    return _operators
+    return _cuda
 
 
 def _inputs(similarity, penalties, temperature, lengths, mode):
@@ -257,3 +259,68 @@ def _(cost, temperature, lengths, bandwidth, dot_cost, dot_temperature):
 @soft_dtw_tangent.register_fake
 def _(cost, temperature, lengths, bandwidth, dot_cost, dot_temperature):
     return _fake_derivatives(cost, temperature)
+
+
+class Operators(abc.ABC):
+    """The operators of one kind of value, with the options that are no tensors."""
+
+    @abc.abstractmethod
+    def value(self, *tensors: Tensor) -> Tensor:
+        """[B] values, of primals and lengths."""
+
+    @abc.abstractmethod
+    def gradient(self, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Values, and a first derivative for each primal, pair by pair.
+
+        ``slope`` tells whether that in the temperature, the last, must be exact.
+        """
+
+    @abc.abstractmethod
+    def tangent(self, slope: bool, tensors, dots) -> tuple[Tensor, ...]:
+        """Tangents of the first derivatives along a direction of each pair; `slope` as above."""
+
+
+@dataclass(frozen=True)
+class Alignment(Operators):
+    """Scores of soft alignments."""
+
+    mode: str
+
+    def value(self, *tensors):
+        return torch.ops.fastsw.score(*tensors, self.mode)
+
+    def gradient(self, slope, *tensors):
+        return torch.ops.fastsw.align(*tensors, self.mode, slope)
+
+    def tangent(self, slope, tensors, dots):
+        return torch.ops.fastsw.align_tangent(*tensors, self.mode, slope, *dots)
+
+
+@dataclass(frozen=True)
+class Warping(Operators):
+    """Soft-DTW; tangents are always exact."""
+
+    bandwidth: int | None
+
+    def value(self, *tensors):
+        return torch.ops.fastsw.soft_dtw(*tensors, self.bandwidth)
+
+    def gradient(self, slope, *tensors):
+        return torch.ops.fastsw.soft_dtw_gradient(*tensors, self.bandwidth, slope)
+
+    def tangent(self, slope, tensors, dots):
+        return torch.ops.fastsw.soft_dtw_tangent(*tensors, self.bandwidth, *dots)
+
+
+def value(kind: Operators, *tensors: Tensor) -> Tensor:
+    """Values of each pair, differentiable in reverse mode."""
+    *primals, temperature, _ = tensors
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (*primals, temperature)):
+        # One pass for value and first derivatives, which the backward pass only weights.
+        return kind.gradient(temperature.requires_grad, *tensors)[0]
+    return kind.value(*tensors)
+
+
+def gradient(kind: Operators, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Values and first derivatives of each pair, differentiable in reverse mode."""
+    return kind.gradient(slope, *tensors)

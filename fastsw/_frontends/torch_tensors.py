@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from fastsw import _validation
-from fastsw._frontends import numpy_arrays, torch_derivatives
-from fastsw._frontends.numpy_arrays import Gradients
-from fastsw._frontends.torch_operators import as_numpy, compute_dtype, gpu
+from fastsw._frontends import numpy_arrays, torch_derivatives, torch_operators
+from fastsw._frontends.torch_operators import Alignment, Warping, as_numpy, compute_dtype, gpu
+from fastsw._types import Gradients
 
 
 class TorchKind:
@@ -115,8 +115,13 @@ def _operands(similarity, *, gap_open, gap_extend, temperature, mode, lengths):
 def score(similarity, **options):
     """See `fastsw.score`."""
     problem, (*tensors, mode) = _operands(similarity, **options)
-    found = torch_derivatives.value(torch_derivatives.Alignment(mode), *tensors)
+    found = _differentiable(tensors).value(Alignment(mode), *tensors)
     return problem.unbatched(found)
+
+
+def _differentiable(tensors):
+    """The module that gives values with all the derivatives that are asked for."""
+    return torch_operators if torch_derivatives.operators_suffice(tensors) else torch_derivatives
 
 
 def _differentiated(similarity, *, slope, **options):
@@ -125,8 +130,7 @@ def _differentiated(similarity, *, slope, **options):
     ``slope`` tells whether the derivative in the temperature is wanted.
     """
     problem, (*tensors, mode) = _operands(similarity, **options)
-    kind = torch_derivatives.Alignment(mode)
-    return problem, torch_derivatives.gradient(kind, slope, *tensors)
+    return problem, _differentiable(tensors).gradient(Alignment(mode), slope, *tensors)
 
 
 def posterior(similarity, **options):
@@ -170,12 +174,13 @@ def value_and_grad(similarity, **options):
 def soft_dtw(cost, *, temperature, lengths, bandwidth):
     """See `fastsw.soft_dtw`."""
     batch, single = _validation.as_batch(KIND, "cost", cost)
-    value = torch_derivatives.value(
-        torch_derivatives.Warping(_validation.as_bandwidth(bandwidth)),
+    warping = Warping(_validation.as_bandwidth(bandwidth))
+    tensors = (
         batch,
         _validation.build_temperature(KIND, temperature, batch),
         _validation.build_lengths(KIND, lengths, batch, single),
     )
+    value = _differentiable(tensors).value(warping, *tensors)
     return value[0] if single else value
 
 

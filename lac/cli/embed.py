@@ -85,7 +85,7 @@ def require_readable(path: Path) -> None:
         If it is no video; the message says what it is.
     """
     from lac.data.features import SUFFIXES
-    from lac.data.video.reading import open_video
+    from lac.data.video.files import open_video
 
     if existing(path).suffix.lower() not in SUFFIXES:
         open_video(path).close()

@@ -6,8 +6,9 @@ import numpy as np
 
 from lac.data.clip import Clip
 from lac.data.features import SUFFIXES, read_features
+from lac.data.video.files import VideoError
 from lac.data.video.pictures import read_pictures
-from lac.data.video.reading import VideoError, read_video
+from lac.data.video.reading import read_video
 
 _SMALLEST = 16  # pixels: enough to count frames
 

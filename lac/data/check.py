@@ -15,7 +15,8 @@ from lac.data.clip import SPLITS, Clip, Collection
 from lac.data.features import SUFFIXES as ARRAY_SUFFIXES
 from lac.data.folder import listed, other_files
 from lac.data.sources import LAYOUTS, OWN, Layout, read_source, recognise
-from lac.data.video.reading import SUFFIXES, shortfall
+from lac.data.video.files import SUFFIXES
+from lac.data.video.header import shortfall
 
 
 @dataclass(frozen=True)

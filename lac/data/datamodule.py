@@ -21,7 +21,8 @@ from lac.data.features import read_features
 from lac.data.folder import read_folder
 from lac.data.sources import LAYOUTS, Source, read_source
 from lac.data.synthetic import Rendered, render
-from lac.data.video.reading import VideoError, decoding
+from lac.data.video.files import VideoError
+from lac.data.video.frames import decoding
 from lac.data.views import TwoViews
 
 

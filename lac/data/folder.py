@@ -10,7 +10,7 @@ from pathlib import Path
 from lac.data._labels import read_labelled
 from lac.data._names import normal, visible
 from lac.data.clip import Collection
-from lac.data.video.reading import SUFFIXES
+from lac.data.video.files import SUFFIXES
 
 _NAMED = 5  # files in a message
 

@@ -9,15 +9,11 @@ import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from math import ceil
-from pathlib import Path
 from statistics import median
 
-import av
-
 from lac.data.clip import Collection
-from lac.data.video.reading import VideoError, open_file
+from lac.data.video.header import Header, read_header
 
-_FASTEST = 1000  # frames a second that a header is believed
 _RATE = 30  # frames a second: faster cameras tell no more of what people do
 _LENGTH = 256  # frames of the median clip: beyond it the loss sees too little of a movement
 _VIEW = 64
@@ -27,31 +23,6 @@ _LEAST_STEPS = 1000
 _VISITS_A_CLIP = 40  # at least, over the whole of training
 _FEATURES = 24_000  # frames that go through the frozen network: some seven minutes of one core
 _COPIES = 4
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a video file says of itself, which may be wrong.
-
-    Attributes
-    ----------
-    frames : int
-        Number of frames, >= 1.
-    seconds : float
-        Duration, > 0.
-    width, height : int
-        Of the frames, in pixels.
-    """
-
-    frames: int
-    seconds: float
-    width: int
-    height: int
-
-    @property
-    def rate(self) -> float:
-        """Frames a second."""
-        return self.frames / self.seconds
 
 
 @dataclass(frozen=True)
@@ -140,39 +111,6 @@ def survey(collection: Collection) -> Survey:
         reasons = "; ".join(unreadable.values()) or "the split names no clip for it"
         raise ValueError(f"`root` must hold a video to train on, got none that opens: {reasons}")
     return Survey(tuple(headers["train"]), tuple(headers["val"]), unreadable)
-
-
-def read_header(path: Path) -> Header:
-    """Return what a video's header says; packets are counted where it says too little.
-
-    Raises
-    ------
-    VideoError
-        If the file cannot be opened, or holds no video.
-    """
-    try:
-        with open_file(path) as container:
-            stream = container.streams.best("video")
-            if not isinstance(stream, av.VideoStream):
-                raise VideoError(f"{path}: no video stream in this file")
-            width, height = stream.width, stream.height
-            rates = (float(rate or 0) for rate in (stream.average_rate, stream.guessed_rate))
-            rate = next((rate for rate in rates if 0 < rate <= _FASTEST), 0.0)
-            seconds = (container.duration or 0) / av.time_base
-            frames, expected = stream.frames, round(seconds * rate)
-            if expected and not expected / 2 <= frames <= 2 * expected:
-                frames = expected
-            if not (frames > 0 and seconds > 0):
-                times = [
-                    float(packet.pts * packet.time_base)
-                    for packet in container.demux(stream)
-                    if packet.pts is not None and packet.time_base is not None
-                ]
-                frames = max(1, len(times))
-                seconds = (max(times) - min(times)) if len(times) > 1 else 0.0
-    except av.FFmpegError as error:
-        raise VideoError(f"{path}: it cannot be opened: {error.strerror or error}") from error
-    return Header(frames, seconds or frames / _RATE, width, height)
 
 
 def size(seen: Survey) -> Sizing:

@@ -14,7 +14,7 @@ import numpy as np
 from lac._matching import Matching
 from lac._progress import part
 from lac._trust import Trust
-from lac.data.video.reading import encode
+from lac.data.video.writing import encode
 from lac.pictures._picture import alignment_figure
 from lac.pictures._shown import Shown
 from lac.pictures._times import clock, in_minutes, matched_parts, matched_spans, partner_times
@@ -75,7 +75,7 @@ def write_page(
 
 
 def _filled(template: str, words: Mapping[str, str]) -> str:
-    """Return a template with its words in place; what they hold is not looked at again."""
+    """Fill in a template; what is filled in is not searched for placeholders."""
     return re.sub(r"\{\{(\w+)\}\}", lambda found: words[found[1]], _packaged(template))
 
 

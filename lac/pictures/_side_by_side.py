@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lac._matching import Matching
 from lac._progress import part
 from lac._trust import Trust
-from lac.data.video.reading import encode
+from lac.data.video.writing import encode
 from lac.pictures._shown import Shown
 from lac.pictures._times import clock, matched_parts, matched_spans, partner_times
 from lac.pictures._words import printable, shortened, trust_line, wrapped

@@ -166,7 +166,7 @@ def test_no_clip_is_decoded_twice(cache, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changed", ["av.__version__", "av.library_versions", "lac.data.video.reading.PREPROCESSING"]
+    "changed", ["av.__version__", "av.library_versions", "lac.data.video.frames.PREPROCESSING"]
 )
 def test_frames_of_another_decoder_are_decoded_again(cache, tmp_path, monkeypatch, changed):
     options = {"source": "folder", "root": open_data(cache).root}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from lac.data import VideoError, read_video, resize, write_video
+from lac.data.video.frames import upright_rgb
 from lac.data.video.pictures import picture_files, read_pictures
-from lac.data.video.reading import encode as encode_video
-from lac.data.video.reading import upright_rgb
+from lac.data.video.writing import encode as encode_video
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

@@ -10,7 +10,8 @@ from lac._hints import call
 from lac.cli import train
 from lac.cli._own_videos import command, next_command, prepare
 from lac.data import read_folder, write_video
-from lac.data.sizing import Header, Survey, read_header, size, survey
+from lac.data.sizing import Survey, size, survey
+from lac.data.video.header import Header, read_header
 from lac.evaluation._verdict import judge
 from lac.evaluation.metrics import crop_order
 from tests.support.layouts import features_folder, noise

@@ -53,8 +53,10 @@ from fastsw._cpu.kernels.strip import (
 )
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.runtime.handoff import read_shared, write_shared
+from fastsw._cpu.runtime.pointers import put
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import arithmetic, scalars
-from fastsw._cpu.simd.vectors import fma, lanes_of, put, vmax, where_greater
+from fastsw._cpu.simd.vectors import fma, vmax, where_greater
 from fastsw._types import FITTING
 
 

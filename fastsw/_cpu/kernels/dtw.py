@@ -21,12 +21,14 @@ import math
 
 import numpy as np
 
-from fastsw._cpu.kernels.intra_pair import aligned
 from fastsw._cpu.kernels.strip import row_length, step_count
 from fastsw._cpu.runtime.compile import Variant, kernel
 from fastsw._cpu.runtime.handoff import next_item
+from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.runtime.workspace import aligned
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import arithmetic, scalars
-from fastsw._cpu.simd.vectors import address, lanes_of, vmax, where_greater
+from fastsw._cpu.simd.vectors import vmax, where_greater
 
 WEIGHT, VALUE, FLOATS = 0, 1, 2
 SHIFT, SCALE, INTEGERS = 0, 1, 2

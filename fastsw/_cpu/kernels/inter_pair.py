@@ -50,12 +50,14 @@ from fastsw._cpu.kernels.inter_pair_row import (
     passes,
     pointers_to,
 )
-from fastsw._cpu.kernels.intra_pair import aligned, at
+from fastsw._cpu.kernels.intra_pair import at
 from fastsw._cpu.kernels.strip import step_count
 from fastsw._cpu.runtime.compile import Variant, serial_kernel
 from fastsw._cpu.runtime.handoff import next_item
+from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.runtime.workspace import aligned
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import LOG2E, scalars
-from fastsw._cpu.simd.vectors import address, lanes_of
 from fastsw._types import LOCAL
 
 #: Rows whose states are recomputed at a time.

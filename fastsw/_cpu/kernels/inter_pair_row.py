@@ -28,8 +28,10 @@ import numpy as np
 from fastsw._cpu.kernels.block_exponent import BLOCK, HEAD
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.runtime.parts import callable_in_kernels
+from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import arithmetic, scalars
-from fastsw._cpu.simd.vectors import address, fma, lanes_of, vmax, vmin
+from fastsw._cpu.simd.vectors import fma, vmax, vmin
 
 # Fields of a cell in the tables, beside its weight; of a cell that is carried from row to row,
 # forwards (`strip` says what h and v are) and backwards; of a carried group of columns.

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
-import threading
 
 import numpy as np
 
@@ -29,8 +27,6 @@ from fastsw._cpu.kernels.strip import (
     EXTEND_X,
     FIX_X,
     H_DOT,
-    INTEGERS,
-    LANE_FLOATS,
     LANE_SUMS,
     MEAN,
     OPEN_X,
@@ -41,23 +37,22 @@ from fastsw._cpu.kernels.strip import (
     PAID_OPEN_Y,
     START,
     Pair,
-    Shared,
     Tile,
-    Work,
     fields,
     form,
     own_shared,
     own_work,
     pointers_to,
     row_length,
-    staged_length,
     step_count,
 )
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.runtime.handoff import fence, next_item, take_next
 from fastsw._cpu.runtime.parts import callable_in_kernels
+from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.runtime.workspace import STREAMED_BYTES
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import LOG2E, scalars
-from fastsw._cpu.simd.vectors import address, lanes_of, native_lanes
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
 # What one call of a kernel does: all, or a part of what several threads do for one pair.
@@ -465,96 +460,3 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
             slopes[b] = (-mean if with_tangents else log2_total - mean) / LOG2E
 
     return linear
-
-
-def strip_height(bits, rows):
-    """Lanes of a strip: two registers' worth, unless that wastes rows.
-
-    The front is bound by latency, which two independent registers hide from each other.
-    """
-    native = native_lanes(bits)
-    return native if rows <= native else 2 * native
-
-
-#: Tables of a pair up to this size are kept from the forward to the backward pass.
-KEPT_BYTES = 2**23
-
-#: Gradients of a call from this size on are written past the caches, which could not hold them.
-STREAMED_BYTES = 2**23
-
-#: Bytes of a cache line.
-LINE = 64
-
-_local = threading.local()
-
-
-def scratch(make, key, sizes):
-    """This thread's scratch arrays of a kind, made anew when the sizes outgrow them."""
-    have = _local.__dict__.setdefault("arrays", {})
-    held, arrays = have.get((make, key), (None, None))
-    if held is None or any(map(operator.gt, sizes, held)):
-        if held is not None:
-            sizes = tuple(map(max, sizes, held))
-        arrays = make(*key, *sizes)
-        have[make, key] = sizes, arrays
-    return arrays
-
-
-def thread_arrays(bits, lanes, with_gradients, with_tangents, threads, rows, columns):
-    """Scratch arrays of threads for pairs of up to `rows` x `columns`."""
-    kind = scalars(bits)
-    per_step = fields(with_tangents)[0]
-    steps, strips = step_count(columns + 1, lanes), -(-(rows + 1) // lanes)
-    slots = lanes
-    if with_gradients:
-        step_bytes = (per_step + INTEGERS) * lanes * bits // 8
-        slots = steps * max(1, min(strips, KEPT_BYTES // (steps * step_bytes)))
-    return Work(
-        floats=aligned(threads, slots * per_step * lanes, kind.real),
-        integers=aligned(threads, slots * INTEGERS * lanes, kind.whole),
-        lane=aligned(threads, LANE_FLOATS * lanes, kind.real),
-        lane_k=aligned(threads, 2 * lanes, kind.whole),
-        square=aligned(threads, lanes * lanes, kind.real),
-        entering=aligned(threads, 10 * lanes, kind.real),
-        staged=aligned(
-            threads, lanes * staged_length(steps, lanes) if with_gradients else 0, kind.real
-        ),
-        ended=aligned(threads, 2 * lanes, kind.real),
-        ended_k=aligned(threads, lanes, kind.whole),
-    )
-
-
-def pair_arrays(bits, lanes, by_column, with_gradients, with_tangents, threads, rows, columns):
-    """Scratch arrays of pairs of up to `rows` x `columns`, one a seat."""
-    kind = scalars(bits)
-    _, carried = fields(with_tangents)
-    length, strips = row_length(columns + 1, lanes), -(-(rows + 1) // lanes)
-    kept_rows = strips + 1 if with_gradients else 1
-    return Shared(
-        boundary=aligned(threads, kept_rows * carried * length, kind.real),
-        boundary_k=aligned(threads, kept_rows * length, kind.whole),
-        back=aligned(threads, carried * length, kind.real),
-        back_k=aligned(threads, 2 * length, kind.whole),
-        columns=aligned(threads, COLUMN_ROWS * length, kind.real),
-        rows=np.empty((threads, 6, rows + 2)),
-        ends=np.empty((threads, 2, rows + 1)),
-        ends_k=np.empty((threads, rows + 1), np.int64),
-        sums=aligned(threads, strips * LANE_SUMS * lanes, kind.real),
-        paid=aligned(
-            threads, 2 * strips * length if by_column and with_gradients else 0, kind.real
-        ),
-        done=np.empty((threads, 2 * strips), np.int64),
-        counters=np.empty((threads, 2), np.int64),
-    )
-
-
-def aligned(threads, size, dtype):
-    """Uninitialised array of rows of `size` or some more elements.
-
-    Each starts a cache line, so that no vector straddles two and no two threads share one.
-    """
-    item = np.dtype(dtype).itemsize
-    row = -(-size * item // LINE) * LINE
-    raw = np.empty(threads * row + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
-    return raw[start : start + threads * row].view(dtype).reshape(threads, row // item)

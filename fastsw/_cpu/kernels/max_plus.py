@@ -20,12 +20,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cpu.kernels.intra_pair import LINE, aligned, at
+from fastsw._cpu.kernels.intra_pair import at
 from fastsw._cpu.kernels.log_numbers import EMPTY, add
 from fastsw._cpu.kernels.strip import Tile, row_length, squares, step_count
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.runtime.handoff import next_item
-from fastsw._cpu.simd.vectors import address, lanes_of, vmax, widened
+from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.runtime.workspace import LINE, aligned
+from fastsw._cpu.simd.lanes import lanes_of
+from fastsw._cpu.simd.vectors import vmax, widened
 from fastsw._recurrence import NEG_INF
 from fastsw._types import FITTING, GLOBAL, LOCAL
 

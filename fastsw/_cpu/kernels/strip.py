@@ -25,8 +25,14 @@ import numpy as np
 from fastsw._cpu.runtime.compile import Variant, helper
 from fastsw._cpu.runtime.handoff import give_way, read_shared
 from fastsw._cpu.runtime.parts import callable_in_kernels
+from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.runtime.workspace import aligned
+from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import scalars
-from fastsw._cpu.simd.vectors import address, fma, lanes_of, native_lanes, vmax
+from fastsw._cpu.simd.vectors import fma, native_lanes, vmax
+
+#: Tables of a pair up to this size are kept from the forward to the backward pass.
+KEPT_BYTES = 2**23
 
 # Fields of one step in the table of floats and in the table of integers.
 # A walk with tangents uses the fields from SLOPE on as well.
@@ -289,3 +295,60 @@ def row_length(columns, lanes):
 def step_count(columns, lanes):
     """Steps of a strip: columns plus the slant of the front, in whole squares."""
     return -(-(columns + lanes - 1) // lanes) * lanes
+
+
+def strip_height(bits, rows):
+    """Lanes of a strip: two registers' worth, unless that wastes rows.
+
+    The front is bound by latency, which two independent registers hide from each other.
+    """
+    native = native_lanes(bits)
+    return native if rows <= native else 2 * native
+
+
+def thread_arrays(bits, lanes, with_gradients, with_tangents, threads, rows, columns):
+    """Scratch arrays of threads for pairs of up to `rows` x `columns`."""
+    kind = scalars(bits)
+    per_step = fields(with_tangents)[0]
+    steps, strips = step_count(columns + 1, lanes), -(-(rows + 1) // lanes)
+    slots = lanes
+    if with_gradients:
+        step_bytes = (per_step + INTEGERS) * lanes * bits // 8
+        slots = steps * max(1, min(strips, KEPT_BYTES // (steps * step_bytes)))
+    return Work(
+        floats=aligned(threads, slots * per_step * lanes, kind.real),
+        integers=aligned(threads, slots * INTEGERS * lanes, kind.whole),
+        lane=aligned(threads, LANE_FLOATS * lanes, kind.real),
+        lane_k=aligned(threads, 2 * lanes, kind.whole),
+        square=aligned(threads, lanes * lanes, kind.real),
+        entering=aligned(threads, 10 * lanes, kind.real),
+        staged=aligned(
+            threads, lanes * staged_length(steps, lanes) if with_gradients else 0, kind.real
+        ),
+        ended=aligned(threads, 2 * lanes, kind.real),
+        ended_k=aligned(threads, lanes, kind.whole),
+    )
+
+
+def pair_arrays(bits, lanes, by_column, with_gradients, with_tangents, threads, rows, columns):
+    """Scratch arrays of pairs of up to `rows` x `columns`, one a seat."""
+    kind = scalars(bits)
+    _, carried = fields(with_tangents)
+    length, strips = row_length(columns + 1, lanes), -(-(rows + 1) // lanes)
+    kept_rows = strips + 1 if with_gradients else 1
+    return Shared(
+        boundary=aligned(threads, kept_rows * carried * length, kind.real),
+        boundary_k=aligned(threads, kept_rows * length, kind.whole),
+        back=aligned(threads, carried * length, kind.real),
+        back_k=aligned(threads, 2 * length, kind.whole),
+        columns=aligned(threads, COLUMN_ROWS * length, kind.real),
+        rows=np.empty((threads, 6, rows + 2)),
+        ends=np.empty((threads, 2, rows + 1)),
+        ends_k=np.empty((threads, rows + 1), np.int64),
+        sums=aligned(threads, strips * LANE_SUMS * lanes, kind.real),
+        paid=aligned(
+            threads, 2 * strips * length if by_column and with_gradients else 0, kind.real
+        ),
+        done=np.empty((threads, 2 * strips), np.int64),
+        counters=np.empty((threads, 2), np.int64),
+    )

@@ -5,8 +5,8 @@ workqueue layer, and some layers cannot be used after a fork. Here workers of ou
 beside the thread that calls them (`handoff`), as many as Numba's thread count asks for, under every
 threading layer, from any number of threads, and after a fork.
 
-A worker sleeps until it is woken, and then lingers for a while: calls that follow one another
-closely find it awake.
+A worker sleeps until it is woken, and then spins for a while: calls that follow one another closely
+find it awake.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numba.np.ufunc import parallel as numba_threads
 from fastsw._cpu.runtime import handoff
 from fastsw._cpu.runtime.compile import serial_kernel
 
-#: Below this many cells the hand-over to another thread costs more than it saves.
+#: Below this many cells the hand-off to another thread costs more than it saves.
 SERIAL_CELLS = 20_000
 
 #: From this many cells on several threads work on one pair.
@@ -82,7 +82,7 @@ def _serve(calls: SimpleQueue[None]) -> None:
 
 
 def compile_worker() -> None:
-    """Compile what a worker runs, or load it: it lingers here for no rounds."""
+    """Compile what a worker runs, or load it: it spins here for no rounds."""
     _spin(_mailbox, 0)
 
 
@@ -100,9 +100,14 @@ def together(kernel, threads: int, *arguments) -> None:
     """Run a kernel in this thread and in up to threads - 1 workers."""
     try:
         if threads > 1:
-            _mailbox[handoff.EXPECTED] = 1  # until seats are offered, or an interrupt prevents it
+            _mailbox[handoff.EXPECTED] = (
+                1  # until threads are asked for, or an interrupt prevents it
+            )
             _wake(threads - 1)
-        done = kernel(_mailbox, threads - 1, *arguments)
+        done = kernel.compiled()(_mailbox, threads - 1, *arguments)
+    except BaseException:
+        kernel.give_up()
+        raise
     finally:
         _mailbox[handoff.EXPECTED] = 0
     if not done:
@@ -121,6 +126,6 @@ def queue(order) -> np.ndarray:
     return shared
 
 
-def spread(kernel, threads: int, order, *arguments) -> None:
-    """Run kernel(seat, queue, *arguments) on so many threads, which share the pairs in order."""
+def run_on_threads(kernel, threads: int, order, *arguments) -> None:
+    """Run kernel(thread, queue, *arguments) on so many threads, which share the pairs in order."""
     together(kernel, threads, queue(order), *arguments)

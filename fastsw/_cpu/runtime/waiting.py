@@ -58,7 +58,8 @@ def _tell(name: str, folder: Path | None) -> None:
     advice = "" if folder is None else f", and kept in {folder}"
     logger.warning(
         "compiling %s for this machine: some seconds, once%s; "
-        "`python -m fastsw warmup` compiles everything ahead",
+        "`python -m fastsw warmup` compiles ahead what scores and first derivatives need, and with "
+        "`--all` what second derivatives do",
         family,
         advice,
     )

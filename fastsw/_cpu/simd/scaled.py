@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from fastsw._cpu.runtime.compile import Variant
-from fastsw._cpu.simd.vectors import fma, lanes_of, nearest, to_integers, vmax, vmin, where_greater
+from fastsw._cpu.simd.lanes import lanes_of
+from fastsw._cpu.simd.vectors import fma, nearest, to_integers, vmax, vmin, where_greater
 
 LOG2E = 1.0 / math.log(2.0)
 
@@ -40,8 +41,8 @@ def arithmetic(bits, lanes):
     exponent, from_exponent, grown = simd.exponent, simd.from_exponent, simd.grown
     whole, zero, polynomial = kind.whole, kind.real(0), kind.polynomial
     magic = kind.real(simd.magic)
-    # Shares of the total that matter stay below 2**80 (2**900), by `routing`; what lies beyond the
-    # last column may not, and must not overflow before it is multiplied by 0.
+    # Shares of the total that matter stay below 2**80 (2**900), by `range_check`; what lies beyond
+    # the last column may not, and must not overflow before it is multiplied by 0.
     bias, most = whole(simd.bias), whole(simd.bias + (100 if bits == 32 else 950))
 
     @variant.inlined

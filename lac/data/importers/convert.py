@@ -13,7 +13,7 @@ from lac.data._names import normal
 from lac.data.clip import SPLITS, Clip
 from lac.data.sources import read_source
 from lac.data.video.pictures import read_pictures
-from lac.data.video.reading import write_video
+from lac.data.video.writing import write_video
 
 Importable = Literal["videos", "pouring", "penn_action", "penn_action_raw", "grid"]
 _FPS = 25  # of clips that are pictures: their files tell no time

@@ -17,7 +17,7 @@ from lac._atomic import written_whole
 from lac._progress import progress
 from lac.data.synthetic._drawing import Camera, Canvas
 from lac.data.synthetic._figure import PHASES, Body, carried, draw_script, joints, move
-from lac.data.video.reading import write_video
+from lac.data.video.writing import write_video
 
 DRAWING = 2  # raise with any change of the drawing: other clips than before go elsewhere
 FPS = 15

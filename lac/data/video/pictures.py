@@ -7,7 +7,8 @@ import numpy as np
 
 from lac.data._names import by_number, visible
 from lac.data.video._orientation import OrientationError
-from lac.data.video.reading import VideoError, open_file, upright_rgb
+from lac.data.video.files import VideoError, open_file
+from lac.data.video.frames import upright_rgb
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 

@@ -33,13 +33,13 @@ from fastsw._cache import (
     modules_stamp,
     settings,
 )
-from fastsw._cuda._device import LANES, SIMULATED
-from fastsw._cuda._memory import Part
+from fastsw._cuda.device import LANES, SIMULATED
+from fastsw._cuda.runtime.memory import Part
 
 logger = logging.getLogger("fastsw")
 
 #: Modules of this folder that only launch kernels.
-_NO_KERNELS = {"__init__", "_compile", "_dispatch", "_memory", "_operators"}
+_NO_KERNELS = {"backend", "operands", "layouts", "warping", "runtime.compile", "runtime.memory"}
 
 #: Settings of numba-cuda that change the code of a kernel, beside those that it took from Numba.
 GPU_CODE_SETTINGS = (
@@ -83,18 +83,18 @@ class Kernel:
         self._loaded: dict = {}
         self._lock = threading.Lock()
 
-    def launch(self, memory, blocks: int, arguments, slab) -> None:
-        """Run `blocks` blocks on the memory's device and stream; parts are those of the slab."""
+    def launch(self, memory, blocks: int, arguments, workspace) -> None:
+        """Run `blocks` blocks on the memory's device and stream; parts lie in the workspace."""
         if SIMULATED:
             cuda.jit(self.function)[blocks, LANES * self.warps](
-                *(_simulated(argument, slab) for argument in arguments)
+                *(_simulated(argument, workspace) for argument in arguments)
             )
             return
         from cuda.core import launch
 
         loaded = self._load(memory, arguments)
         config = _config(blocks, LANES * self.warps)
-        launch(memory.stream(), config, loaded, *launched(arguments, slab.data_ptr()))
+        launch(memory.stream(), config, loaded, *launched(arguments, workspace.data_ptr()))
 
     def _load(self, memory, arguments):
         """The kernel on the memory's device."""
@@ -110,6 +110,11 @@ class Kernel:
         """PTX of the kernel for argument types and a compute capability (major, minor)."""
         bounds = LANES * self.warps, self.resident
         return cuda.compile_ptx(self.function, kinds, cc=capability, launch_bounds=bounds)[0]
+
+
+def blocks_of(memory, items: int, block_warps: int) -> int:
+    """Blocks that keep the device busy, no more than there is work for."""
+    return max(1, min(-(-items // block_warps), memory.processors * 24 // block_warps))
 
 
 def kinds_of(memory, arguments) -> tuple:
@@ -138,11 +143,11 @@ def launched(arguments, base: int) -> list:
     ]
 
 
-def _simulated(argument, slab):
+def _simulated(argument, workspace):
     """An argument as the simulator takes it."""
     if isinstance(argument, int | float):
         return argument
-    return argument.numpy(slab) if isinstance(argument, Part) else argument.numpy().reshape(-1)
+    return argument.numpy(workspace) if isinstance(argument, Part) else argument.numpy().reshape(-1)
 
 
 @functools.lru_cache(maxsize=256)

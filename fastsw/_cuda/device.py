@@ -12,12 +12,12 @@ from numba.cuda.core import config
 __all__ = [
     "LANES",
     "SIMULATED",
-    "announce",
-    "apart",
+    "back_off",
     "bits_of_double",
     "bits_of_float",
     "device",
     "double_of_bits",
+    "exit_kernel",
     "exp2_double",
     "exp2_float",
     "fetch_add",
@@ -27,10 +27,10 @@ __all__ = [
     "from_above",
     "from_below",
     "from_lane",
-    "hide",
-    "leave",
+    "increment_release",
     "load_acquire",
-    "pause",
+    "noinline",
+    "opaque",
     "round_double",
     "round_float",
     "store_release",
@@ -48,13 +48,13 @@ if SIMULATED:
         """Leave a function that kernels call as it is."""
         return function
 
-    apart = device
+    noinline = device
 
-    def hide(value):
+    def opaque(value):
         """The value, of which the compiler does not know that it is the same every time."""
         return value
 
-    def leave():
+    def exit_kernel():
         """End the kernel; here its last function returns."""
 
     def bits_of_float(value):
@@ -105,7 +105,7 @@ if SIMULATED:
         counters[index] = before + value
         return before
 
-    def announce(counters, index):
+    def increment_release(counters, index):
         """Count one more, after all that precedes."""
         counters[index] += 1
 
@@ -117,9 +117,9 @@ if SIMULATED:
         """Write a flag after all that precedes."""
         flags[index] = value
 
-    def pause():
-        """Rest before a flag is read again; strips of the simulator never wait."""
-        raise AssertionError("a strip waits for one that was not drawn before it")
+    def back_off():
+        """Wait a little before a flag is read again; strips of the simulator never wait."""
+        raise AssertionError("a strip waits for one that was not taken before it")
 
     @cuda.jit(device=True)
     def sync():
@@ -181,7 +181,7 @@ else:
 
         return none(), generate
 
-    def apart(function):
+    def noinline(function):
         """Make a function one that kernels call, with registers of its own."""
         inner = device(function)
 
@@ -193,7 +193,7 @@ else:
         return outer
 
     @intrinsic
-    def leave(typing_context):
+    def exit_kernel(typing_context):
         """End the kernel.
 
         A function that never returns need not remember where its result goes.
@@ -209,7 +209,7 @@ else:
         return none(), generate
 
     @intrinsic
-    def hide(typing_context, value):
+    def opaque(typing_context, value):
         """The integer, of which the compiler does not know that it is the same every time.
 
         What is computed from it is then computed where it is needed, rather than once before a
@@ -252,7 +252,7 @@ else:
         return builder.call(code, arguments)
 
     @intrinsic
-    def announce(typing_context, counters, index):
+    def increment_release(typing_context, counters, index):
         """Count one more, after all that precedes."""
 
         def generate(context, builder, signature, arguments):
@@ -293,8 +293,8 @@ else:
         return none(CPointer(int32), int64, int32), generate
 
     @device
-    def pause():
-        """Rest before a flag is read again."""
+    def back_off():
+        """Wait a little before a flag is read again."""
         cuda.nanosleep(np.uint32(64))
 
     @device

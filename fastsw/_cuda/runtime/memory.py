@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import SIMULATED
+from fastsw._cuda.device import SIMULATED
 
 
 class Part(NamedTuple):
-    """A typed stretch of a slab, which launches take as they take tensors."""
+    """A typed stretch of a workspace, which launches take as they take tensors."""
 
     offset: int  # bytes
     length: int
@@ -27,13 +27,13 @@ class Part(NamedTuple):
         """The same place as an element of another type."""
         return Part(self.offset, 1, np.dtype(dtype))
 
-    def numpy(self, slab):
-        """The stretch as a NumPy array, where the slab is on the host."""
+    def numpy(self, workspace):
+        """The stretch as a NumPy array, where the workspace is on the host."""
         end = self.offset + self.length * self.dtype.itemsize
-        return slab.numpy()[self.offset : end].view(self.dtype)
+        return workspace.numpy()[self.offset : end].view(self.dtype)
 
 
-class Slab:
+class Workspace:
     """Layout of many arrays in one allocation, which costs the host as much as one of them.
 
     What is reserved before `clear_so_far` is zero when a kernel starts.
@@ -88,7 +88,7 @@ class TorchMemory:
         return index, (found.major, found.minor), found.multi_processor_count
 
     def empty(self, shape, dtype):
-        """Uninitialised tensor; the simulator's is poisoned, so that what stays unwritten shows."""
+        """Uninitialised tensor; the simulator's is all NaN, so that what stays unwritten shows."""
         try:
             tensor = self._torch.empty(shape, dtype=self._dtypes[dtype], device=self.device)
         except self._torch.OutOfMemoryError as error:
@@ -105,11 +105,11 @@ class TorchMemory:
         """Tensor of zeros."""
         return self.empty(shape, dtype).zero_()
 
-    def allocated(self, slab: Slab):
-        """A slab, and zeros where it asks for them; one fill, and no kernel."""
-        tensor = self.empty((slab.size,), np.uint8)
-        if slab.cleared:
-            self._clear(tensor.data_ptr(), slab.cleared)
+    def allocated(self, workspace: Workspace):
+        """A workspace, and zeros where it asks for them; one fill, and no kernel."""
+        tensor = self.empty((workspace.size,), np.uint8)
+        if workspace.cleared:
+            self._clear(tensor.data_ptr(), workspace.cleared)
         return tensor
 
     def _clear(self, address: int, size: int) -> None:
@@ -149,7 +149,7 @@ class TorchMemory:
         return _checked(driver.cuDevicePrimaryCtxRetain(_checked(driver.cuDeviceGet(self.index))))
 
     def dtype(self, array) -> np.dtype:
-        """NumPy dtype of a tensor or a part of a slab."""
+        """NumPy dtype of a tensor or a part of a workspace."""
         return array.dtype if isinstance(array, Part) else self._numpy_dtypes[array.dtype]
 
     def stream(self):

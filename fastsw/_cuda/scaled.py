@@ -11,9 +11,9 @@ whole float64 as exponent, which never overflows, "double" float64 of both.
 The range of narrow numbers. Values and penalties below -2**28 bits (a score over T log 2) become
 -2**28, and exponents stop at `nothing`, so that numbers can only be too large, and those that are
 lie below 2**-2**28. Where nothing can multiply an alignment by more than 2**`GAIN`, what comes of
-them lies below 2**-(2**28 - 2**26), and a total above 2**`void` owes nothing to them, nor does any
-share of it. So cells masked by -1e9, or by any other number that low, need no care; pairs with a
-larger gain, or a lower total, are those that narrow numbers do not answer.
+them lies below 2**-(2**28 - 2**26), and a total above 2**`underflow` owes nothing to them, nor does
+any share of it. So cells masked by -1e9, or by any other number that low, need no care; pairs with
+a larger gain, or a lower total, are those that narrow numbers do not answer.
 """
 
 import functools
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw._cuda._device import (
+from fastsw._cuda.device import (
     bits_of_double,
     bits_of_float,
     device,
@@ -47,11 +47,76 @@ class Numbers(NamedTuple):
     scale: Any  # of the factor that makes a value bits
     mass: Any  # of sums of shares times values
     nothing: Any  # the exponent of zero
-    void: Any  # a sum with an exponent below counts as zero
+    underflow: Any  # a sum with an exponent below counts as zero
     power: Any  # 2**k for k <= 2, 0 from -127 (-1023) on
     normal: Any  # f * 2**k with the mantissa in [1, 2)
     weight: Any  # 2**(value * unit)
     split: Any  # the same of a float64 value
+
+
+class Arithmetic(NamedTuple):
+    """Device functions on numbers (mantissa, exponent, tangent) of one kind.
+
+    Tangents are those of logarithms, and zero where none are carried.
+    """
+
+    add: Any
+    add_power: Any
+    times: Any
+    normalised: Any
+    share: Any
+
+
+@functools.cache
+def arithmetic(name: str, *, with_tangents: bool) -> Arithmetic:
+    """Give the arithmetic of a kind of numbers, with or without tangents."""
+    kind = numbers(name)
+    whole, power, normal = kind.whole, kind.power, kind.normal
+    zero = kind.real(0)
+
+    @device
+    def add(a, b):
+        """Sum of two numbers, its mantissa not normalised."""
+        k = max(a[1], b[1])
+        fa, fb = a[0] * power(whole(a[1] - k)), b[0] * power(whole(b[1] - k))
+        f, d = fa + fb, zero
+        if with_tangents:
+            d = (fa * a[2] + fb * b[2]) / f
+        return f, k, d
+
+    @device
+    def add_power(a, exponent):
+        """Sum of a number and a power of two that is constant, its mantissa not normalised."""
+        k = max(a[1], exponent)
+        fa = a[0] * power(whole(a[1] - k))
+        f, d = fa + power(whole(exponent - k)), zero
+        if with_tangents:
+            d = fa * a[2] / f
+        return f, k, d
+
+    @device
+    def times(a, b):
+        """Product of two numbers."""
+        d = zero
+        if with_tangents:
+            d = a[2] + b[2]
+        return a[0] * b[0], whole(a[1] + b[1]), d
+
+    @device
+    def normalised(a):
+        """The number with its mantissa in [1, 2)."""
+        f, k = normal(a[0], a[1])
+        return f, k, a[2]
+
+    @device
+    def share(a, b, per_total, total_k, total_d):
+        """Product of two numbers over the total, at most 1, or its tangent."""
+        p = a[0] * b[0] * per_total * power(min(whole(whole(a[1] + b[1]) + total_k), whole(2)))
+        if with_tangents:
+            p *= a[2] + b[2] - total_d
+        return p
+
+    return Arithmetic(add, add_power, times, normalised, share)
 
 
 @functools.cache
@@ -62,7 +127,7 @@ def numbers(name: str) -> Numbers:
 
 def _narrow():
     real, whole = np.float32, np.int32
-    nothing, lowest, void = whole(-(2**29)), whole(-(2**28)), whole(-(2**27))
+    nothing, lowest, underflow = whole(-(2**29)), whole(-(2**28)), whole(-(2**27))
     low, bias, zero, depth = real(-(2.0**28)), whole(127), real(0), whole(23)
 
     @device
@@ -89,12 +154,12 @@ def _narrow():
         q = round_double(inside)
         return exp2_float(real(inside - q)), whole(q)
 
-    return Numbers(real, whole, real, real, nothing, void, power, normal, weight, split)
+    return Numbers(real, whole, real, real, nothing, underflow, power, normal, weight, split)
 
 
 def _wide():
     real, whole = np.float32, np.float64
-    nothing, void = whole(-(2.0**1000)), whole(-(2.0**990))
+    nothing, underflow = whole(-(2.0**1000)), whole(-(2.0**990))
     bias, zero, depth = np.int32(127), np.float64(0), np.int32(23)
 
     @device
@@ -110,7 +175,7 @@ def _wide():
     @device
     def weight(value, high, rest):
         t = np.float64(value) * high
-        lost = t < void
+        lost = t < underflow
         q = nothing if lost else round_double(t)
         fraction = fma_double(value, rest, fma_double(value, high, -q))
         # Beyond 2**52 bits what is left of t after rounding may be anything.
@@ -121,12 +186,12 @@ def _wide():
         q = round_double(t)
         return exp2_float(real(t - q)), q
 
-    return Numbers(real, whole, whole, whole, nothing, void, power, normal, weight, split)
+    return Numbers(real, whole, whole, whole, nothing, underflow, power, normal, weight, split)
 
 
 def _double():
     real = whole = np.float64
-    nothing, void = whole(-(2.0**1000)), whole(-(2.0**990))
+    nothing, underflow = whole(-(2.0**1000)), whole(-(2.0**990))
     bias, depth = np.int64(1023), np.int64(52)
 
     @device
@@ -142,7 +207,7 @@ def _double():
     @device
     def weight(value, high, rest):
         t = np.float64(value) * high
-        lost = t < void
+        lost = t < underflow
         q = nothing if lost else round_double(t)
         fraction = fma_double(value, rest, fma_double(value, high, -q))
         return exp2_double(0.0 if lost else min(max(fraction, -1.0), 1.0)), q  # see `_wide`
@@ -152,4 +217,4 @@ def _double():
         q = round_double(t)
         return exp2_double(t - q), q
 
-    return Numbers(real, whole, whole, whole, nothing, void, power, normal, weight, split)
+    return Numbers(real, whole, whole, whole, nothing, underflow, power, normal, weight, split)
