@@ -4,7 +4,7 @@
 
 Temperatures lie between 1e-3 and 100, similarities and costs up to 1e30; similarities are ordinary,
 huge, tied, constant or masked, penalties of all forms, some negative, some huge. For each dtype and
-route (`fastsw._cpu.routing`) the largest errors are kept. Ends with 1 where one is above its bound.
+route (`kernels.range_check`) the largest errors are kept. Ends with 1 where one is above its bound.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import numpy as np
 import fastsw
 from benchmarks import exact
 from fastsw import _cpu
-from fastsw._cpu import backend, warping
+from fastsw._cpu import routing
+from fastsw._cpu.inputs import prepare_costs
+from fastsw._cpu.kernels import range_check
 from fastsw._frontends.numpy_arrays import call
 
 MODES = "local", "global", "fitting"
@@ -28,17 +30,17 @@ SHAPES = [(1, 1), (1, 9), (9, 1), (3, 4), (8, 8), (12, 10), (7, 17), (19, 6), (1
 #: of themselves, do not tell near ties apart to 1e-11: differences count in units of T.
 HUGE = 100
 ROUTES = {
-    backend.BLOCK32: "linear, float32, exponents by groups",
-    backend.CELL32: "linear, float32, exponents by cells",
-    backend.BLOCK64: "linear, float64, exponents by groups",
-    backend.CELL64: "linear, float64, exponents by cells",
-    backend.LOG: "shares, double-double",
+    range_check.BLOCK32: "linear, float32, exponents by blocks",
+    range_check.CELL32: "linear, float32, exponents by cells",
+    range_check.BLOCK64: "linear, float64, exponents by blocks",
+    range_check.CELL64: "linear, float64, exponents by cells",
+    range_check.LOG: "shares, double-double",
     HUGE: "shares, size above 1e20 T",
 }
 DTW_ROUTES = {
-    warping.SINGLE: "soft-DTW, linear, float32",
-    warping.DOUBLE: "soft-DTW, linear, float64",
-    warping.LOG: "soft-DTW, shares, double-double",
+    range_check.CELL32: "soft-DTW, linear, float32",
+    range_check.CELL64: "soft-DTW, linear, float64",
+    range_check.LOG: "soft-DTW, shares, double-double",
     HUGE: "soft-DTW, shares, size above 1e20 T",
 }
 #: What is measured: heading, and the bounds for float32 and float64.
@@ -160,7 +162,7 @@ class Worst:
         """The figures as Markdown."""
         lines = [
             "| dtype | route | pairs | " + " | ".join(e[0] for e in ERRORS.values()) + " |",
-            "| --- | --- | " + "---: | " * (1 + len(ERRORS)),
+            "| --- | --- |" + " ---: |" * (1 + len(ERRORS)),
         ]
         for key in sorted(self.pairs):
             found = self.errors[key]
@@ -212,7 +214,7 @@ def align_once(rng, worst, pairs):
             mode=mode,
             lengths=None,
         )
-        plan = backend._planned(asked.inputs)
+        plan = routing.plan_alignment(asked.inputs)
         found = _cpu.gradients(asked.inputs)
         errors = {}
         if heated:
@@ -230,7 +232,7 @@ def align_once(rng, worst, pairs):
         worst.add(
             dtype,
             ROUTES,
-            routes_of(plan.routes, backend.LOG, wanted.size[part], temperature),
+            routes_of(plan.routes, range_check.LOG, wanted.size[part], temperature),
             excess=excess(found.similarity),
             score=relative(
                 found.score, wanted.score[part], np.maximum(temperature, wanted.size[part])
@@ -281,12 +283,12 @@ def warp_once(rng, worst, pairs):
             "heat": relative(-flat.temperature, bend, np.maximum(1, np.abs(bend))),
             "heated": relative(flat.cost, visits),
         }
-    routes = warping._prepare(cost, temperature, lengths, None, False).routes
+    routes = routing.plan_warping(prepare_costs(cost, temperature, lengths, None)).routes
     entropy = np.where(np.isfinite(wanted.score), wanted.entropy, 0)
     worst.add(
         dtype,
         DTW_ROUTES,
-        routes_of(routes, warping.LOG, wanted.size, temperature),
+        routes_of(routes, range_check.LOG, wanted.size, temperature),
         score=relative(found.score, wanted.score, np.maximum(temperature, wanted.size)),
         posterior=relative(found.cost, wanted.posterior),
         entropy=relative(-found.temperature, entropy, np.maximum(1, entropy)),

@@ -326,7 +326,7 @@ def exercise():
         lengths = torch.tensor([[70, 45], [5, 33], [0, 3]], device="cuda")
         for mode in ("local", "global", "fitting"):
             for gap_open in (1.0, (torch.ones(3, 45).cuda(), torch.ones(3, 70).cuda())):
-                for temperature in (0.0, 1e-7, 1.0):  # 1e-7: both rounds of single precision
+                for temperature in (0.0, 1e-7, 1.0):  # 1e-7: both attempts of single precision
                     fastsw.value_and_grad(
                         similarity,
                         gap_open=gap_open,

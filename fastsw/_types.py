@@ -1,9 +1,9 @@
-"""Modes, and the records of answers, each defined once."""
+"""Modes, what a call may ask for, and the records of answers, each defined once."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 Mode = Literal["local", "global", "fitting"]
 
@@ -11,8 +11,27 @@ Mode = Literal["local", "global", "fitting"]
 LOCAL, GLOBAL, FITTING = 0, 1, 2
 MODES = {"local": LOCAL, "global": GLOBAL, "fitting": FITTING}
 
+#: What a call asks of a backend: scores alone, gradients too, or tangents of both.
+SCORE, GRADIENT, TANGENT = range(3)
 
-class Gradients(NamedTuple):
+#: A kind of array.
+Array = TypeVar("Array")
+
+
+class Derivatives(NamedTuple, Generic[Array]):
+    """Scores and per-pair gradients, or the tangents of both, of a backend's own arrays."""
+
+    score: Array  # [B]
+    similarity: Array  # [B, N, M]
+    penalties: tuple[Array, ...]  # open_x, extend_x, open_y, extend_y; 4 x [B, N|1, M|1]
+    temperature: Array  # [B]
+
+
+#: Values by cell: an array, or a list of them.
+Cells = TypeVar("Cells")
+
+
+class Gradients(NamedTuple, Generic[Cells, Array]):
     """Gradients of the summed score, each in the form of its argument.
 
     Attributes
@@ -25,10 +44,10 @@ class Gradients(NamedTuple):
         The summed entropy of the alignment distributions, in nats.
     """
 
-    similarity: Any
-    gap_open: Any
-    gap_extend: Any
-    temperature: Any
+    similarity: Cells
+    gap_open: Array | list[Array] | tuple[Array | list[Array], Array | list[Array]]
+    gap_extend: Array | list[Array] | tuple[Array | list[Array], Array | list[Array]]
+    temperature: Array
 
     def __repr__(self) -> str:
         """Return numbers, and of arrays the dtype and shape."""
@@ -36,7 +55,7 @@ class Gradients(NamedTuple):
         return f"Gradients({', '.join(fields)})"
 
 
-def _brief(value):
+def _brief(value: Any) -> str:
     """A value in short."""
     if isinstance(value, tuple):
         return f"({', '.join(map(_brief, value))})"

@@ -1,4 +1,4 @@
-"""What a run logs beside its losses: one CSV file whatever the restarts, and figures."""
+"""Loggers and callbacks of a run: one CSV file across restarts, plain progress lines, figures."""
 
 import csv
 import sys
@@ -13,6 +13,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from lac._progress import EVERY, duration
+from lac.data import ClipDataModule
 from lac.evaluation import evaluated_split, make_figures
 
 
@@ -31,7 +32,7 @@ class RunCSVLogger(CSVLogger):
 
     @rank_zero_only
     def keep_before(self, step: int) -> None:
-        """Take up the file of an earlier start, as far as it tells of steps before `step`.
+        """Continue the file of an earlier start, keeping its rows of steps before `step`.
 
         Call it before anything is logged. Later rows are of steps that will be taken again.
         """
@@ -47,34 +48,34 @@ class RunCSVLogger(CSVLogger):
 
 
 def _is_before(row: dict[str, str], step: int) -> bool:
-    """Tell whether a row is whole and of a step before; a kill may leave half a row."""
+    """Tell whether a row is complete and of an earlier step; a kill may leave half a row."""
     return (row.get("step") or "").isdigit() and int(row["step"]) < step
 
 
 class PlainProgress(ProgressBar):
-    """Say on stderr every few seconds how far training is: for where there is no terminal."""
+    """Report progress as a line on stderr every few seconds, where there is no terminal."""
 
     def __init__(self) -> None:
-        """Say something soon."""
+        """Start the clock."""
         super().__init__()
         self._enabled = True
         self._batches = 0
         self._began = self._said = time.monotonic()
 
     def disable(self) -> None:
-        """Say nothing, as on all processes but the first."""
+        """Print nothing, as on all processes but the first."""
         self._enabled = False
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Begin to count."""
+        """Restart the clock."""
         self._began = self._said = time.monotonic()
 
-    def on_train_batch_end(  # type: ignore[override]
+    def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
     ) -> None:
-        """Say how far it is, if it is time."""
+        """Print a line, if it is time."""
         self._batches += 1
         now = time.monotonic()
         if not self._enabled or now - self._said < EVERY:
@@ -112,7 +113,7 @@ class FigureLogger(lightning.Callback):
         epoch = trainer.current_epoch + 1
         if not trainer.is_global_zero or (epoch % self.every and epoch != trainer.max_epochs):
             return
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
         split = evaluated_split(data.collection)
         if split is None:
             return

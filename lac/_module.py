@@ -1,4 +1,4 @@
-"""The Lightning module: one step of training, optimiser, schedule, log."""
+"""The Lightning module: training step, optimiser, schedule and logging."""
 
 import math
 from typing import Any
@@ -75,25 +75,33 @@ class EmbeddingModule(lightning.LightningModule):
         self.weight_decay = weight_decay
         self.warmup = warmup
         self._seed = 0
+        self._steps = 0  # of the whole training, once it is known
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return embeddings (B, 2, T, D) of a batch of two views."""
         content = batch["features"] if "features" in batch else batch["frames"]
         flat = (content, batch["times"], batch["mask"])
-        return self.encoder(*(x.flatten(0, 1) for x in flat)).unflatten(0, (-1, 2))
+        embeddings = self.encoder(*(x.flatten(0, 1) for x in flat))
+        by_view: torch.Tensor = embeddings.unflatten(0, (-1, 2))
+        return by_view
 
     def _terms(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the loss and its terms, in single precision even where the encoder has less."""
+        """Return the loss and its terms, in single precision even if the encoder has less."""
         embeddings = self(batch)
+        progress = min(self.global_step / self._steps, 1.0) if self._steps else 1.0
+        self.loss.prepare(progress=progress, actions=batch.get("action"))
         with torch.autocast(embeddings.device.type, enabled=False):
-            return self.loss(embeddings.float(), batch["times"], batch["mask"])
+            terms: dict[str, torch.Tensor] = self.loss(
+                embeddings.float(), batch["times"], batch["mask"]
+            )
+        return terms
 
     def on_fit_start(self) -> None:
         """Remember the seed that was set for the run."""
         self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Make what is drawn for the batch a function of the seed, its number and the process."""
+        """Seed random numbers by the run's seed, the batch's number and the process."""
         number = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
         drawn = self._seed * 1_000_003 + number + self.global_rank * 998_244_353
         torch.manual_seed(drawn % 2**63)
@@ -146,15 +154,21 @@ class EmbeddingModule(lightning.LightningModule):
             groups.append({"params": learned, "weight_decay": 0.0, "lr": self.loss_learning_rate})
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
         total = int(self.trainer.estimated_stepping_batches)
+        self._steps = total
         rising = max(1, round(self.warmup * total))
-
-        def factor(step: int) -> float:
-            if step < rising:
-                return (step + 1) / rising
-            return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        # Of torch's own, a SequentialLR of LinearLR and CosineAnnealingLR has the same rates but
+        # keeps another state, with which runs begun earlier could not go on.
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_factor(step, rising=rising, total=total)
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def rate_factor(step: int, *, rising: int, total: int) -> float:
+    """Return the share of the learning rate at a step: a line up to `rising`, then a cosine."""
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))

@@ -1,4 +1,4 @@
-"""The run directory: what is where, written so that a kill at any moment leaves it usable.
+"""The run directory: its files, written so that a kill at any moment leaves it usable.
 
 config.yaml          the resolved configuration
 checkpoints/         last.ckpt, and best.ckpt by validation loss
@@ -12,13 +12,16 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lac._atomic import written_whole
 
+if TYPE_CHECKING:
+    from lac.evaluation._record import Report
+
 
 class RunDirectory:
-    """Paths of a run, and safe writing into it.
+    """The paths of a run, and its settings, checkpoints and reports.
 
     Parameters
     ----------
@@ -26,7 +29,7 @@ class RunDirectory:
         The directory; need not exist.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         """Remember the path."""
         self.path = Path(path)
         self.config = self.path / "config.yaml"
@@ -42,12 +45,12 @@ class RunDirectory:
         with written_whole(self.config) as unfinished:
             unfinished.write_text(settings)
 
-    def write_report(self, file: Path, report: Mapping[str, Any]) -> None:
+    def write_report(self, file: Path, report: "Report") -> None:
         """Write `metrics.json` or `evaluation.json`."""
         with written_whole(file) as unfinished:
             unfinished.write_text(json.dumps(report, indent=1) + "\n")
 
-    def read_report(self, file: Path) -> dict[str, Any]:
+    def read_report(self, file: Path) -> "Report":
         """Return the content of `metrics.json` or `evaluation.json`.
 
         Raises
@@ -56,9 +59,10 @@ class RunDirectory:
             If it is damaged.
         """
         try:
-            return json.loads(file.read_text())
+            report: Report = json.loads(file.read_text())
         except ValueError as error:
             raise ValueError(f"{file} is not valid JSON: {error}") from error
+        return report
 
     def read_settings(self) -> dict[str, Any]:
         """Return the resolved configuration, nested.
@@ -83,7 +87,7 @@ class RunDirectory:
         return settings
 
     def require(self, checkpoint: Literal["last", "best"]) -> None:
-        """Refuse what is no run directory with such a checkpoint, without loading anything.
+        """Refuse a directory that is no run or lacks the checkpoint, without loading anything.
 
         Raises
         ------
@@ -94,7 +98,7 @@ class RunDirectory:
         self._checkpoint(checkpoint)
 
     def _checkpoint(self, which: Literal["last", "best"]) -> Path:
-        """Return the file of a checkpoint that is there."""
+        """Return the file of a checkpoint, which must exist."""
         file = self.last if which == "last" else self.best
         if not file.exists():
             raise FileNotFoundError(f"`checkpoint` must be one that {self.path} has, got {which!r}")
@@ -114,16 +118,17 @@ class RunDirectory:
 
         file = self._checkpoint(which)
         try:
-            return torch.load(file, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         except OSError:
             raise
         except Exception as error:  # a broken file may raise anything
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(f"{file} is not a checkpoint that can be read, {reason}") from error
+        return state
 
 
 def next_run(parent: Path, name: str) -> Path:
-    """Return the first of parent/name-1, parent/name-2, ... that is not there yet."""
+    """Return the first of parent/name-1, parent/name-2, ... that does not exist yet."""
     number = 1
     while (parent / f"{name}-{number}").exists():
         number += 1

@@ -1,4 +1,4 @@
-"""How far an alignment can be trusted: is there more in it than two unrelated videos would give?"""
+"""How far an alignment can be trusted: does it say more than one of unrelated videos would?"""
 
 import math
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Trust:
     shares : tuple of two floats
         Share of the first and of the second video's frames that are matched.
     entropy : float
-        Mean entropy of whom a frame is paired with, in nats, over both videos, frames weighted
-        by how likely they are paired.
+        Mean entropy of the partner of a frame, in nats, over the frames of both videos, each
+        weighted by how likely it has one.
     reversed : float
         Score over that of the second video played backwards, which has the same pictures at the
         same pace in a wrong order. About 1: their order says nothing.
@@ -85,7 +85,7 @@ def measure_trust(
     gap_extend: float,
     temperature: float,
 ) -> Trust:
-    """Compare an alignment with those of the second video in wrong orders.
+    """Compare an alignment with those of the second video reversed and shuffled.
 
     Parameters
     ----------
@@ -138,4 +138,5 @@ def _partner_entropy(posterior: np.ndarray) -> float:
 
 def _times_log(p: np.ndarray) -> np.ndarray:
     """Return p log p, 0 at 0."""
-    return p * np.log(p, out=np.zeros_like(p), where=p > 0)
+    found: np.ndarray = p * np.log(p, out=np.zeros_like(p), where=p > 0)
+    return found

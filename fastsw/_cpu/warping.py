@@ -1,236 +1,201 @@
-"""Soft-DTW on the CPU: sort the pairs by kernels that suit them, and run these; see `backend`."""
+"""Soft-DTW on the CPU: how the plan of a call is run; see `backend`."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsw import _validation
-from fastsw._cpu.backend import largest_first, output, ready, scale_of
+from fastsw._cpu import routing
+from fastsw._cpu.inputs import Costs, Warping, prepare_costs, ready
 from fastsw._cpu.kernels import dtw
 from fastsw._cpu.kernels.dtw import viterbi_dtw
-from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES
 from fastsw._cpu.kernels.log_space_dtw import warp
-from fastsw._cpu.routing import (
-    ROUNDING32,
-    ROUNDING64,
-    TOLERANCE32,
-    TOLERANCE64,
-    UNIT32,
-    UNIT64,
-)
+from fastsw._cpu.kernels.range_check import CELL32, CELL64, EMPTY, LOG, NON_FINITE, VITERBI
+from fastsw._cpu.routing import Plan
 from fastsw._cpu.runtime import thread_pool
-from fastsw._cpu.simd.scaled import LOG2E
+from fastsw._cpu.runtime.workspace import output
 from fastsw._cpu.simd.vectors import native_lanes
-
-EMPTY, NON_FINITE, VITERBI, SINGLE, DOUBLE, LOG = range(6)
-
-#: Cost / T in bits up to which the exponents of a cell, and of a path, are exact.
-CELL32, PATH32, PATH64 = 2.0**22, 2.0**27, 2.0**50
-
-
-class Warping(NamedTuple):
-    """Soft-DTW values and gradients, pair by pair, or the derivatives of both."""
-
-    score: np.ndarray  # [B], float64
-    cost: np.ndarray  # [B, N, M], dtype of the input
-    temperature: np.ndarray  # [B], float64
-
-
-class _Job(NamedTuple):
-    """Checked input of a call, and what is known of its pairs."""
-
-    cost: np.ndarray  # [B, N, M], float32 or float64
-    temperature: float
-    lengths: np.ndarray  # [B, 2], int64
-    band: int  # -1 for none
-    routes: np.ndarray  # [B]
-    low: np.ndarray  # [B], the extreme finite costs, and 0
-    top: np.ndarray
-    out: Warping
-
-    def pairs(self, route):
-        """The pairs of a route."""
-        return largest_first(np.flatnonzero(self.routes == route), self.lengths)
-
-    def threads_for(self, order):
-        """How many threads some pairs are worth."""
-        return thread_pool.threads_for(len(order), self.lengths[order].prod(axis=1).sum())
+from fastsw._types import GRADIENT, SCORE, TANGENT
 
 
 def soft_dtw(
-    cost, temperature, lengths, bandwidth: int | None, *, with_gradients: bool, slope: bool = True
+    cost: np.ndarray,
+    temperature: Any,
+    lengths: np.ndarray,
+    bandwidth: int | None,
+    *,
+    with_gradients: bool,
+    slope: bool = True,
 ) -> Warping:
     """Soft-DTW of every pair; gradients (d value / d cost, d value / d T) where asked for.
 
     Without `slope` the derivative in T may be inaccurate.
     """
-    job = _prepare(cost, temperature, lengths, bandwidth, with_gradients)
-    for route, run in ((VITERBI, _viterbi), (SINGLE, _linear), (DOUBLE, _linear), (LOG, _robust)):
-        order = job.pairs(route)
-        if order.size:
-            run(job, order, route, with_gradients)
+    costs = prepare_costs(cost, temperature, lengths, bandwidth)
+    plan = routing.plan_warping(costs)
+    job = _Job(
+        costs, GRADIENT if with_gradients else SCORE, None, _outputs(costs, with_gradients), plan
+    )
+    _run(job)
     if with_gradients and slope:
-        order = _doubtful(job)
-        if order.size:
-            job.out.temperature[order] = -_shares(job, order, ENTROPIES, False)[order, 1]
+        _refine(job)
     return job.out
 
 
 def soft_dtw_tangents(
-    cost, temperature, lengths, bandwidth: int | None, dot_cost, dot_temperature
+    cost: np.ndarray,
+    temperature: Any,
+    lengths: np.ndarray,
+    bandwidth: int | None,
+    dot_cost: np.ndarray,
+    dot_temperature: np.ndarray,
 ) -> Warping:
     """Directional derivatives of the values and of their gradients (Hessian-vector products).
 
     Each pair has its own direction (dot_cost [B, N, M], dot_temperature [B]).
     """
-    job = _prepare(cost, temperature, lengths, bandwidth, True)
-    job.routes[(job.routes == SINGLE) | (job.routes == DOUBLE)] = LOG
-    order = job.pairs(LOG)
-    if order.size:
-        result = _shares(job, order, DERIVATIVES, True, dot_cost, dot_temperature)
-        job.out.score[order] = -result[order, 0]
-        job.out.temperature[order] = -result[order, 2]
-    others = job.routes != NON_FINITE
-    others[order] = False
-    job.out.score[others] = 0.0
+    costs = prepare_costs(cost, temperature, lengths, bandwidth)
+    plan = routing.plan_warping(costs)
+    plan = plan.to_log_space(np.full(len(plan.routes), True))
+    dots = ready(dot_cost, costs.cost.dtype), ready(dot_temperature, np.float64)
+    job = _Job(costs, TANGENT, dots, _outputs(costs, True), plan)
+    _run(job)
     return job.out
 
 
-def _prepare(cost, temperature, lengths, bandwidth, with_gradients) -> _Job:
-    """Check values, and choose a kernel for every pair."""
-    dtype = np.dtype(np.float64 if cost.dtype.itemsize == 8 else np.float32)
-    cost, lengths = ready(cost, dtype), ready(lengths, np.int64)
-    temperature = float(temperature)
-    _validation.check_temperature(temperature)
-    _validation.check_lengths(lengths, cost.shape, "cost")
-    _validation.check_bandwidth(bandwidth, lengths)
-    pairs = len(lengths)
-    out = Warping(
-        np.full(pairs, np.inf),
-        output(cost.shape if with_gradients else (1, 1, 1), dtype, np.zeros),
-        np.zeros(pairs),
-    )
-    low, top = np.zeros(pairs), np.zeros(pairs)
-    routes = np.full(pairs, EMPTY)
-    for b in np.flatnonzero(lengths.all(axis=1)):
-        n, m = lengths[b]
-        valid = cost[b, :n, :m]
-        if not valid.min() > -np.inf:
-            routes[b] = NON_FINITE
-            out.score[b] = out.temperature[b] = np.nan
-            if with_gradients:
-                out.cost[b, :n, :m] = np.nan
-            continue
-        finite = valid[valid < np.inf]
-        low[b], top[b] = finite.min(initial=0.0), finite.max(initial=0.0)
-        routes[b] = _route(low[b], top[b], n + m, temperature, dtype)
-    band = -1 if bandwidth is None else bandwidth
-    return _Job(cost, temperature, lengths, band, routes, low, top, out)
+class _Job(NamedTuple):
+    """What the kernels of one call share."""
+
+    costs: Costs
+    want: int
+    dots: tuple[np.ndarray, np.ndarray] | None  # of costs and temperature, where wanted
+    out: Warping
+    plan: Plan
 
 
-def _route(low, top, steps, temperature, dtype):
-    """The kernel for a sound pair."""
-    if temperature == 0.0:
-        return VITERBI
-    with np.errstate(over="ignore"):
-        unit = LOG2E / np.float64(temperature)
-        reach = max(-low, top) * unit if unit < np.inf else np.inf
-        path = reach * steps
-    if dtype == np.float32 and reach < CELL32 and path < PATH32 and unit < UNIT32:
-        return SINGLE
-    return DOUBLE if path < PATH64 and unit < UNIT64 else LOG
+def _outputs(costs: Costs, with_gradients: bool) -> Warping:
+    """Arrays for the answers."""
+    pairs, shape = len(costs.sides.lengths), costs.cost.shape if with_gradients else (1, 1, 1)
+    return Warping(np.zeros(pairs), output(shape, costs.cost.dtype, np.zeros), np.zeros(pairs))
 
 
-def _viterbi(job, order, route, with_gradients):
-    """Pairs at temperature 0."""
-    result = np.zeros((len(job.lengths), 2))
-    out = job.out.cost
-    thread_pool.spread(
+def _run(job: _Job) -> None:
+    """Send every pair to its kernel."""
+    for route, order in job.plan.parts(job.costs.sides):
+        _ROUTES[route](job, order)
+
+
+def _refine(job: _Job) -> None:
+    """Compute entropies that rounding may have spoilt anew in log space."""
+    out = job.out
+    order = job.plan.doubtful(-out.score, -out.temperature, job.costs.temperature)
+    if order.size:
+        out.temperature[order] = -_log_weights(job, order, SCORE)[order, 1]
+
+
+def _empty(job: _Job, order: np.ndarray) -> None:
+    """Pairs with an empty side: no path exists."""
+    job.out.score[order] = np.inf if job.want != TANGENT else 0.0
+
+
+def _non_finite(job: _Job, order: np.ndarray) -> None:
+    """Pairs with NaN or -inf: all of the answer is NaN."""
+    job.out.score[order] = job.out.temperature[order] = np.nan
+    if job.want != SCORE:
+        for cells in job.costs.sides.valid(order):
+            job.out.cost[cells] = np.nan
+
+
+def _viterbi(job: _Job, order: np.ndarray) -> None:
+    """Pairs at temperature 0, where values do not bend."""
+    if job.want == TANGENT:
+        return
+    cost, _, band, sides = job.costs
+    found = np.zeros((len(sides.lengths), 2))
+    thread_pool.run_on_threads(
         viterbi_dtw,
-        job.threads_for(order),
+        sides.threads_for(order),
         order,
-        job.cost,
-        job.lengths,
-        job.band,
-        out,
-        result,
-        with_gradients,
+        cost,
+        sides.lengths,
+        band,
+        job.out.cost,
+        found,
+        job.want != SCORE,
     )
-    job.out.score[order] = result[order, 0]
+    job.out.score[order] = found[order, 0]
 
 
-def _linear(job, order, route, with_gradients):
+def _linear(job: _Job, order: np.ndarray, *, bits: int) -> None:
     """Pairs whose exponents integers can hold."""
-    bits, real = (32, np.float32) if route == SINGLE else (64, np.float64)
+    cost, temperature, band, sides = job.costs
+    with_gradients = job.want != SCORE
+    real = np.float32 if bits == 32 else np.float64
     with np.errstate(over="ignore"):
-        similarity = ready(-job.cost, real)
-    target, result = job.out.cost, np.zeros((len(job.lengths), 2))
+        similarity = ready(-cost, real)
+    target, found = job.out.cost, np.zeros((len(sides.lengths), 2))
     if target.dtype != real:
         target = output(target.shape, np.dtype(real), np.zeros)
-    rows, columns = (int(k) for k in job.lengths[order].max(axis=0))
-    threads, lanes = job.threads_for(order), native_lanes(bits)
-    thread_pool.spread(
+    rows, columns = (int(k) for k in sides.lengths[order].max(axis=0))
+    threads, lanes = sides.threads_for(order), native_lanes(bits)
+    thread_pool.run_on_threads(
         dtw.kernels(bits, lanes),
         threads,
         order,
         similarity.reshape(-1),
         similarity.shape,
-        job.temperature,
-        job.lengths,
-        -2.0 * job.top[order].max() - 1.0,
-        job.band,
+        temperature,
+        sides.lengths,
+        job.plan.floors[order].min(),
+        band,
         dtw.workspace(bits, lanes, threads, rows, columns, with_gradients=with_gradients),
         target.reshape(-1),
-        result,
+        found,
         with_gradients,
     )
-    job.out.score[order] = -result[order, 0]
-    job.out.temperature[order] = -result[order, 1]
+    job.out.score[order] = -found[order, 0]
+    job.out.temperature[order] = -found[order, 1]
     if target is not job.out.cost and with_gradients:
-        for b in order:
-            n, m = job.lengths[b]
-            job.out.cost[b, :n, :m] = target[b, :n, :m]
+        for cells in sides.valid(order):
+            job.out.cost[cells] = target[cells]
 
 
-def _robust(job, order, route, with_gradients):
+def _log_space(job: _Job, order: np.ndarray) -> None:
     """Pairs of any range."""
-    result = _shares(job, order, ENTROPIES if with_gradients else VALUES, with_gradients)
-    job.out.score[order] = -result[order, 0]
-    job.out.temperature[order] = -result[order, 1]
+    found = _log_weights(job, order, job.want)
+    job.out.score[order] = -found[order, 0]
+    job.out.temperature[order] = -found[order, 1]
 
 
-def _shares(job, order, carried, with_gradients, dot_cost=None, dot_temperature=None):
-    """Minus the values (or their derivatives), entropies and the derivatives of these, [B, 3]."""
-    result = np.zeros((len(job.lengths), 3))
-    with np.errstate(over="ignore"):
-        magnitudes = np.maximum(-job.low, job.top)[order] * job.lengths[order].sum(axis=1)
-    thread_pool.spread(
+def _log_weights(job: _Job, order: np.ndarray, want: int) -> np.ndarray:
+    """Minus the values, and the entropies; or the tangents of both."""
+    cost, temperature, band, sides = job.costs
+    found = np.zeros((len(sides.lengths), 2))
+    thread_pool.run_on_threads(
         warp,
-        job.threads_for(order),
+        sides.threads_for(order),
         order,
-        job.cost,
-        scale_of(magnitudes, job.temperature),
-        job.temperature,
-        job.lengths,
-        job.band,
-        ready(job.cost if dot_cost is None else dot_cost, job.cost.dtype),
-        ready(np.zeros(1) if dot_temperature is None else dot_temperature, np.float64),
+        cost,
+        job.plan.scale_of(order, temperature),
+        temperature,
+        sides.lengths,
+        band,
+        job.dots or (cost, None),
         job.out.cost,
-        result,
-        carried,
-        with_gradients,
+        found,
+        want != SCORE,
     )
-    return result
+    return found
 
 
-def _doubtful(job):
-    """Pairs whose entropy the linear kernel may miss by more than is admitted; see `routing`."""
-    score, entropy = job.out.score, -job.out.temperature
-    slack = np.where(job.routes == SINGLE, ROUNDING32 / TOLERANCE32, ROUNDING64 / TOLERANCE64)
-    with np.errstate(invalid="ignore", over="ignore"):  # a pair without a path is infinitely bad
-        gains = -2.0 * job.low * job.lengths.sum(axis=1)
-        sizes = (gains + score) / job.temperature + np.abs(entropy) if job.temperature else score
-        within = (slack * sizes <= np.maximum(1.0, entropy)) | (score == np.inf)
-    return np.flatnonzero(((job.routes == SINGLE) | (job.routes == DOUBLE)) & ~within)
+_ROUTES: dict[int, Callable[[_Job, np.ndarray], None]] = {
+    EMPTY: _empty,
+    NON_FINITE: _non_finite,
+    VITERBI: _viterbi,
+    CELL32: functools.partial(_linear, bits=32),
+    CELL64: functools.partial(_linear, bits=64),
+    LOG: _log_space,
+}

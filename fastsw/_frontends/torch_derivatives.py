@@ -12,9 +12,8 @@ three autograd Functions, which run the same operators.
 
 from __future__ import annotations
 
-import abc
 import functools
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,79 +21,10 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 
 from fastsw._frontends import torch_operators as operators
-from fastsw._frontends.torch_operators import compute_dtype
+from fastsw._frontends.torch_operators import Alignment, Operators, Warping, compute_dtype
 
 
-class Differentiable(abc.ABC):
-    """The operators of one kind of value, with the options that are no tensors."""
-
-    @abc.abstractmethod
-    def value(self, *tensors: Tensor) -> Tensor:
-        """[B] values, of primals and lengths."""
-
-    @abc.abstractmethod
-    def gradient(self, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Values, and a first derivative for each primal, pair by pair.
-
-        ``slope`` tells whether that in the temperature, the last, must be exact.
-        """
-
-    @abc.abstractmethod
-    def tangent(self, slope: bool, tensors, dots) -> tuple[Tensor, ...]:
-        """Tangents of the first derivatives along a direction of each pair; `slope` as above."""
-
-
-@dataclass(frozen=True)
-class Alignment(Differentiable):
-    """Scores of soft alignments."""
-
-    mode: str
-
-    def value(self, *tensors):
-        return torch.ops.fastsw.score(*tensors, self.mode)
-
-    def gradient(self, slope, *tensors):
-        return torch.ops.fastsw.align(*tensors, self.mode, slope)
-
-    def tangent(self, slope, tensors, dots):
-        return torch.ops.fastsw.align_tangent(*tensors, self.mode, slope, *dots)
-
-
-@dataclass(frozen=True)
-class Warping(Differentiable):
-    """Soft-DTW; tangents are always exact."""
-
-    bandwidth: int | None
-
-    def value(self, *tensors):
-        return torch.ops.fastsw.soft_dtw(*tensors, self.bandwidth)
-
-    def gradient(self, slope, *tensors):
-        return torch.ops.fastsw.soft_dtw_gradient(*tensors, self.bandwidth, slope)
-
-    def tangent(self, slope, tensors, dots):
-        return torch.ops.fastsw.soft_dtw_tangent(*tensors, self.bandwidth, *dots)
-
-
-def value(kind: Differentiable, *tensors: Tensor) -> Tensor:
-    """Differentiable values of each pair."""
-    if not _operators_suffice(tensors):
-        return Value.apply(kind, *tensors)
-    *primals, temperature, _ = tensors
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (*primals, temperature)):
-        # One pass for value and first derivatives, which the backward pass only weights.
-        return kind.gradient(temperature.requires_grad, *tensors)[0]
-    return kind.value(*tensors)
-
-
-def gradient(kind: Differentiable, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Differentiable values and first derivatives of each pair."""
-    if not _operators_suffice(tensors):
-        return Gradient.apply(kind, slope, *tensors)
-    return kind.gradient(slope, *tensors)
-
-
-def _operators_suffice(tensors) -> bool:
+def operators_suffice(tensors: Sequence[Tensor]) -> bool:
     """Whether no derivative is asked for but by plain reverse mode."""
     transformed = torch._C._are_functorch_transforms_active()
     forward_mode = forward_ad._current_level >= 0
@@ -116,26 +46,36 @@ def _operators_suffice(tensors) -> bool:
     return not forward_mode or all(forward_ad.unpack_dual(t).tangent is None for t in tensors)
 
 
+def value(kind: Operators, *tensors: Tensor) -> Tensor:
+    """Values of each pair, differentiable in both modes."""
+    return Value.apply(kind, *tensors)
+
+
+def gradient(kind: Operators, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Values and first derivatives of each pair, differentiable in both modes."""
+    return Gradient.apply(kind, slope, *tensors)
+
+
 class Value(Function):
     """Values of each pair; their derivative is `Gradient`."""
 
     @staticmethod
-    def forward(kind, *tensors):
+    def forward(kind: Operators, *tensors: Tensor) -> Any:
         return kind.value(*tensors)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, *tensors = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, of_value):
+    def backward(ctx: Any, of_value: Any) -> Any:
         return None, *_value_backward(ctx, of_value, ctx.needs_input_grad[1:]), None
 
     @staticmethod
-    def jvp(ctx, _kind, *tangents):
+    def jvp(ctx: Any, _kind: Any, *tangents: Any) -> Any:
         *dots, _ = tangents
         with _outer_tangents():
             tensors = _without_tangents(ctx.saved_tensors)
@@ -143,7 +83,7 @@ class Value(Function):
             return _along(dots, firsts).to(found.dtype)
 
     @staticmethod
-    def vmap(info, dims, *operands):
+    def vmap(info: Any, dims: Any, *operands: Any) -> Any:
         return _joined(Value.apply, info, dims, *operands)
 
 
@@ -151,22 +91,22 @@ class Gradient(Function):
     """Values and first derivatives of each pair; their derivative is `Tangent`."""
 
     @staticmethod
-    def forward(kind, slope, *tensors):
+    def forward(kind: Operators, slope: bool, *tensors: Tensor) -> Any:
         return kind.gradient(slope, *tensors)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, _, *tensors = inputs
         ctx.save_for_backward(*tensors, *output[1:])
         ctx.save_for_forward(*tensors, *output[1:])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, *of_outputs):
+    def backward(ctx: Any, *of_outputs: Any) -> Any:
         return None, None, *_gradient_backward(ctx, of_outputs, ctx.needs_input_grad[2:]), None
 
     @staticmethod
-    def jvp(ctx, _kind, _slope, *tangents):
+    def jvp(ctx: Any, _kind: Any, _slope: Any, *tangents: Any) -> Any:
         *dots, _ = tangents
         with _outer_tangents():
             primals, lengths, firsts = _parted(_without_tangents(ctx.saved_tensors))
@@ -178,7 +118,7 @@ class Gradient(Function):
             return along, *_tangent(ctx.kind, True, primals, lengths, direction)
 
     @staticmethod
-    def vmap(info, dims, *operands):
+    def vmap(info: Any, dims: Any, *operands: Any) -> Any:
         return _joined(Gradient.apply, info, dims, *operands)
 
 
@@ -186,12 +126,12 @@ class Tangent(Function):
     """Tangents of the first derivatives along a direction of each pair, in which it is linear."""
 
     @staticmethod
-    def forward(kind, slope, *operands):
+    def forward(kind: Operators, slope: bool, *operands: Any) -> Any:
         primals, lengths, dots = _parted(operands)
         return kind.tangent(slope, (*primals, lengths), dots)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, _, *operands = inputs
         primals, lengths, _ = _parted(operands)
         ctx.save_for_backward(*primals, lengths)
@@ -199,20 +139,20 @@ class Tangent(Function):
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, *of_seconds):
+    def backward(ctx: Any, *of_seconds: Any) -> Any:
         *primals, lengths = ctx.saved_tensors
         # Only `Once` ever sees these zeros, and refuses them.
         refused = [torch.zeros_like(p) for p in primals]
         return None, None, *refused, None, *_tangent(ctx.kind, True, primals, lengths, of_seconds)
 
     @staticmethod
-    def jvp(ctx, _kind, _slope, *tangents):
+    def jvp(ctx: Any, _kind: Any, _slope: Any, *tangents: Any) -> Any:
         with _outer_tangents():
             *primals, lengths = _without_tangents(ctx.saved_tensors)
             return _tangent(ctx.kind, True, primals, lengths, tangents[len(primals) + 1 :])
 
     @staticmethod
-    def vmap(info, dims, *operands):
+    def vmap(info: Any, dims: Any, *operands: Any) -> Any:
         return _joined(Tangent.apply, info, dims, *operands)
 
 
@@ -224,27 +164,27 @@ class Once(Function):
     """
 
     @staticmethod
-    def forward(*primals):
+    def forward(*primals: Tensor) -> Any:
         return tuple(p.view_as(p) for p in primals)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         pass
 
     @staticmethod
-    def backward(ctx, *of_primals):
+    def backward(ctx: Any, *of_primals: Any) -> Any:
         raise NotImplementedError("third derivatives do not exist")
 
     @staticmethod
-    def jvp(ctx, *dots):
+    def jvp(ctx: Any, *dots: Any) -> Any:
         raise NotImplementedError("third derivatives do not exist")
 
     @staticmethod
-    def vmap(info, dims, *primals):
+    def vmap(info: Any, dims: Any, *primals: Sequence[Tensor]) -> Any:
         return Once.apply(*primals), dims
 
 
-def _outer_tangents():
+def _outer_tangents() -> Any:
     """A scope for `jvp`, in which tangents of the levels around its own live on.
 
     Torch switches forward mode off for all levels there, and a jvp of a jvp would be 0.
@@ -252,12 +192,14 @@ def _outer_tangents():
     return forward_ad._set_fwd_grad_enabled(True)
 
 
-def _without_tangents(tensors) -> list[Tensor]:
+def _without_tangents(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Saved tensors without their tangents of the present level, which `jvp` is given apart."""
     return [forward_ad.unpack_dual(t).primal if t.is_floating_point() else t for t in tensors]
 
 
-def _tangent(kind, slope, primals, lengths, dots):
+def _tangent(
+    kind: Operators, slope: bool, primals: Sequence[Tensor], lengths: Tensor, dots: Any
+) -> tuple[Tensor, ...]:
     """`Tangent` along a direction whose absent components are 0."""
     matrices = primals[0]
     full = [
@@ -269,13 +211,13 @@ def _tangent(kind, slope, primals, lengths, dots):
     return Tangent.apply(kind, slope, *Once.apply(*primals), lengths, *full)
 
 
-def _parted(tensors):
+def _parted(tensors: Sequence[Any]) -> Any:
     """Primals, lengths, and as many tensors after them."""
     count = len(tensors) // 2
     return tensors[:count], tensors[count], tensors[count + 1 :]
 
 
-def _along(dots, firsts) -> Tensor:
+def _along(dots: Any, firsts: Sequence[Tensor]) -> Tensor:
     """Derivative of the values along the tangents of primals."""
     parts = []
     for d, f in zip(dots, firsts, strict=True):
@@ -287,15 +229,17 @@ def _along(dots, firsts) -> Tensor:
     return sum(parts[1:], start=parts[0])
 
 
-def _value_backward(ctx, of_value, needed):
+def _value_backward(ctx: Any, of_value: Any, needed: Sequence[bool]) -> Any:
     """Gradients in the primals of weighted values, for where their derivatives are not at hand."""
     *primals, lengths = ctx.saved_tensors
     slope = needed[len(primals) - 1]
-    _, *firsts = gradient(ctx.kind, slope, *primals, lengths)
+    tensors = *primals, lengths
+    differentiable = operators.gradient if operators_suffice(tensors) else gradient
+    _, *firsts = differentiable(ctx.kind, slope, *tensors)
     return _summed(_weighted(of_value, firsts, needed), primals)
 
 
-def _gradient_backward(ctx, of_outputs, needed):
+def _gradient_backward(ctx: Any, of_outputs: Any, needed: Sequence[bool]) -> Any:
     """Gradients in the primals of weighted values and first derivatives."""
     of_value, *of_firsts = of_outputs
     primals, lengths, firsts = _parted(ctx.saved_tensors)
@@ -311,7 +255,9 @@ def _gradient_backward(ctx, of_outputs, needed):
     )
 
 
-def _weighted(of_value, firsts, needed) -> list[Tensor | None]:
+def _weighted(
+    of_value: Any, firsts: Sequence[Tensor], needed: Sequence[bool]
+) -> list[Tensor | None]:
     """First derivatives of each pair times its weight, where they are needed."""
     return [
         of_value.reshape(-1, *(1,) * (f.ndim - 1)) * f if need and of_value is not None else None
@@ -319,7 +265,7 @@ def _weighted(of_value, firsts, needed) -> list[Tensor | None]:
     ]
 
 
-def _summed(totals, primals) -> list[Tensor | None]:
+def _summed(totals: Any, primals: Sequence[Tensor]) -> list[Tensor | None]:
     """Per-pair gradients, summed where pairs share the primal, and then in its dtype."""
     return [
         None
@@ -331,7 +277,7 @@ def _summed(totals, primals) -> list[Tensor | None]:
     ]
 
 
-def _joined(call, info, dims, *operands):
+def _joined(call: Callable[..., Any], info: Any, dims: Any, *operands: Any) -> Any:
     """Map a call by joining the mapped axis to the batch.
 
     A mapped temperature takes one call a value, since kernels take one temperature a call.
@@ -340,7 +286,7 @@ def _joined(call, info, dims, *operands):
     tensors, axes = [operands[k] for k in at], [dims[k] for k in at]
     size = info.batch_size
 
-    def called(given):
+    def called(given: Sequence[Tensor]) -> Any:
         every: list[Any] = list(operands)
         for k, tensor in zip(at, given, strict=True):
             every[k] = tensor
@@ -369,34 +315,36 @@ def _joined(call, info, dims, *operands):
     return split, (0,) * len(split)
 
 
-def _joined_axes(tensor, axis, size, pairs):
+def _joined_axes(tensor: Tensor, axis: int | None, size: int, pairs: int) -> Tensor:
     """A mapped [V, B|1, ...] or unmapped [B|1, ...] tensor as one of V * B pairs."""
     mapped = tensor[None] if axis is None else tensor.movedim(axis, 0)
     mapped = mapped.expand(size, pairs, *mapped.shape[2:])
     return mapped.reshape(size * pairs, *mapped.shape[2:])
 
 
-def _register(value, gradient, tangent, kind, option):
+def _register(
+    value: Any, gradient: Any, tangent: Any, kind: type[Alignment] | type[Warping], option: int
+) -> None:
     """Rules of a kind's operators; ``option`` is the first argument that is no tensor."""
 
-    def save_value(ctx, inputs, output):
+    def save_value(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, ctx.rest = kind(inputs[option]), len(inputs) - option
         ctx.save_for_backward(*inputs[:option])
         ctx.set_materialize_grads(False)
 
-    def save_gradient(ctx, inputs, output):
+    def save_gradient(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, ctx.rest = kind(inputs[option]), len(inputs) - option
         ctx.save_for_backward(*inputs[:option], *output[1:])
         ctx.set_materialize_grads(False)
 
-    def value_backward(ctx, of_value):
+    def value_backward(ctx: Any, of_value: Any) -> Any:
         return *_value_backward(ctx, of_value, ctx.needs_input_grad), None, *(None,) * ctx.rest
 
-    def gradient_backward(ctx, *of_outputs):
+    def gradient_backward(ctx: Any, *of_outputs: Any) -> Any:
         found = _gradient_backward(ctx, of_outputs, ctx.needs_input_grad)
         return *found, None, *(None,) * ctx.rest
 
-    def tangent_backward(ctx, *of_seconds):
+    def tangent_backward(ctx: Any, *of_seconds: Any) -> Any:
         raise NotImplementedError("third derivatives do not exist")
 
     value.register_autograd(value_backward, setup_context=save_value)

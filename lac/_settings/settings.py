@@ -1,183 +1,36 @@
-"""The settings of training: what there are, and checks of them before anything heavy is imported.
+"""Settings as a command line and files have them, checked before anything heavy is imported.
 
 What a check here lets pass is parsed and checked again by Lightning's parser, in full.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lac.data
-import lac.losses
-from lac._hints import did_you_mean, nearest, program
+from lac._hints import nearest, program
 from lac._run_directory import RunDirectory, flat_settings, read_yaml
 from lac._settings.kinds import convert, read
+from lac._settings.options import (
+    LOSSES,
+    NOT_OURS,
+    TRAINER_DEFAULTS,
+    RunOptions,
+    changed,
+    find_preset,
+    loss_class,
+    refuse_what_cannot_train,
+)
 from lac._settings.sketch import Sketch, sketch, sketch_of
 
-_PRESETS = files("lac") / "configs"
-LOSSES = {
-    name.removesuffix("Loss").lower(): f"lac.losses.{name}"
-    for name in lac.losses.__all__
-    if name.endswith("Loss") and name != "Loss"
-}
-TRAINER_DEFAULTS: Mapping[str, Any] = {
-    "max_epochs": 30,
-    "devices": 1,
-    "deterministic": "warn",  # exact on the CPU; some CUDA kernels have no such form
-    "gradient_clip_val": 1.0,
-    "use_distributed_sampler": False,  # the data's own sampler divides the clips
-    "num_sanity_val_steps": 0,
-    "log_every_n_steps": 1,
-    "enable_model_summary": False,
-    "enable_checkpointing": False,
-}
 _ENCODER = "lac.encoder.Encoder"
 _KNOWN = (_ENCODER, *LOSSES.values())
-_NOT_OURS = ("optimizer", "lr_scheduler")  # Lightning's: refused where all settings are there
 _SEE = "{} --help lists the settings"
 _FLAGS = ("help", "help-all", "print_config")
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What a run is told beside the settings of its parts.
-
-    Parameters
-    ----------
-    run : Path, optional
-        Run directory (default: the next runs/SOURCE-N). Started again with it, a run goes on.
-    threads : int
-        Threads of torch on the CPU; more help large models on idle cores alone.
-    protocol : {"ours", "carl", "tcc"}
-        How the run is evaluated at its end.
-    patience : int, optional
-        Stop after this many epochs without a lower validation loss, and evaluate the best
-        checkpoint (default: train to the end, and evaluate the last).
-    ema : float, optional
-        Decay of an exponential moving average of the weights, by step; the average is what is
-        validated, kept and evaluated (default: none).
-    figures_every : int
-        Epochs between figures in TensorBoard; 0 for none.
-
-    Raises
-    ------
-    ValueError
-        If an option is out of range.
-    """
-
-    run: Path | None = None
-    threads: int = 1
-    protocol: Literal["ours", "carl", "tcc"] = "ours"
-    patience: int | None = None
-    ema: float | None = None
-    figures_every: int = 10
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        for name, least in (("threads", 1), ("patience", 1), ("figures_every", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"`{name}` must be >= {least}, got {value}")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"`ema` must be in (0, 1), got {self.ema}")
-
-
-def loss_class(name: str) -> str:
-    """Return the dotted name of a loss by any of its names; other dotted names as they are.
-
-    Raises
-    ------
-    ValueError
-        If there is no such loss.
-
-    Examples
-    --------
-    >>> loss_class("scl"), loss_class("TccLoss")
-    ('lac.losses.SclLoss', 'lac.losses.TccLoss')
-    """
-    package, _, own = name.rpartition(".")
-    if package not in ("", "lac.losses"):
-        return name
-    short = own.lower().removesuffix("loss")
-    if short not in LOSSES:
-        raise ValueError(
-            f"`model.loss` must be one of {', '.join(LOSSES)} or a class by its dotted name,"
-            f" got {name!r}{did_you_mean(short, LOSSES)}"
-        )
-    return LOSSES[short]
-
-
-def find_preset(name: str) -> str:
-    """Return the path of a configuration file, or of the package's own of that name.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is neither.
-    """
-    if Path(name).is_file():
-        return name
-    preset = _PRESETS / Path(name).with_suffix(".yaml").name
-    own = Path(name).parent in (Path(), Path("lac/configs"))
-    if own and preset.is_file():
-        return str(preset)
-    raise FileNotFoundError(
-        f"`config` must be a file or one of {', '.join(presets())},"
-        f" got {name!r}{did_you_mean(Path(name).stem, presets())}"
-    )
-
-
-def presets() -> list[str]:
-    """Return the names of the package's own configurations."""
-    return sorted(Path(str(file)).stem for file in _PRESETS.iterdir())
-
-
-def refuse_what_cannot_train(setting: Callable[[str], Any]) -> None:
-    """Refuse settings that training has no place for, or would fail at late.
-
-    Parameters
-    ----------
-    setting : callable
-        From a dotted name to the value.
-
-    Raises
-    ------
-    ValueError
-        If there are such.
-    """
-    for name in _NOT_OURS:
-        if setting(name) is not None:
-            raise ValueError(
-                f"`{name}` must be null, as training has its own (see `model.learning_rate`,"
-                f" `model.weight_decay`, `model.warmup`), got {setting(name)}"
-            )
-    for name in ("trainer.fast_dev_run", "trainer.barebones"):
-        if setting(name):
-            raise ValueError(
-                f"`{name}` must be false, as it keeps no checkpoint to evaluate,"
-                f" got {setting(name)}"
-            )
-    steps, epochs = setting("trainer.max_steps"), setting("trainer.max_epochs")
-    accumulated = setting("trainer.accumulate_grad_batches")
-    if accumulated < 1:
-        raise ValueError(f"`trainer.accumulate_grad_batches` must be >= 1, got {accumulated}")
-    if steps < 1 and (epochs or 1) < 1:
-        raise ValueError(
-            "`trainer.max_epochs` must be >= 1 unless `trainer.max_steps` is, as the learning"
-            f" rate falls to the end, got {epochs}"
-        )
-    source, backbone = setting("data.source"), setting("model.encoder.backbone")
-    if (source == "features") != (backbone == "none"):
-        raise ValueError(
-            "`model.encoder.backbone` must be 'none' for `data.source` 'features' and for no"
-            f" other, got {backbone!r} for {source!r}"
-        )
-
-
 class Settings:
-    """What a command line and its configuration files say, checked as far as can be done at once.
+    """What a command line and its configuration files say, checked as far as light imports allow.
 
     Parameters
     ----------
@@ -200,7 +53,7 @@ class Settings:
     """
 
     def __init__(self, args: Sequence[str]):
-        """Read all words; check names and types."""
+        """Read all words and files; check names and types."""
         self.flags: set[str] = set()
         self.values: dict[str, Any] = {}
         self._classes = {"model.encoder": _ENCODER, "model.loss": LOSSES["lac"]}
@@ -225,7 +78,7 @@ class Settings:
                 self._set(name, read(value), f"--{name}", text=value)
 
     def __getitem__(self, name: str) -> Any:
-        """Return a value as set, or its default."""
+        """Return the value of a setting, or its default."""
         if name in self.values:
             return self.values[name]
         group, _, own = name.rpartition(".")
@@ -237,7 +90,7 @@ class Settings:
         return described.parameters[own].default
 
     def check(self) -> None:
-        """Refuse what the parts that take the settings would refuse, as they would.
+        """Refuse what the parts that take the settings would refuse, with the same message.
 
         Raises
         ------
@@ -285,7 +138,7 @@ class Settings:
                 raise ValueError(changed(self._started.path, name, before, value))
 
     def _built(self, group: str) -> Any:
-        """Check the settings of a group; return what they make where its module is light."""
+        """Check the settings of a group; return the object they make if its module is light."""
         described = self.described(group)
         return None if described is None else described.check(**self._of_group(group))
 
@@ -297,14 +150,14 @@ class Settings:
         return {name: self.values[prefix + name] for name in names if prefix + name in self.values}
 
     def described(self, group: str) -> Sketch | None:
-        """Return what is known of a group of settings, None for classes of others."""
+        """Return the sketch of a group of settings, None for a class that is not lac's."""
         if group in self._classes:
             module, _, name = self._classes[group].rpartition(".")
             return sketch_of(module, name) if self._classes[group] in _KNOWN else None
         return GROUPS[group]() if group in GROUPS else None
 
     def _read(self, settings: Mapping[str, Any], file: str) -> None:
-        """Take over the settings of a file."""
+        """Set what a file sets."""
         classes_first = sorted(
             flat_settings(settings), key=lambda entry: not entry[0].endswith(".class_path")
         )
@@ -312,12 +165,12 @@ class Settings:
             self._set(name, value, f"`{name}` in {file}")
 
     def _set(self, name: str, value: Any, where: str, *, text: str | None = None) -> None:
-        """Take over one setting, if there is such a one and it takes such a value."""
+        """Set one value, if the setting exists and takes it."""
         name = ".".join(part for part in name.split(".") if part != "init_args").removesuffix("+")
         group, _, own = name.rpartition(".")
         if name in self._classes or (own == "class_path" and group in self._classes):
             self._choose(name.removesuffix(".class_path"), value, where)
-        elif name.partition(".")[0] in _NOT_OURS:
+        elif name.partition(".")[0] in NOT_OURS:
             self.values[name.partition(".")[0]] = value
         elif name == "seed_everything":
             self._take(name, value, int | bool | None, text)
@@ -345,14 +198,14 @@ class Settings:
             self._take(name, value, described.parameters[own].annotation, text)
 
     def _take(self, name: str, value: Any, kind: Any, text: str | None) -> None:
-        """Keep a value as its type has it."""
+        """Convert a value to the type of its setting, and keep it."""
         try:
             self.values[name] = convert(value, kind, text=text)
         except TypeError as error:
             raise ValueError(f"`{name}` {error}") from None
 
     def _choose(self, part: str, value: Any, where: str) -> None:
-        """Take another class for a part, and drop the settings that it does not have."""
+        """Choose the class of a part, and drop the settings that it does not have."""
         if isinstance(value, Mapping):
             for name, entry in flat_settings(value):
                 self._set(f"{part}.{name}", entry, where)
@@ -371,14 +224,14 @@ class Settings:
                     del self.values[name]
 
     def _without_value(self, name: str) -> str:
-        """Say that a name is none, or else that it has no value."""
+        """Say that a name is unknown, or else that its value is missing."""
         near = None if name in self.names() else self._nearest(name)
         if near:
             return f"no setting --{name}; did you mean {near}?"
         return f"`{name}` must be given a value, got none"
 
     def _nearest(self, name: str) -> str | None:
-        """Return the option that is nearest to a name, by all of it or by its last part."""
+        """Return the option nearest to a name, compared as a whole or by its last part."""
         known = list(self.names())
         last = {
             own: other
@@ -390,7 +243,7 @@ class Settings:
         return f"--{near}" if near else None
 
     def names(self) -> Iterator[str]:
-        """Yield the dotted names of all settings that are known."""
+        """Yield the dotted names of all known settings."""
         yield from ("config", "seed_everything", "help", "help-all", "print_config")
         for group in (*GROUPS, *self._classes):
             described = self.described(group)
@@ -408,13 +261,6 @@ GROUPS: Mapping[str, Callable[[], Sketch]] = {
     "model": lambda: sketch_of("lac._module", "EmbeddingModule"),
     "trainer": lambda: sketch_of("lightning.pytorch.trainer.trainer", "Trainer"),
 }
-
-
-def changed(run: Path, name: str, before: Any, now: Any) -> str:
-    """Say that a run cannot go on with another setting."""
-    return (
-        f"`{name}` must be as the run {run} was started, {before}, got {now}; choose another --run"
-    )
 
 
 def _pairs(args: Sequence[str], flags: set[str]) -> Iterator[tuple[str, str | None]]:

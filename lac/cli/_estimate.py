@@ -31,33 +31,33 @@ class Estimate:
         Frames whose features are not in the cache yet, every copy counted.
     steps : int
         Steps of training.
-    a_frame, a_step : float
+    per_frame, per_step : float
         Seconds, measured.
     """
 
     frames: int
     steps: int
-    a_frame: float
-    a_step: float
+    per_frame: float
+    per_step: float
 
     @property
     def seconds(self) -> float:
         """Of all frames and steps."""
-        return self.frames * self.a_frame + self.steps * self.a_step
+        return self.frames * self.per_frame + self.steps * self.per_step
 
     def describe(self) -> str:
         """Say it in a line.
 
         Examples
         --------
-        >>> Estimate(frames=600, steps=400, a_frame=0.03, a_step=0.3).describe()
+        >>> Estimate(frames=600, steps=400, per_frame=0.03, per_step=0.3).describe()
         'About 2 min at present load: 18 s for features of 600 frames (kept), 2 min for 400 steps.'
         """
-        training = f"{duration(self.steps * self.a_step)} for {self.steps} steps"
+        training = f"{duration(self.steps * self.per_step)} for {self.steps} steps"
         if not self.frames:
             return f"About {training} at present load; the features are there already."
         features = (
-            f"{duration(self.frames * self.a_frame)} for features of {self.frames} frames (kept)"
+            f"{duration(self.frames * self.per_frame)} for features of {self.frames} frames (kept)"
         )
         return f"About {duration(self.seconds)} at present load: {features}, {training}."
 
@@ -73,8 +73,8 @@ def estimate(cli: "RunCLI", own: "OwnVideos") -> Estimate:
     with announced("Trying out how long it will take"):
         copies = data.to_extract()
         frames = round(copies * sum(kept) / len(kept))
-        a_frame = _seconds_a_frame(data) if frames else 0.0
-        return Estimate(frames, _steps(cli, len(own.seen.train)), a_frame, _seconds_a_step(cli))
+        per_frame = _seconds_per_frame(data) if frames else 0.0
+        return Estimate(frames, _steps(cli, len(own.seen.train)), per_frame, _seconds_per_step(cli))
 
 
 def _steps(cli: "RunCLI", clips: int) -> int:
@@ -87,7 +87,7 @@ def _steps(cli: "RunCLI", clips: int) -> int:
     return min(limits)
 
 
-def _seconds_a_frame(data: "ClipDataModule") -> float:
+def _seconds_per_frame(data: "ClipDataModule") -> float:
     """Return how long extraction takes for a frame, by the faster number of threads."""
     assert data.extractor is not None
     frames = data.sample(_TRIED)
@@ -103,7 +103,7 @@ def _seconds_a_frame(data: "ClipDataModule") -> float:
     return found[fastest]
 
 
-def _seconds_a_step(cli: "RunCLI") -> float:
+def _seconds_per_step(cli: "RunCLI") -> float:
     """Return how long a step of training takes, on features that are noise."""
     data, threads = cli.datamodule, torch.get_num_threads()
     device = cli.trainer.strategy.root_device

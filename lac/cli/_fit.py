@@ -1,25 +1,18 @@
 """One training: from the last checkpoint or the start to the end, and what is to say of it."""
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
 from lac._callbacks import RunCSVLogger
 from lac._run_directory import RunDirectory
 from lac._settings.run_cli import RunCLI
+from lac.evaluation._record import TrainingRecord
 
 
-def train(cli: RunCLI, run: RunDirectory) -> dict[str, Any]:
-    """Train, going on where the run's last checkpoint was written.
-
-    Returns
-    -------
-    dict
-        `epochs`, `steps`, `parameters` (that are trained), `seconds` (of this start, training
-        alone), `processes`, `stopped_early`, and the last `train/loss` and, with validation
-        clips, `val/loss` and the `best` of it with its epoch.
-    """
+def train(cli: RunCLI, run: RunDirectory) -> TrainingRecord:
+    """Train, going on where the run's last checkpoint was written; say how it went."""
     started = time.monotonic()
     trainer, step, stopped = cli.trainer, 0, False
     if run.last.exists():
@@ -48,10 +41,10 @@ def _stopped_early(state: dict[str, Any]) -> bool:
     )
 
 
-def _summarise(cli: RunCLI, run: RunDirectory, seconds: float) -> dict[str, Any]:
+def _summarise(cli: RunCLI, run: RunDirectory, seconds: float) -> TrainingRecord:
     """Say how training went."""
     trainer = cli.trainer
-    summary: dict[str, Any] = {
+    summary: TrainingRecord = {
         "parameters": sum(p.numel() for p in cli.model.parameters() if p.requires_grad),
         "processes": trainer.world_size,
         "seconds": round(seconds, 1),
@@ -62,7 +55,8 @@ def _summarise(cli: RunCLI, run: RunDirectory, seconds: float) -> dict[str, Any]
     summary["epochs"] = state["epoch"] + 1
     summary["steps"] = state["global_step"]
     summary["stopped_early"] = _stopped_early(state)
-    for name in ("train/loss", "val/loss"):
+    names: tuple[Literal["train/loss", "val/loss"], ...] = ("train/loss", "val/loss")
+    for name in names:
         if name in trainer.callback_metrics:
             summary[name] = round(float(trainer.callback_metrics[name]), 4)
     if run.best.exists():
@@ -76,7 +70,7 @@ def _summarise(cli: RunCLI, run: RunDirectory, seconds: float) -> dict[str, Any]
     return summary
 
 
-def print_summary(summary: dict[str, Any], console: Console) -> None:
+def print_summary(summary: TrainingRecord, console: Console) -> None:
     """Print how training went, in a line or two."""
     words = [f"{summary['parameters']:,} parameters"]
     if "epochs" in summary:

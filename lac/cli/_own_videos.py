@@ -1,13 +1,13 @@
-"""Own videos, one path: from the folder to all settings of training, and how long it will take."""
+"""The user's own videos: from the folder to all settings of training, and to the next command."""
 
 import os
 import shlex
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lac._hints import call
 from lac._run_directory import RunDirectory, flat_settings, read_yaml
@@ -15,6 +15,7 @@ from lac._run_directory import RunDirectory, flat_settings, read_yaml
 if TYPE_CHECKING:
     from lac.data.sizing import Sizing, Survey
     from lac.data.sources import Layout
+    from lac.evaluation._record import VerdictRecord
 
 PRESET = "own"
 FEWEST = 16  # training clips that were seen to be enough, see docs/results/own.md
@@ -92,7 +93,7 @@ def command(root: Path, layout: "Layout") -> str:
     return f"{call('lac.train')} {shlex.join(arguments(root, layout))}"
 
 
-def next_command(run: Path, clips: Sequence[Path], verdict: Mapping[str, Any] | None) -> str | None:
+def next_command(run: Path, clips: Sequence[Path], verdict: "VerdictRecord | None") -> str | None:
     """Return the command to type after training: what aligns two of the files by what is best.
 
     Parameters

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from lac._hints import program
-from lac._settings.settings import GROUPS, LOSSES, Settings, presets
+from lac._settings.options import LOSSES, presets
+from lac._settings.settings import GROUPS, Settings
 
 _WIDTH, _COLUMN = 100, 32
 _SECTIONS = {

@@ -6,7 +6,7 @@ what only one of them shows stays unmatched.
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +86,11 @@ def _parser() -> CommandParser:
 
 def _refuse_other_suffixes(options: argparse.Namespace) -> None:
     """Refuse names of files that could not be written, before the work is done."""
-    allowed = {"output": _videos, "plot": _pictures, "html": lambda: (".html", ".htm")}
+    allowed: dict[str, Callable[[], tuple[str, ...]]] = {
+        "output": _videos,
+        "plot": _pictures,
+        "html": lambda: (".html", ".htm"),
+    }
     for name, kinds in allowed.items():
         file = getattr(options, name)
         if file is None:

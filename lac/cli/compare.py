@@ -106,7 +106,7 @@ def _print(comparison: "Comparison", console: "Console") -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from lac.evaluation._comparison import mean_and_spread
+    from lac.evaluation._comparison import mean_and_deviation
     from lac.evaluation._report import short_name
 
     table = Table(title=comparison.title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -116,7 +116,7 @@ def _print(comparison: "Comparison", console: "Console") -> None:
         table.add_column(short_name(metric), justify="right")
     for name, row in [*comparison.rows.items(), *comparison.baselines.items()]:
         count = str(comparison.counts.get(name, ""))
-        cells = [mean_and_spread(row[metric]) for metric in comparison.metrics]
+        cells = [mean_and_deviation(row[metric]) for metric in comparison.metrics]
         table.add_row(name, count, *cells, end_section=name == list(comparison.rows)[-1])
     console.print(table)
     if comparison.remark:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from lac._hints import program
 from lac._progress import announced
@@ -22,6 +22,7 @@ from lac.evaluation._crops import DEFAULT_PROTOCOL, PROTOCOLS, Protocol
 if TYPE_CHECKING:
     from lac._module import EmbeddingModule
     from lac.data import ClipDataModule
+    from lac.evaluation._record import Report
 
 
 def evaluate(
@@ -32,7 +33,7 @@ def evaluate(
     split: str = "val",
     checkpoint: Literal["last", "best"] = "last",
     protocol: Protocol = DEFAULT_PROTOCOL,
-) -> dict[str, Any]:
+) -> "Report":
     """Measure a checkpoint of a run beside its baselines, and draw its figures.
 
     Parameters
@@ -52,7 +53,7 @@ def evaluate(
 
     Returns
     -------
-    dict
+    Report
         What `metrics.json` holds.
 
     Raises

@@ -10,7 +10,7 @@ import shlex
 import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from lac._hints import call
 from lac._progress import announced
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lac._settings.run_cli import RunCLI
     from lac.cli._own_videos import OwnVideos
+    from lac.evaluation._record import Report
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -96,7 +97,7 @@ def _in_short(message: str) -> str:
     return re.sub(r'Parser key "([^"]+)": -? ?', r"`\1`: ", line)
 
 
-def _prepare(cli: "RunCLI", own: "OwnVideos | None", console: "Console") -> dict[str, Any] | None:
+def _prepare(cli: "RunCLI", own: "OwnVideos | None", console: "Console") -> "Report | None":
     """Return the report of a finished run; else decode and extract what training needs."""
     assert cli.run is not None
     if cli.run.metrics.exists():
@@ -135,7 +136,7 @@ def _interrupted(cli: "RunCLI | None", typed: Sequence[str]) -> int:
     return INTERRUPTED
 
 
-def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") -> dict[str, Any]:
+def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") -> "Report":
     """Train from the run's last checkpoint on, or from the start; evaluate; keep the metrics."""
     import torch
 
@@ -158,7 +159,7 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
         sys.exit()
     split = evaluated_split(cli.datamodule.collection)
     if split is None:
-        report: dict[str, Any] = {"metrics": {}, "note": "nothing to compare: one clip alone"}
+        report: Report = {"metrics": {}, "note": "nothing to compare: one clip alone"}
     else:
         checkpoint: Literal["last", "best"] = "last" if cli.config.patience is None else "best"
         console.print(f"Evaluating the {checkpoint} checkpoint beside its baselines")
@@ -181,7 +182,7 @@ def _train_and_evaluate(cli: "RunCLI", run: RunDirectory, console: "Console") ->
     return report
 
 
-def _show(report: dict[str, Any], console: "Console") -> None:
+def _show(report: "Report", console: "Console") -> None:
     """Print the metrics and what is to be known about them."""
     from lac.cli._fit import print_summary
     from lac.evaluation import print_report

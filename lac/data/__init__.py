@@ -7,7 +7,8 @@ from lac._lazy import lazy_attributes
 if TYPE_CHECKING:
     from lac.data.augment import Augmentation
     from lac.data.clip import Clip, Collection
-    from lac.data.datamodule import ClipDataModule, FrozenExtractor
+    from lac.data.datamodule import ClipDataModule
+    from lac.data.extracted import FrozenExtractor
     from lac.data.features import read_features
     from lac.data.folder import read_folder
     from lac.data.sources import read_source
@@ -23,7 +24,8 @@ else:
             "augment": ("Augmentation",),
             "features": ("read_features",),
             "folder": ("read_folder",),
-            "datamodule": ("ClipDataModule", "FrozenExtractor"),
+            "datamodule": ("ClipDataModule",),
+            "extracted": ("FrozenExtractor",),
             "synthetic": ("Rendered", "render"),
             "sources": ("read_source",),
             "views": ("TwoViews",),

@@ -18,7 +18,7 @@ def visible(paths: Iterable[Path], root: Path | None = None) -> Iterator[Path]:
             yield path
 
 
-def by_number(path: Path) -> tuple:
+def by_number(path: Path) -> tuple[list[str | int | Decimal], str]:
     """Return a key that sorts frame 2 before frame 10: numbers in names count as numbers.
 
     A name that is a decimal number, such as a time, is that number.
@@ -26,8 +26,8 @@ def by_number(path: Path) -> tuple:
     stem = normal(path.stem)
     if re.fullmatch(r"-?\d+\.\d+|-\d+", stem):
         return ["", Decimal(stem), ""], path.name
-    words = re.split(r"(\d+)", stem)
-    words[1::2] = map(int, words[1::2])  # type: ignore[call-overload]
+    words: list[str | int | Decimal] = [*re.split(r"(\d+)", stem)]
+    words[1::2] = [int(word) for word in words[1::2]]
     return words, path.name
 
 

@@ -68,7 +68,8 @@ class ArrayCache:
             array = compute()
             with written_whole(file) as unfinished:
                 np.save(unfinished, array)
-        return np.load(file, mmap_mode="r")
+        kept: np.ndarray = np.load(file, mmap_mode="r")
+        return kept
 
     def holds(self, source: Path, recipe: str) -> bool:
         """Tell whether the array that `recipe` makes from file `source` is there already."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from lac._progress import progress
-from lac.data._content import count_frames
 from lac.data._names import visible
+from lac.data._usable import count_frames
 from lac.data.clip import SPLITS, Clip, Collection
 from lac.data.features import SUFFIXES as ARRAY_SUFFIXES
 from lac.data.folder import listed, other_files

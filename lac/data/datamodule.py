@@ -1,47 +1,25 @@
 """The data module: sources, caches and sampling behind Lightning's interface."""
 
-import zlib
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import lightning
 import numpy as np
-import torch
-from torch import distributed
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
-from lac._progress import progress
-from lac.data._content import check_length, read_frames
-from lac.data.augment import AUGMENTING, Augmentation
+from lac.data._usable import usable
+from lac.data.augment import Augmentation
 from lac.data.cache import ArrayCache, default_directory
 from lac.data.clip import Clip, Collection, Content
+from lac.data.dataset import TwoViewDataset
+from lac.data.decoded import DecodedFrames
+from lac.data.extracted import ExtractedFeatures, FrozenExtractor
 from lac.data.features import read_features
 from lac.data.folder import read_folder
+from lac.data.sampler import EpochSampler
 from lac.data.sources import LAYOUTS, Source, read_source
 from lac.data.synthetic import Rendered, render
-from lac.data.video.files import VideoError
-from lac.data.video.frames import decoding
 from lac.data.views import TwoViews
-
-
-class FrozenExtractor(Protocol):
-    """A backbone that is not trained: the model side supplies it, the data side caches it.
-
-    Attributes
-    ----------
-    name : str
-        Names architecture, weights and layer: part of the cache's key.
-    image_size : int
-        Side in pixels of the frames it wants.
-    """
-
-    name: str
-    image_size: int
-
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """Return features, (T, C) or (T, C, h, w) float, of uint8 frames (T, 3, H, W)."""
 
 
 class ClipDataModule(lightning.LightningDataModule):
@@ -163,8 +141,9 @@ class ClipDataModule(lightning.LightningDataModule):
         self.root = Path(root) if root else self.cache.directory / "rendered" / rendered.folder_name
         self.extractor: FrozenExtractor | None = None
         self.first_epoch = 0
-        self._arrays: dict[Path, np.ndarray] = {}
         self.left_out: dict[str, str] = {}
+        self._frames = DecodedFrames(self.cache, every=every)
+        self._features: dict[Path, np.ndarray] = {}
         self._ready = False
 
     @property
@@ -194,20 +173,12 @@ class ClipDataModule(lightning.LightningDataModule):
             raise ValueError(f"`root` must hold a training clip, got none in {self.root}")
         if self._ready:
             return
-        good = []
-        for clip in progress(collection.clips, "Reading clips"):
-            try:
-                check_length(clip, self._prepare(clip), every=self.every)
-            except (ValueError, OSError) as error:
-                if self.on_error == "refuse":
-                    raise
-                reason = str(error)
-                named = str(clip.path) in reason
-                self.left_out[str(clip.path)] = reason if named else f"{clip.path}: {reason}"
-            else:
-                phase = None if clip.phase is None else clip.phase[:: self.every]
-                good.append(replace(clip, phase=phase))
-        collection = replace(collection, clips=tuple(good))
+        collection, self.left_out = usable(
+            collection,
+            lambda clip: len(self._arrays(clip)[0]),  # decodes and extracts what is not cached
+            every=self.every,
+            on_error=self.on_error,
+        )
         if self.left_out and stage in (None, "fit") and not collection.select("train"):
             raise ValueError(
                 f"`root` must hold a training clip that can be used, got none in {self.root}: "
@@ -220,7 +191,8 @@ class ClipDataModule(lightning.LightningDataModule):
         """Return the number of frames of a clip."""
         if self.source == "features":
             return len(self._given(clip))
-        return len(self._decoded(clip, self._size))
+        size = self.image_size if self.extractor is None else self.extractor.image_size
+        return len(self._decoded(clip, size))
 
     def load(self, clip: Clip) -> np.ndarray:
         """Return the frames of a clip, uint8, shape (T, 3, H, W), H = W = `image_size`."""
@@ -230,18 +202,14 @@ class ClipDataModule(lightning.LightningDataModule):
         """Return the features of the plain clip, given or extracted, (T, C) or (T, C, h, w)."""
         if self.source == "features":
             return np.array(self._given(clip))
-        return np.array(self._feature(clip, seed=None))
+        return np.array(self._extracted.plain(clip))
 
     def to_extract(self) -> int:
         """Return how many clips and copies of clips have no features in the cache yet."""
         if self.extractor is None:
             return 0
-        return sum(
-            not self.cache.holds(clip.path, self._recipe(seed))
-            for clip in (self.collection if self._ready else self._read_source()).clips
-            if clip.path.exists()
-            for seed in self._seeds(clip)
-        )
+        clips = (self.collection if self._ready else self._read_source()).clips
+        return sum(self._extracted.missing(clip) for clip in clips if clip.path.exists())
 
     def sample(self, count: int) -> np.ndarray:
         """Return so many frames of one clip, as the extractor wants them, to try it out.
@@ -262,23 +230,13 @@ class ClipDataModule(lightning.LightningDataModule):
                 return np.resize(frames, (count, *frames.shape[1:]))  # a short clip is repeated
         raise ValueError(f"`root` must hold a clip that can be read, got none: {reason}")
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Return batches of two augmented views."""
-        return self._loader("train", shuffle=True)
+        return self._loader("train")
 
-    def val_dataloader(self) -> DataLoader | list:
+    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:
         """Return batches of two plain views, the same in every epoch."""
-        return self._loader("val", shuffle=False) if self.collection.select("val") else []
-
-    @property
-    def _size(self) -> int:
-        """Side of the frames that are decoded."""
-        return self.image_size if self.extractor is None else self.extractor.image_size
-
-    @property
-    def _taken(self) -> str:
-        """Say which frames are taken, for the keys of caches."""
-        return "" if self.every == 1 else f" every {self.every}"
+        return self._loader("val") if self.collection.select("val") else []
 
     def _read_source(self) -> Collection:
         """Return the clips there are, drawn first where that is the source."""
@@ -287,74 +245,52 @@ class ClipDataModule(lightning.LightningDataModule):
             return read_folder(self.root)
         return read_source(self.source, self.root, action=self.action)
 
-    def _prepare(self, clip: Clip) -> int:
-        """Decode and extract what a clip needs, unless it is cached; return its length."""
+    def _arrays(self, clip: Clip) -> list[np.ndarray]:
+        """Return what the views of a clip are taken from: its frames, or features of its copies."""
+        if self.source == "features":
+            return [self._given(clip)]
         if self.content == "features":
-            return len(self._copies(clip)[0])
-        return self.length(clip)
+            return self._extracted.all(clip)
+        return [self._decoded(clip, self.image_size)]
+
+    def _given(self, clip: Clip) -> np.ndarray:
+        """Return the features of source `"features"`, read once."""
+        if clip.path not in self._features:
+            self._features[clip.path] = read_features(clip.path)[:: self.every]
+        return self._features[clip.path]
 
     def _decoded(self, clip: Clip, size: int) -> np.ndarray:
         """Return the frames of a clip at a size, decoded once."""
         if self.source == "features":
             raise RuntimeError(f"clips of features have no frames, asked for those of {clip.name}")
+        return self._frames(clip, size=size)
 
-        if not clip.path.exists():  # before its content is asked for as a key
-            raise VideoError(f"{clip.path}: no such file")
-        return self.cache.get(
-            clip.path,
-            f"frames {decoding()} {size}{self._taken}",
-            lambda: read_frames(clip.path, size=size, every=self.every),
-        )
-
-    def _given(self, clip: Clip) -> np.ndarray:
-        """Return the features of source `"features"`, read once."""
-        if clip.path not in self._arrays:
-            self._arrays[clip.path] = read_features(clip.path)[:: self.every]
-        return self._arrays[clip.path]
-
-    def _copies(self, clip: Clip) -> list[np.ndarray]:
-        """Return features of the plain clip and, in training, of its augmented copies."""
-        if self.source == "features":
-            return [self._given(clip)]
-        return [self._feature(clip, seed=seed) for seed in self._seeds(clip)]
-
-    def _seeds(self, clip: Clip) -> list[int | None]:
-        """Return what decides each copy of a clip whose features are wanted, None for plain."""
-        augmented = clip.split == "train" and self.augmentation is not None
-        copies = range(1, 1 + self.feature_copies) if augmented else ()
-        return [None, *(zlib.crc32(f"{self.seed} {clip.name} {copy}".encode()) for copy in copies)]
-
-    def _feature(self, clip: Clip, *, seed: int | None) -> np.ndarray:
-        """Return features of one copy of a clip, extracted once; without a seed it is plain."""
+    @property
+    def _extracted(self) -> ExtractedFeatures:
+        """Features by the extractor that was set."""
         if self.extractor is None:
             raise RuntimeError("`extractor` must be set before features are asked for, got None")
-        extractor = self.extractor
-
-        def compute() -> np.ndarray:
-            frames = self._decoded(clip, extractor.image_size)
-            if self.augmentation is None or seed is None:
-                return extractor(frames)
-            pictures = torch.tensor(frames) / 255
-            views = self.augmentation(pictures, size=extractor.image_size, seed=seed)
-            return extractor((views * 255).round().to(torch.uint8).numpy())
-
-        return self.cache.get(clip.path, self._recipe(seed), compute)
-
-    def _recipe(self, seed: int | None) -> str:
-        """Name all that cached features of a copy of a clip depend on beside its file."""
-        assert self.extractor is not None
-        augmentation = None if seed is None else self.augmentation
-        return (
-            f"features {self.extractor.name} {decoding()} {self.extractor.image_size}"
-            f" {AUGMENTING} {augmentation} {seed}{self._taken}"
+        return ExtractedFeatures(
+            self.extractor,
+            self._frames,
+            augmentation=self.augmentation,
+            copies=self.feature_copies,
+            seed=self.seed,
         )
 
-    def _loader(self, split: str, *, shuffle: bool) -> DataLoader:
+    def _loader(self, split: Literal["train", "val"]) -> DataLoader[dict[str, Any]]:
         """Return a loader of two-view batches of a split."""
-        dataset = _TwoViewDataset(self, split)
-        sampler = _EpochSampler(
-            len(dataset), self.pairs_per_clip if shuffle else 1, self.seed, shuffle=shuffle
+        training = split == "train"
+        dataset = TwoViewDataset(
+            [self._arrays(clip) for clip in self.collection.select(split)],
+            content=self.content,
+            views=self.views,
+            augmentation=self.augmentation if training else None,
+            size=self.image_size,
+            seed=self.seed,
         )
+        visits = self.pairs_per_clip if training else 1
+        sampler = EpochSampler(len(dataset), visits, self.seed, shuffle=training)
         # Lightning tells the epoch too, but when workers have begun on the first batches.
         sampler.set_epoch(self.first_epoch)
         return DataLoader(
@@ -364,91 +300,3 @@ class ClipDataModule(lightning.LightningDataModule):
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
         )
-
-
-class _EpochSampler(Sampler):
-    """Yield (epoch, visit, clip): the epoch travels with the index, so workers can live on.
-
-    Each of several training processes takes every so many-th, so that together they see the
-    batches that one process with larger batches would; the first are seen again where the number
-    of clips is no multiple of theirs.
-    """
-
-    def __init__(self, clips: int, visits: int, seed: int, *, shuffle: bool):
-        self.clips, self.visits, self.seed, self.shuffle = clips, visits, seed, shuffle
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Take the epoch from the trainer, which calls this before each."""
-        self.epoch = epoch if self.shuffle else 0
-
-    def __len__(self) -> int:
-        return -(-self.clips * self.visits // _processes()[1])
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        rank, processes = _processes()
-        everything = list(self._all())
-        everything += everything[: len(self) * processes - len(everything)]
-        return iter(everything[rank::processes])
-
-    def _all(self) -> Iterator[tuple[int, int, int]]:
-        """Yield what all processes together see in an epoch."""
-        for visit in range(self.visits):
-            order = np.arange(self.clips)
-            if self.shuffle:
-                order = np.random.default_rng([self.seed, self.epoch, visit]).permutation(order)
-            for clip in order.tolist():
-                yield self.epoch, visit, clip
-
-
-def _processes() -> tuple[int, int]:
-    """Return the number of this training process, and how many there are."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-class _TwoViewDataset(Dataset):
-    """Draw two views of a clip, padded to the same number of frames."""
-
-    def __init__(self, data: ClipDataModule, split: str):
-        self.clips = data.collection.select(split)
-        self.views = data.views
-        self.seed = data.seed
-        self.augmentation = data.augmentation if split == "train" else None
-        self.size = data.image_size
-        self.content = data.content
-        if data.content == "frames":
-            self.arrays = [[data._decoded(clip, self.size)] for clip in self.clips]
-        else:
-            self.arrays = [data._copies(clip) for clip in self.clips]
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, at: tuple[int, int, int]) -> dict[str, Any]:
-        epoch, visit, clip = at
-        rng = np.random.default_rng([self.seed, epoch, visit, clip])
-        copies = self.arrays[clip]
-        numbers = self.views(len(copies[0]), rng)
-        padded = self.views.frames
-        times = torch.zeros(2, padded)
-        mask = torch.zeros(2, padded, dtype=torch.bool)
-        content = []
-        for view, chosen in enumerate(numbers):
-            times[view, : len(chosen)] = torch.from_numpy(chosen)
-            mask[view, : len(chosen)] = True
-            values = self._content(copies[rng.integers(len(copies))][chosen], rng)
-            content.append(
-                torch.cat([values, values.new_zeros(padded - len(chosen), *values.shape[1:])])
-            )
-        return {self.content: torch.stack(content), "times": times, "mask": mask, "clip": clip}
-
-    def _content(self, values: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        """Return features as they are, frames as floats, augmented in training."""
-        if self.content == "features":
-            return torch.from_numpy(values.astype(np.float32))
-        frames = torch.from_numpy(values).float() / 255
-        if self.augmentation is None:
-            return frames
-        return self.augmentation(frames, size=self.size, seed=int(rng.integers(2**62)))

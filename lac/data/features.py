@@ -17,7 +17,7 @@ from lac.data.clip import Collection
 SUFFIXES = (".npy", ".npz")
 
 
-def read_features_folder(root: str | PathLike) -> Collection:
+def read_features_folder(root: str | PathLike[str]) -> Collection:
     """Read which sequences and labels a folder holds, without their numbers.
 
     Parameters
@@ -42,7 +42,7 @@ def read_features_folder(root: str | PathLike) -> Collection:
     return read_labelled(root / "labels.json", paths, content="features")
 
 
-def read_features(path: str | PathLike) -> np.ndarray:
+def read_features(path: str | PathLike[str]) -> np.ndarray:
     """Read one sequence.
 
     Parameters

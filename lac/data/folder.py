@@ -15,7 +15,7 @@ from lac.data.video.files import SUFFIXES
 _NAMED = 5  # files in a message
 
 
-def read_folder(root: str | PathLike) -> Collection:
+def read_folder(root: str | PathLike[str]) -> Collection:
     """Read the clips and labels of a folder, without decoding any video.
 
     Parameters

@@ -139,7 +139,7 @@ def size(seen: Survey) -> Sizing:
     )
 
 
-def _commonest(counts: Counter) -> str:
+def _commonest(counts: Counter[int] | Counter[str]) -> str:
     """Return the most frequent value, and that there are others."""
     (value, _), *others = counts.most_common()
     return f"{value}" + (" (and others)" if others else "")

@@ -124,8 +124,8 @@ def load_lite0() -> "Lite0":
 class Lite0(nn.Module):
     """The classifier: stem, 16 blocks, head; (F, 3, H, W) normalised frames to 1000 logits."""
 
-    def __init__(self):
-        """Lay out the layers under the names of the published weights."""
+    def __init__(self) -> None:
+        """Create the layers under the names of the published weights."""
         super().__init__()
         self._conv_stem = _SameConv2d(3, 32, 3, stride=2)
         self._bn0 = _norm(32)
@@ -151,7 +151,8 @@ class Lite0(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits, (F, 1000)."""
         x = F.relu6(self._bn1(self._conv_head(self.features(x))))
-        return self._fc(x.mean((2, 3)))
+        logits: torch.Tensor = self._fc(x.mean((2, 3)))
+        return logits
 
 
 class _SameConv2d(nn.Conv2d):
@@ -187,7 +188,7 @@ class _Block(nn.Module):
         self._expands = expansion != 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = F.relu6(self._bn0(self._expand_conv(x))) if self._expands else x
+        y: torch.Tensor = F.relu6(self._bn0(self._expand_conv(x))) if self._expands else x
         y = F.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
         return x + y if self._skips else y

@@ -23,7 +23,7 @@ _CHUNK = 32  # frames in one pass: bounds memory
 _POOL = 4  # side of cached maps, at most: 32 KiB a frame for 1024 channels
 
 
-def load_pretrained(name: str) -> tuple[nn.Module, Mapping[str, Any]]:
+def load_pretrained(name: str) -> tuple[nn.Module, Mapping[str, object]]:
     """Return a network of transformers and what its preprocessing says.
 
     Parameters
@@ -92,12 +92,12 @@ class PretrainedBackbone(nn.Module):
     def __init__(
         self,
         model: nn.Module,
-        preprocessing: Mapping[str, Any] | None = None,
+        preprocessing: Mapping[str, object] | None = None,
         *,
         stage: int = -1,
         tuned: int = 0,
     ):
-        """Decide what is trained, and find out the channels."""
+        """Choose the stages to train, and count the channels."""
         super().__init__()
         self.model = model.eval().requires_grad_(False)
         self.mean: torch.Tensor
@@ -202,4 +202,6 @@ def _weights(module: nn.Module) -> int:
 def _as_maps(tokens: torch.Tensor) -> torch.Tensor:
     """Lay out the last square number of tokens (F, N, C) as maps (F, C, h, h)."""
     side = math.isqrt(tokens.shape[1])
-    return tokens[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
+    last = tokens[:, -side * side :].transpose(1, 2)
+    maps: torch.Tensor = last.unflatten(2, (side, side))
+    return maps

@@ -42,7 +42,7 @@ class TemporalTransformer(nn.Module):
         dropout: float = 0.1,
         position: Position = "relative",
     ):
-        """Lay out the layers."""
+        """Create the layers."""
         super().__init__()
         if layers < 1 or heads < 1:
             raise ValueError(f"`layers` and `heads` must be >= 1, got {layers} and {heads}")
@@ -75,7 +75,8 @@ class TemporalTransformer(nn.Module):
             offset = (times[:, None, :] - times[:, :, None]).clamp(-_REACH, _REACH)
         for block in self.blocks:
             x = block(x, mask, offset)
-        return self.norm(x)
+        normed: torch.Tensor = self.norm(x)
+        return normed
 
 
 class _Block(nn.Module):
@@ -99,7 +100,8 @@ class _Block(nn.Module):
         self, x: torch.Tensor, mask: torch.Tensor, offset: torch.Tensor | None
     ) -> torch.Tensor:
         x = x + self.drop(self._attend(self.norm1(x), mask, offset))
-        return x + self.drop(self.mlp(self.norm2(x)))
+        y: torch.Tensor = x + self.drop(self.mlp(self.norm2(x)))
+        return y
 
     def _attend(
         self, x: torch.Tensor, mask: torch.Tensor, offset: torch.Tensor | None
@@ -113,7 +115,8 @@ class _Block(nn.Module):
         y = F.scaled_dot_product_attention(
             query, key, value, attn_mask=bias, dropout_p=self.dropout if self.training else 0.0
         )
-        return self.out(y.transpose(1, 2).flatten(2))
+        attended: torch.Tensor = self.out(y.transpose(1, 2).flatten(2))
+        return attended
 
 
 def _interpolate(table: torch.Tensor, at: torch.Tensor) -> torch.Tensor:

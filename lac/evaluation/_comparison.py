@@ -1,4 +1,4 @@
-"""Runs grouped by what they were trained on and how: means and spreads over seeds."""
+"""Runs grouped by what they were trained on and how: means and standard deviations over seeds."""
 
 import re
 from collections import defaultdict
@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from lac.evaluation._record import Report
 from lac.evaluation._report import seen_as, short_name
 
 Values = dict[str, list[float]]  # of every run, by metric
+Part = tuple[tuple[str, str], ...]  # settings as text, by dotted name
 _FREE = {
     "seed_everything",
     "threads",
@@ -30,8 +31,8 @@ class Run:
     """What a finished run says of itself."""
 
     path: Path
-    settings: Mapping[str, Any]  # by dotted name
-    report: Mapping[str, Any]
+    settings: Mapping[str, object]  # by dotted name
+    report: Report
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,13 @@ def compare_runs(runs: Sequence[Run]) -> list[Comparison]:
         If runs on the same clips were evaluated otherwise, or have other metrics, or if two have
         all settings and the seed in common.
     """
-    sections: dict[tuple, list[Run]] = defaultdict(list)
+    sections: dict[Part, list[Run]] = defaultdict(list)
     for run in runs:
         sections[_part(run.settings, _DATA)].append(run)
     return [_compare(section) for section in sections.values()]
 
 
-def _part(settings: Mapping[str, Any], prefixes: tuple[str, ...]) -> tuple:
+def _part(settings: Mapping[str, object], prefixes: tuple[str, ...]) -> Part:
     """Return the settings whose names begin so; clips drawn by lac need no place."""
     drawn = settings["data.source"] == "rendered"
     return tuple(
@@ -97,12 +98,12 @@ def _compare(runs: Sequence[Run]) -> Comparison:
                     f"`runs` on the same clips must have the same {name}, got {told(first)} in"
                     f" {first.path} and {told(run)} in {run.path}"
                 )
-    groups: dict[tuple, list[Run]] = defaultdict(list)
+    groups: dict[Part, list[Run]] = defaultdict(list)
     for run in runs:
         kept = {k: v for k, v in run.settings.items() if k not in _FREE and not k.startswith(_DATA)}
         groups[tuple(sorted((k, repr(v)) for k, v in kept.items()))].append(run)
     for group in groups.values():
-        seeds: dict[Any, Path] = {}
+        seeds: dict[object, Path] = {}
         for run in group:
             seed = run.settings.get("seed_everything")
             if seed in seeds:
@@ -148,13 +149,13 @@ def _collect(runs: Iterable[Run], representation: str, metrics: Sequence[str]) -
 def _title(run: Run) -> str:
     """Say which clips were measured how."""
     source, root = run.settings["data.source"], run.settings.get("data.root")
-    place = "" if source == "rendered" or root is None else f" {Path(root).name}"
+    place = "" if source == "rendered" or root is None else f" {Path(str(root)).name}"
     protocol = run.report["protocol"]
     name = f"protocol {protocol['name']}, " if "name" in protocol else ""
     return f"{source}{place}: {run.report['split']} clips, {name}{seen_as(run.report)}"
 
 
-def _names(groups: Sequence[tuple]) -> list[str]:
+def _names(groups: Sequence[Part]) -> list[str]:
     """Name groups by their loss and the settings in which groups with that loss differ."""
     settings = [{k: v.strip("'") for k, v in group} for group in groups]
     names = []
@@ -172,7 +173,7 @@ def _names(groups: Sequence[tuple]) -> list[str]:
     return names
 
 
-def mean_and_spread(values: Sequence[float]) -> str:
+def mean_and_deviation(values: Sequence[float]) -> str:
     """Return a mean, and the sample standard deviation if values differ."""
     mean = f"{np.mean(values):.3f}"
     return mean if np.ptp(values) == 0 else f"{mean} ({np.std(values, ddof=1):.3f})"
@@ -191,9 +192,9 @@ def as_markdown(comparison: Comparison) -> str:
     for name, row in [*comparison.rows.items(), *comparison.baselines.items()]:
         count = comparison.counts.get(name, "")
         cells = [
-            f"**{mean_and_spread(row[m])}**"
+            f"**{mean_and_deviation(row[m])}**"
             if name in comparison.rows and np.mean(row[m]) == best[m]
-            else mean_and_spread(row[m])
+            else mean_and_deviation(row[m])
             for m in metrics
         ]
         lines.append(f"| {_as_text(name)} | {count} | " + " | ".join(cells) + " |")

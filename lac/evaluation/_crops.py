@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
 from lac.data import Clip
+from lac.evaluation._record import ProtocolRecord
 
 Classifier = Literal["logistic", "logistic_plain", "svm"]
 
@@ -69,10 +70,11 @@ class Protocol:
         if self.tau_stride < 1:
             raise ValueError(f"`tau_stride` must be >= 1, got {self.tau_stride}")
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ProtocolRecord:
         """Return the name, `"custom"` for none of `PROTOCOLS`, and all settings."""
         names = [name for name, protocol in PROTOCOLS.items() if protocol == self]
-        return {"name": names[0] if names else "custom", **asdict(self)}
+        name = names[0] if names else "custom"
+        return cast(ProtocolRecord, {"name": name, **asdict(self)})
 
 
 # Whole clips are what papers have measured: where all clips are about as long, a frame's place

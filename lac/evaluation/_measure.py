@@ -1,7 +1,6 @@
 """Run every measure on every representation of a split."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -10,6 +9,7 @@ from lac._progress import part
 from lac.data import Clip, ClipDataModule, Collection
 from lac.encoder import Encoder
 from lac.evaluation._crops import DEFAULT_PROTOCOL, Crop, Protocol, draw_crops
+from lac.evaluation._record import Metrics, Report
 from lac.evaluation._representations import Representation, describe, representations
 from lac.evaluation.metrics import (
     kendall_tau,
@@ -30,7 +30,7 @@ def measure(
     *,
     split: str = "val",
     protocol: Protocol = DEFAULT_PROTOCOL,
-) -> dict[str, Any]:
+) -> Report:
     """Evaluate an encoder beside its baselines on randomly cropped clips.
 
     Where clips show several actions, each is evaluated alone, by classifiers fitted on its own
@@ -49,7 +49,7 @@ def measure(
 
     Returns
     -------
-    dict
+    Report
         `split`, `protocol`, `baselines` (what they are), `skipped` (metrics and the reason), and
         `metrics`: by representation, then by name. With several actions also `actions`: for
         each, what `metrics` holds.
@@ -66,7 +66,7 @@ def measure(
             f"`split` must have at least two clips (of one action), got {number} in {split!r}"
         )
     named = representations(data, encoder)
-    actions: dict[str, dict[str, dict[str, float]]] = {}
+    actions: dict[str, Metrics] = {}
     skipped: dict[str, str] = {}
     several = len({clip.action for clip in data.collection.select(split)}) > 1
     # The matrices are small: threads that wait for each other made this ten times slower.
@@ -79,13 +79,16 @@ def measure(
     if several:
         few = {str(clip.action) for clip in data.collection.select(split)} - actions.keys()
         skipped |= dict.fromkeys(sorted(few), f"fewer than two clips in {split}")
-    return {
+    report: Report = {
         "split": split,
         "protocol": protocol.record(),
         "baselines": describe(data),
         "skipped": skipped,
         "metrics": {name: _mean([found[name] for found in actions.values()]) for name in named},
-    } | ({"actions": actions} if several else {})
+    }
+    if several:
+        report["actions"] = actions
+    return report
 
 
 def _mean(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -100,7 +103,7 @@ def _measure_action(
     train: Sequence[Clip],
     test: Sequence[Clip],
     protocol: Protocol,
-) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+) -> tuple[Metrics, dict[str, str]]:
     """Return the metrics of clips of one action by representation, and what was skipped why."""
     tested, trained = _crops(data, test, protocol), _crops(data, train, protocol)
     skipped = _skipped(trained, tested)
@@ -152,7 +155,9 @@ def _progression(crop: Crop, events: Sequence[int]) -> np.ndarray:
     """Return time since each key event (negative before it), as a share of the clip."""
     assert crop.clip.phase is not None
     begins = np.array([np.flatnonzero(crop.clip.phase == event)[0] for event in events])
-    return (np.arange(crop.start, crop.stop)[:, None] - begins) / crop.length
+    places = np.arange(crop.start, crop.stop)
+    progression: np.ndarray = (places[:, None] - begins) / crop.length
+    return progression
 
 
 def _measure_one(

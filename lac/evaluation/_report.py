@@ -2,12 +2,13 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from lac.evaluation._record import Report
 
 _TITLES = {
     "phase_accuracy": "acc",
@@ -28,7 +29,7 @@ def short_name(metric: str) -> str:
     return _TITLES[title] + (f"@{at}" if at else "")
 
 
-def seen_as(report: Mapping[str, Any]) -> str:
+def seen_as(report: Report) -> str:
     """Say how much of a clip was seen, and over how many actions figures are means."""
     protocol = report["protocol"]
     if protocol["min_crop"] == 1:
@@ -38,7 +39,7 @@ def seen_as(report: Mapping[str, Any]) -> str:
     return f"{seen}; mean of {len(report['actions'])} actions" if "actions" in report else seen
 
 
-def print_report(report: dict[str, Any], console: Console) -> None:
+def print_report(report: Report, console: Console) -> None:
     """Print what `measure` returned: one row a representation, one column a metric.
 
     With several actions a second table has the learned embedding's figures by action.
@@ -66,7 +67,7 @@ def print_report(report: dict[str, Any], console: Console) -> None:
         console.print(f"{', '.join(names)} skipped: {reason}.")
 
 
-def print_verdict(report: Mapping[str, Any], console: Console) -> None:
+def print_verdict(report: Report, console: Console) -> None:
     """Print the verdict, if one was reached, and the command that follows from it."""
     if "verdict" not in report:
         return

@@ -1,7 +1,6 @@
 """What is evaluated: the learned embedding, raw features, and time alone, on the same crops."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +28,8 @@ def embed(encoder: Encoder, frames: torch.Tensor) -> np.ndarray:
     device = next(encoder.parameters()).device
     times = torch.arange(len(frames), dtype=torch.float32, device=device)[None]
     mask = torch.ones(1, len(frames), dtype=torch.bool, device=device)
-    return encoder(frames[None].to(device), times, mask)[0].cpu().numpy()
+    embeddings: torch.Tensor = encoder(frames[None].to(device), times, mask)[0]
+    return embeddings.cpu().numpy()
 
 
 def representations(data: ClipDataModule, encoder: Encoder) -> dict[str, Representation]:
@@ -50,7 +50,7 @@ def representations(data: ClipDataModule, encoder: Encoder) -> dict[str, Represe
     return named
 
 
-def describe(data: ClipDataModule) -> dict[str, Any]:
+def describe(data: ClipDataModule) -> dict[str, str]:
     """Say what the baselines are, for the record."""
     if data.content == "frames":
         raw = "pixels averaged to 8 x 8; maps of the untrained backbone averaged to 2 x 2"
@@ -70,14 +70,16 @@ def _centred(function: Representation) -> Representation:
 
     def centred(crop: Crop) -> np.ndarray:
         features = function(crop)
-        return features - features.mean(0)
+        moves: np.ndarray = features - features.mean(0)
+        return moves
 
     return centred
 
 
 @torch.inference_mode()
 def _apply(module: nn.Module, frames: torch.Tensor) -> torch.Tensor:
-    return module(frames)
+    maps: torch.Tensor = module(frames)
+    return maps
 
 
 def _pooled(maps: torch.Tensor, side: int) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""What the figures say in words: is the embedding better than a clock and than raw features?"""
+"""The verdict in words: is the embedding better than a clock and than raw features?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.stats import ttest_1samp
@@ -13,6 +13,7 @@ from lac._progress import progress
 from lac.data import Clip, ClipDataModule
 from lac.encoder import Encoder
 from lac.evaluation._crops import Crop, Protocol, draw_crops
+from lac.evaluation._record import VerdictRecord
 from lac.evaluation._representations import representations
 from lac.evaluation.metrics import crop_order, squared_distances
 
@@ -44,7 +45,7 @@ class Difference:
     high: float
 
     def __str__(self) -> str:
-        """Say it."""
+        """Describe the difference."""
         side, sign = ("ahead of", 1) if self.mean >= 0 else ("behind", -1)
         low, high = sorted((sign * self.low, sign * self.high))
         return f"{abs(self.mean):.2f} {side} {self.rival} ({low:.2f} to {high:.2f})"
@@ -135,7 +136,7 @@ class Verdict:
             found.append(f"{self.clips} held-out clips are few: take it as a hint.")
         return found
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> VerdictRecord:
         """Return what `metrics.json` keeps."""
         return {
             "level": self.level,

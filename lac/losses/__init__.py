@@ -1,4 +1,10 @@
-"""Losses on the frame embeddings of two views of a clip, one file each."""
+"""Losses on the frame embeddings of two views of a clip, one file each.
+
+To add one, write a module with a subclass of `Loss` whose name ends in `Loss`, and name it in the
+three lists below. Its keyword arguments with their types and documentation become its settings, and
+``lac train --model.loss NAME`` (without `Loss`) trains it; `lac.losses.scl` is a short example.
+Checks of arguments belong at the beginning of the constructor, where commands find them too.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +12,7 @@ from lac._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from lac.losses._loss import Loss
+    from lac.losses.across import AcrossLoss
     from lac.losses.gta import GtaLoss
     from lac.losses.lac import LacLoss
     from lac.losses.lav import LavLoss
@@ -18,6 +25,7 @@ else:
         __name__,
         {
             "_loss": ("Loss",),
+            "across": ("AcrossLoss",),
             "gta": ("GtaLoss",),
             "lac": ("LacLoss",),
             "lav": ("LavLoss",),
@@ -29,6 +37,7 @@ else:
     )
 
 __all__ = [
+    "AcrossLoss",
     "GtaLoss",
     "LacLoss",
     "LavLoss",

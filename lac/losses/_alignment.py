@@ -83,7 +83,7 @@ def correspondence(times: torch.Tensor, mask: torch.Tensor, *, tolerance: float)
     )
 
 
-def _paid(penalty: Penalty, cells: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+def _gap_cost(penalty: Penalty, cells: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
     """Return the sum of a penalty over cells of gaps in columns and in rows, (B,)."""
     for_columns, for_rows = (
         (penalty[0][:, None, :], penalty[1][:, :, None])
@@ -99,7 +99,7 @@ def negative_score(
     scoring: Scoring,
 ) -> torch.Tensor:
     """Return minus the soft score per frame of the shorter view, averaged over clips."""
-    score = fastsw.score(similarity, **scoring._asdict(), lengths=lengths)
+    score: torch.Tensor = fastsw.score(similarity, **scoring._asdict(), lengths=lengths)
     return -(score / lengths.amin(1)).mean()
 
 
@@ -129,8 +129,8 @@ def fenchel_young(
     score = fastsw.score(similarity, **scoring._asdict(), lengths=lengths)
     known = (
         torch.where(target.pairs, similarity, 0.0).sum((1, 2))
-        - _paid(scoring.gap_open, target.opened)
-        - _paid(scoring.gap_extend, target.extended)
+        - _gap_cost(scoring.gap_open, target.opened)
+        - _gap_cost(scoring.gap_extend, target.extended)
     )
     known_clips = count > 0
     loss = torch.where(known_clips, (score - known) / count.clamp(min=1), 0.0)

@@ -17,6 +17,19 @@ class Loss(nn.Module):
         Called before training; most losses take any.
         """
 
+    def prepare(self, *, progress: float, actions: torch.Tensor | None) -> None:
+        """Take note of what training knows beside the views, before every batch.
+
+        Most losses need none of it.
+
+        Parameters
+        ----------
+        progress : float
+            Share of the steps of training that is done, in [0, 1].
+        actions : Tensor of int64, shape (B,), or None
+            Which action each clip of the batch shows, where there are several.
+        """
+
     def forward(
         self, embeddings: torch.Tensor, times: torch.Tensor, mask: torch.Tensor
     ) -> dict[str, torch.Tensor]:

@@ -6,7 +6,6 @@ import torch
 from torch.nn import functional as F
 
 import fastsw
-from fastsw._reference import soft_align
 
 _SHARE = 0.01  # of the alignment terms in the total
 _LEAST = 1e-6  # added to probabilities under a logarithm
@@ -86,15 +85,30 @@ def official_lac_loss(
     ]
     logits = (tables[0] @ tables[1].transpose(1, 2)).to(p)
     crossed = -(p * F.log_softmax(logits, -1)).sum(-1).mean(1)
-    return contrastive + _SHARE * (crossed + scores).mean()
+    aligned: torch.Tensor = (crossed + scores).mean()
+    return contrastive + _SHARE * aligned
 
 
 def _match_tables(similarity: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the best soft score of alignments that end in each pair, float64, no gradient."""
-    ones = (1.0, 1.0, 1.0, 1.0)
-    return torch.stack(
-        [
-            torch.from_numpy(soft_align(s, ones, temperature=temperature, mode="local").match_table)
-            for s in similarity.detach().cpu().double().numpy()
-        ]
-    )
+    """Return the soft score of all alignments that end in each pair, float64, no gradient.
+
+    Row by row, in units of the temperature. All penalties being alike, a gap of k columns costs k
+    of them, so that the sum over where it began is a cumulative one.
+    """
+    scaled = similarity.detach().cpu().double() / temperature
+    penalty = 1 / temperature
+    cost = penalty * torch.arange(scaled.shape[2], dtype=scaled.dtype)  # of all columns before
+    ended = torch.full_like(scaled[:, 0], -torch.inf)  # in the row above, in whatever state
+    table = []
+    for row in scaled.unbind(1):
+        skipped_row = ended - penalty
+        match = row + torch.logaddexp(_one_later(ended), torch.zeros_like(row))
+        skipped_columns = _one_later((match + cost).logcumsumexp(1)) - cost
+        ended = torch.logsumexp(torch.stack([match, skipped_columns, skipped_row]), 0)
+        table.append(match)
+    return torch.stack(table, 1) * temperature
+
+
+def _one_later(row: torch.Tensor) -> torch.Tensor:
+    """Move what is in the columns of a row (B, M) one column on; nothing comes into the first."""
+    return F.pad(row[:, :-1], (1, 0), value=-torch.inf)

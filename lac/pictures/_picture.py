@@ -151,7 +151,7 @@ def _draw_matrix(axes: Axes, matching: Matching) -> None:
 
 
 def _begins(length: int) -> np.ndarray:
-    """Return where the rows or columns begin that are drawn: no more than can be seen."""
+    """Return where rows or columns begin when merged so that no more are drawn than can be seen."""
     return np.linspace(0, length, min(length, _CELLS), endpoint=False).astype(np.int64)
 
 
@@ -160,7 +160,7 @@ def _draw_colour_bars(axes: Axes) -> None:
     place = 0.15
     for drawn, label, room in zip(axes.images, (_SIMILARITY, _POSTERIOR), _BARS, strict=True):
         bar = _inset(axes, (place, 0, 0.14, 1), corner=(1, 0), along=0)
-        axes.figure.colorbar(drawn, cax=bar).outline.set_linewidth(0.6)  # type: ignore[operator]
+        axes.figure.colorbar(drawn, cax=bar).outline.set_linewidth(0.6)
         bar.set_ylabel(label, size=8, color=INK)
         bar.tick_params(labelsize=8, color=INK, labelcolor=INK)
         bar.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))

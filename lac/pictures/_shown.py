@@ -51,7 +51,9 @@ class Shown:
         high, wide = (max(2, 2 * round(side * scale / 2)) for side in self.shape)
         return high, wide
 
-    def frames(self, numbers: Sequence[int] | np.ndarray, size: tuple[int, int]) -> Iterator:
+    def frames(
+        self, numbers: Sequence[int] | np.ndarray, size: tuple[int, int]
+    ) -> Iterator[np.ndarray]:
         """Yield frames (height, width, 3) of some numbers, which never decrease, resized."""
         height, width = size
         number = -1

@@ -101,4 +101,4 @@ def round_times(first: float, last: float, *, most: int) -> list[float]:
         times = np.arange(np.ceil(first / step - 1e-9), np.floor(last / step + 1e-9) + 1) * step
         if len(times) <= most:
             break
-    return (times + 0.0).tolist()  # no -0
+    return [float(time) + 0.0 for time in times]  # no -0

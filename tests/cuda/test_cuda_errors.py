@@ -29,10 +29,10 @@ def test_missing_numba_cuda_names_the_extra(monkeypatch):
 )
 def test_errors_of_the_driver_say_what_to_do(said, advice):
     pytest.importorskip("numba_cuda")
-    from fastsw._cuda import _compile
+    from fastsw._cuda.runtime import compile as compilation
 
     with pytest.raises(RuntimeError, match=advice):
-        raise _compile._explained(RuntimeError(said))
+        raise compilation._explained(RuntimeError(said))
 
 
 def test_out_of_memory_says_how_much_was_needed(monkeypatch):
@@ -50,7 +50,7 @@ def test_out_of_memory_says_how_much_was_needed(monkeypatch):
 
 def test_the_tensors_own_device_becomes_the_current_one(monkeypatch):
     pytest.importorskip("numba_cuda")
-    from fastsw._cuda._memory import TorchMemory
+    from fastsw._cuda.runtime.memory import TorchMemory
 
     monkeypatch.setattr(TorchMemory, "_machine", lambda memory: (memory.device.index, (9, 0), 132))
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
@@ -66,7 +66,7 @@ def driver(monkeypatch):
     pytest.importorskip("numba_cuda")
     from cuda.bindings import driver
 
-    from fastsw._cuda._memory import TorchMemory
+    from fastsw._cuda.runtime.memory import TorchMemory
 
     thread, retained = threading.local(), []
     done = driver.CUresult.CUDA_SUCCESS
@@ -94,7 +94,7 @@ def driver(monkeypatch):
 
 def test_a_thread_without_a_context_gets_the_one_that_torch_uses(driver):
     """Worker threads; and those of backward passes, where torch had no need of the context yet."""
-    from fastsw._cuda._memory import TorchMemory
+    from fastsw._cuda.runtime.memory import TorchMemory
 
     memory, found = TorchMemory(torch.device("cuda:0")), []
 
@@ -111,7 +111,7 @@ def test_a_thread_without_a_context_gets_the_one_that_torch_uses(driver):
 
 
 def test_a_thread_keeps_the_context_it_has(driver):
-    from fastsw._cuda._memory import TorchMemory
+    from fastsw._cuda.runtime.memory import TorchMemory
 
     driver.thread.context = 5
     with TorchMemory(torch.device("cuda:0")).current():
@@ -120,7 +120,7 @@ def test_a_thread_keeps_the_context_it_has(driver):
 
 
 def test_an_error_of_the_driver_is_named(driver, monkeypatch):
-    from fastsw._cuda._memory import TorchMemory
+    from fastsw._cuda.runtime.memory import TorchMemory
 
     status = driver.api.CUresult.CUDA_ERROR_NOT_INITIALIZED
     monkeypatch.setattr(driver.api, "cuCtxGetCurrent", lambda: (status, None))

@@ -28,9 +28,9 @@ from tests.support.simulated import SIMULATED
 
 torch = pytest.importorskip("torch")
 
-pytestmark = [] if SIMULATED else [pytest.mark.gpu]
+pytestmark = pytest.mark.simulator if SIMULATED else pytest.mark.gpu
 
-#: Sides of small pairs: the simulator's strips have 4 rows and its squares 2 steps.
+#: Sides of small pairs: the simulator's strips have 4 rows and its tiles 2 steps.
 SIDES = (9, 7) if SIMULATED else (70, 45)
 DTYPES = [np.float64, np.float32]
 
@@ -119,6 +119,7 @@ CASES = [
 ]
 
 
+@pytest.mark.smoke(3)
 @pytest.mark.parametrize(("mode", "forms", "dtype", "temperature", "lengths", "where"), CASES)
 def test_gradients_equal_the_reference(mode, forms, dtype, temperature, lengths, where, device):
     shape = 2, *SIDES
@@ -137,13 +138,13 @@ def test_gradients_equal_the_reference(mode, forms, dtype, temperature, lengths,
 
 @pytest.mark.parametrize("mode", MODES)
 def test_numbers_on_the_device_are_read_there(mode, device, monkeypatch):
-    from fastsw._cuda import _operators
+    from fastsw._cuda import inputs
 
     monkeypatch.setattr(
-        _operators, "_known", lambda name, value: value.to(device, torch.float64).contiguous()
+        inputs, "known", lambda name, value: value.to(device, torch.float64).contiguous()
     )
     monkeypatch.setattr(
-        _operators, "_sides", lambda lengths, shape, place, name="": lengths.to(place)
+        inputs, "sides_of", lambda lengths, shape, place, name="": lengths.to(place)
     )
     similarity, gap_open, gap_extend = make((2, *SIDES), ("scalar", "sides-scalar"), np.float32)
     check(
@@ -164,6 +165,7 @@ if not SIMULATED:
     SHAPES += [(1, 31, 33), (2, 32, 32), (3, 33, 31), (9, 64, 64), (1, 65, 300), (300, 17, 40)]
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_shape_equals_the_reference(shape, dtype, device):
@@ -225,6 +227,7 @@ EXTREMES = {
 }
 
 
+@pytest.mark.smoke(3)
 @pytest.mark.parametrize(
     "temperature", [0.001, 1.0] if SIMULATED else [0.001, 0.01, 0.1, 1.0, 100.0]
 )
@@ -236,6 +239,7 @@ def test_any_range_is_exact(kind, mode, temperature, device):
     check(similarity, device, gap_open=1.0, gap_extend=0.5, temperature=temperature, mode=mode)
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize(
     "penalties", [(1e9, 1e9), (1e4, 1e3), (500.0, 0.0), (-1.0, -0.25), (-20.0, 30.0)]
 )
@@ -257,25 +261,26 @@ def test_penalties_of_any_range_are_exact(mode, penalties, device):
 
 
 @pytest.fixture
-def slabs(monkeypatch):
+def workspaces(monkeypatch):
     """What kernels worked on, each launch's in turn."""
-    from fastsw._cuda._memory import TorchMemory
+    from fastsw._cuda.runtime.memory import TorchMemory
 
     found, allocated = [], TorchMemory.allocated
 
-    def kept(memory, slab):
-        found.append(allocated(memory, slab))
+    def kept(memory, workspace):
+        found.append(allocated(memory, workspace))
         return found[-1]
 
     monkeypatch.setattr(TorchMemory, "allocated", kept)
     return found
 
 
-def words(slab, begin, count):
-    """int32 words of a slab."""
-    return slab[4 * begin : 4 * (begin + count)].view(torch.int32).tolist()
+def words(workspace, begin, count):
+    """int32 words of a workspace."""
+    return workspace[4 * begin : 4 * (begin + count)].view(torch.int32).tolist()
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize(
     ("kind", "temperature", "left"),
     [
@@ -288,8 +293,10 @@ def words(slab, begin, count):
         ("all below", 1.0, 1),
     ],
 )
-def test_only_pairs_beyond_the_range_are_walked_again(kind, temperature, left, slabs, device):
-    from fastsw._cuda._rounds import LEFT
+def test_only_pairs_beyond_the_range_are_computed_again(
+    kind, temperature, left, workspaces, device
+):
+    from fastsw._cuda.kernels.records import LEFT
 
     rng = np.random.default_rng(1)
     similarity = np.stack([make((1, *SIDES), ("scalar",) * 2, np.float32, b)[0][0] for b in (0, 1)])
@@ -303,12 +310,12 @@ def test_only_pairs_beyond_the_range_are_walked_again(kind, temperature, left, s
         mode="local",
         lengths=np.array([SIDES, SIDES, (3, 2)]),
     )
-    assert words(slabs[-1], LEFT, 1) == [left]
+    assert words(workspaces[-1], LEFT, 1) == [left]
 
 
-def test_a_short_pair_costs_its_own_squares_alone(slabs, device):
-    from fastsw._cuda._rounds import COUNTERS
-    from fastsw._cuda._strips import DEPTH, LANES
+def test_a_short_pair_costs_its_own_tiles_alone(workspaces, device):
+    from fastsw._cuda.kernels.records import COUNTERS
+    from fastsw._cuda.kernels.strip import LANES, STEPS
 
     pairs, side = 3, 3 * LANES
     lengths = np.array([[side, side], [2, 1], [LANES + 1, 5]])
@@ -318,16 +325,16 @@ def test_a_short_pair_costs_its_own_squares_alone(slabs, device):
         gap_extend=0.5,
         lengths=lengths,
     )
-    walked = np.reshape(words(slabs[-1], COUNTERS, pairs * 3), (pairs, 3))
+    done = np.reshape(words(workspaces[-1], COUNTERS, pairs * 3), (pairs, 3))
     for b, (n, m) in enumerate(lengths):
-        strips, squares = -(-n // LANES), -(-(m + LANES) // DEPTH)
-        assert walked[b].tolist() == [squares] * strips + [0] * (3 - strips)
+        strips, tiles = -(-n // LANES), -(-(m + LANES) // STEPS)
+        assert done[b].tolist() == [tiles] * strips + [0] * (3 - strips)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_nan_and_plus_infinity_poison_their_own_pair_alone(bad, temperature, dtype, device):
+def test_nan_and_plus_infinity_spoil_their_own_pair_alone(bad, temperature, dtype, device):
     similarity, gap_open, _ = make((3, *SIDES), ("pair", "scalar"), dtype)
     lengths = uneven(similarity.shape)
     lengths[1] = 3, 4
@@ -349,7 +356,7 @@ def test_nan_and_plus_infinity_poison_their_own_pair_alone(bad, temperature, dty
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
-def test_a_poisoned_pair_has_zero_gradients_beyond_its_lengths(temperature, device):
+def test_a_non_finite_pair_has_zero_gradients_beyond_its_lengths(temperature, device):
     similarity = np.zeros((2, 5, 6))
     similarity[1, 0, 0] = np.nan
     lengths = np.array([[5, 6], [3, 2]])
@@ -428,7 +435,7 @@ def test_temperature_zero_gives_one_best_path(mode, form, dtype, where, device):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ties_are_broken_as_documented(mode, device):
-    from fastsw._cuda import _operators
+    from fastsw import _cuda
     from fastsw._frontends import torch_tensors
 
     similarity, *_ = make((4, *SIDES), ("scalar", "scalar"), np.float32)
@@ -440,7 +447,7 @@ def test_ties_are_broken_as_documented(mode, device):
         best_path(similarity[b, :n, :m], tables[:, b], mode) for b, (n, m) in enumerate(lengths)
     ]
     _, operands = torch_tensors._operands(put(similarity, device), temperature=0.0, **options)
-    found = _operators.traceback(*operands)
+    found = _cuda.traceback(*operands)
     assert [(a.score, a.pairs.tolist()) for a in found] == wanted
 
 
@@ -533,7 +540,7 @@ def test_soft_dtw_of_costs_that_are_huge_beside_the_temperature(device):
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.inf])
-def test_soft_dtw_of_a_poisoned_pair_is_nan(bad, device):
+def test_soft_dtw_of_a_non_finite_pair_is_nan(bad, device):
     cost = np.ones((2, 5, 4))
     cost[1, 4, 3] = bad
     value = fastsw.soft_dtw(put(cost, device), temperature=0.5)
@@ -546,6 +553,7 @@ def test_an_empty_batch_is_answered(device):
     assert fastsw.posterior(empty, gap_open=1.0, gap_extend=0.5).shape == (0, 3, 4)
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize("low", [torch.float16, torch.bfloat16])
 def test_half_precision_computes_in_float32(low, device):
     similarity = torch.randn((2, *SIDES), generator=torch.Generator().manual_seed(0)).to(low)
@@ -560,8 +568,8 @@ def test_half_precision_computes_in_float32(low, device):
 @pytest.mark.skipif(not SIMULATED, reason="calls device functions from the host")
 @pytest.mark.parametrize("temperature", [0.001, 0.3, 1.0, 100.0])
 def test_weights_of_narrow_numbers_keep_their_fraction_at_any_size(temperature):
-    from fastsw._cuda._numbers import numbers
-    from fastsw._cuda._pairs import LOG2E
+    from fastsw._cuda.kernels.penalties import LOG2E
+    from fastsw._cuda.scaled import numbers
 
     unit = LOG2E / temperature
     high = np.float32(unit)

@@ -219,7 +219,7 @@ def test_memory_of_a_gradient_is_some_bytes_a_cell(device):
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     fastsw.posterior(similarity, **OPTIONS)
-    # The gradient, 4 bytes a cell; what enters the squares of both precisions, 6 and 11.
+    # The gradient, 4 bytes a cell; what enters the tiles of both precisions, 6 and 11.
     assert torch.cuda.max_memory_allocated() - before < 24 * similarity.numel()
 
 

@@ -13,9 +13,10 @@ if SIMULATED:
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from fastsw._cuda import _compile, _dispatch, _operators  # noqa: E402
-from fastsw._cuda._pairs import GRADIENT  # noqa: E402
+from fastsw._cuda import backend, inputs, layouts  # noqa: E402
+from fastsw._cuda.runtime import compile as compilation  # noqa: E402
 from fastsw._frontends import torch_operators  # noqa: E402
+from fastsw._types import GRADIENT  # noqa: E402
 from tests.support import offline  # noqa: E402
 
 OPTIONS = dict(gap_open=1.0, gap_extend=0.1)
@@ -44,16 +45,16 @@ def launched(monkeypatch):
     found = []
     memory = offline.Host()
 
-    def launch(kernel, memory, blocks, arguments, slab):
-        assert len(_compile.launched(arguments, slab.data_ptr())) == len(arguments)
+    def launch(kernel, memory, blocks, arguments, workspace):
+        assert len(compilation.launched(arguments, workspace.data_ptr())) == len(arguments)
         found.append((kernel.name, blocks))
 
     monkeypatch.setattr(memory, "_clear", lambda address, size: found.append(("clear", size)))
-    monkeypatch.setattr(_operators, "memory_of", lambda device: memory)
-    monkeypatch.setattr(_compile.Kernel, "launch", launch)
+    monkeypatch.setattr(backend, "memory_of", lambda device: memory)
+    monkeypatch.setattr(compilation.Kernel, "launch", launch)
     for name in OPERATORS:
         monkeypatch.setitem(
-            getattr(torch_operators, name)._backend_fns, "cpu", getattr(_operators, name)
+            getattr(torch_operators, name)._backend_fns, "cpu", getattr(backend, name)
         )
     return found
 
@@ -102,12 +103,12 @@ def test_the_kernel_of_any_penalties_is_taken_where_it_is_needed(launched):
 
 
 def test_a_temperature_on_the_device_may_be_zero(launched, monkeypatch):
-    known = _operators._known
+    known = inputs.known
     monkeypatch.setattr(
-        _operators, "_known", lambda name, v: v if name == "temperature" else known(name, v)
+        inputs, "known", lambda name, v: v if name == "temperature" else known(name, v)
     )
     fastsw.value_and_grad(torch.randn((2, 5, 7)), **OPTIONS)
-    assert names(launched) == ["clear", "hard", "clear", "align_32_uniform"]
+    assert names(launched) == ["clear", "viterbi", "clear", "align_32_uniform"]
 
 
 def test_no_more_blocks_are_launched_than_there_is_work_or_room_for(launched):
@@ -120,17 +121,17 @@ def test_no_more_blocks_are_launched_than_there_is_work_or_room_for(launched):
 
 def plan(shape):
     """Memory of a gradient in float32, in local mode."""
-    return _dispatch._plan(shape, np.dtype(np.float32), 1, GRADIENT, 32)
+    return layouts.soft(shape, np.dtype(np.float32), 1, GRADIENT, 32)
 
 
 def test_memory_of_a_gradient_is_some_bytes_a_cell():
     shape = 2, 3000, 3000
-    slab = plan(shape).slab
-    assert slab.size < 14 * np.prod(shape)
-    assert slab.cleared < 0.01 * slab.size
+    workspace = plan(shape).workspace
+    assert workspace.size < 14 * np.prod(shape)
+    assert workspace.cleared < 0.01 * workspace.size
 
 
-def test_parts_of_a_slab_do_not_overlap():
+def test_parts_of_a_workspace_do_not_overlap():
     parts = sorted(plan((3, 65, 40)).parts)
     ends = [p.offset + p.length * p.dtype.itemsize for p in parts]
     assert all(end <= part.offset for end, part in zip(ends, parts[1:], strict=False))

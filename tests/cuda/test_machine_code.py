@@ -16,9 +16,9 @@ import cuda.core
 from numba.cuda.core import config
 from numba.cuda.cudadrv import nvvm
 
-from fastsw._cpu.runtime import compile as cache
-from fastsw._cuda import _compile
-from fastsw._cuda._memory import Part
+from fastsw import _cache as cache
+from fastsw._cuda.runtime import compile as compilation
+from fastsw._cuda.runtime.memory import Part
 
 MEMORY = SimpleNamespace(index=0, capability=(9, 0), dtype=lambda part: part.dtype)
 ARGUMENTS = [Part(0, 1, np.dtype(np.float32)), 3]
@@ -60,7 +60,7 @@ class Compilers:
 
 def _builds_anew():
     """As a new process, which asks the compilers."""
-    for answer in (cache.cache_folder, _compile.source_stamp, _compile._builds):
+    for answer in (cache.cache_folder, compilation.source_stamp, compilation._builds):
         answer.cache_clear()
 
 
@@ -71,7 +71,7 @@ def compilers(monkeypatch, tmp_path):
     monkeypatch.setattr(nvvm, "NVVM", found.library)
     monkeypatch.setattr(nvvm, "CompilationUnit", found.unit)
     monkeypatch.setattr(cuda.bindings.nvvm, "version", lambda: found.check() or (2, 0))
-    monkeypatch.setattr(_compile.Kernel, "ptx", lambda *arguments: found.ptx(*arguments))
+    monkeypatch.setattr(compilation.Kernel, "ptx", lambda *arguments: found.ptx(*arguments))
     monkeypatch.setattr(cuda.core, "Linker", found.link)
     monkeypatch.setattr(cuda.core, "LinkerOptions", lambda arch: arch)
     objects = SimpleNamespace(
@@ -87,7 +87,7 @@ def compilers(monkeypatch, tmp_path):
 def load(**options):
     """Entry name and code of a kernel, as a new process gets them."""
     _builds_anew()
-    kernel = _compile.Kernel(None, "tiny", **dict(warps=1) | options)
+    kernel = compilation.Kernel(None, "tiny", **dict(warps=1) | options)
     return kernel._load(MEMORY, ARGUMENTS)
 
 
@@ -158,9 +158,9 @@ def test_another_error_of_the_compiler_is_not_passed_over(compilers):
     load()
     compilers.compiler, compilers.missing = "V13.1.0", None
     _builds_anew()
-    _compile.toolchain(MEMORY.capability)
+    compilation.toolchain(MEMORY.capability)
     compilers.missing = RuntimeError("invalid instruction")
-    kernel = _compile.Kernel(None, "tiny", warps=1)
+    kernel = compilation.Kernel(None, "tiny", warps=1)
     with pytest.raises(RuntimeError, match="could not be compiled or loaded: invalid instruction"):
         kernel._load(MEMORY, ARGUMENTS)
 
@@ -198,8 +198,8 @@ def test_machine_code_from_another_machine_is_adopted(compilers, tmp_path, monke
     wanted = load()
     monkeypatch.setenv("FASTSW_CACHE_DIR", str(tmp_path / "cache"))
     _builds_anew()
-    kinds = _compile.kinds_of(MEMORY, ARGUMENTS)
-    kernels = [_compile.Kernel(None, "tiny", 1), _compile.Kernel(None, "other", 1)]
+    kinds = compilation.kinds_of(MEMORY, ARGUMENTS)
+    kernels = [compilation.Kernel(None, "tiny", 1), compilation.Kernel(None, "other", 1)]
     monkeypatch.setattr(cubins.offline, "launches", lambda: {k.name: (k, kinds) for k in kernels})
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: MEMORY.capability)
     compilers.compiler = "V13.1.0"
@@ -214,8 +214,8 @@ def test_the_compilers_that_are_here_tell_their_build():
 
     offline.need_compiler()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_compile, "_linked", lambda ptx, capability: b"")
-        _compile._builds.cache_clear()
-        ptx, _ = _compile._builds((9, 0))
-    _compile._builds.cache_clear()
+        patch.setattr(compilation, "_linked", lambda ptx, capability: b"")
+        compilation._builds.cache_clear()
+        ptx, _ = compilation._builds((9, 0))
+    compilation._builds.cache_clear()
     assert "release" in ptx and "Compiler Build ID" in ptx

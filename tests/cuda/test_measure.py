@@ -31,6 +31,7 @@ def measure(tmp_path, *failing):
     return run, (tmp_path / "calls").read_text().splitlines()
 
 
+@pytest.mark.subprocess
 def test_every_part_runs_although_one_fails(tmp_path):
     run, calls = measure(tmp_path, "not slow", "adopt")
     assert run.returncode == 1
@@ -39,6 +40,7 @@ def test_every_part_runs_although_one_fails(tmp_path):
         assert any(part in call for call in calls), calls
 
 
+@pytest.mark.subprocess
 def test_a_run_without_a_failure_says_so(tmp_path):
     run, _ = measure(tmp_path)
     assert run.returncode == 0 and "every part passed" in run.stdout

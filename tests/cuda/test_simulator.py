@@ -12,13 +12,16 @@ from tests.support.simulated import SIMULATED
 
 
 @pytest.mark.skipif(SIMULATED, reason="runs inside of the simulator already")
-def test_kernels_pass_their_tests_in_the_simulator():
+@pytest.mark.simulator
+@pytest.mark.subprocess
+@pytest.mark.parametrize("share", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
+def test_kernels_pass_their_tests_in_the_simulator(share):
     if importlib.util.find_spec("numba_cuda") is None:
         pytest.skip("numba-cuda is not installed")
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
-    tests = Path(__file__).with_name("test_device.py")
-    options = ["-q", "-p", "no:cacheprovider", "-o", "addopts="]
-    command = [sys.executable, "-m", "pytest", *options, str(tests)]
+    tests = [Path(__file__).with_name(name) for name in ("test_cell.py", "test_device.py")]
+    options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "-m", share]
+    command = [sys.executable, "-m", "pytest", *options, *map(str, tests)]
     run = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=900
     )

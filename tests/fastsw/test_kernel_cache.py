@@ -60,16 +60,22 @@ def cache(warm, tmp_path):
     return Path(shutil.copytree(warm, tmp_path / "cache"))
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_warm_process_compiles_nothing(cache):
     assert tiny(FASTSW_CACHE_DIR=cache) == (0, "")
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_slow_kernels_of_a_debugging_session_are_not_taken(tmp_path):
     assert tiny(FASTSW_CACHE_DIR=tmp_path, NUMBA_OPT="0")[0] == 1
     assert tiny(FASTSW_CACHE_DIR=tmp_path)[0] == 1
     assert tiny(FASTSW_CACHE_DIR=tmp_path, NUMBA_OPT="0") == (0, "")
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     "setting",
     ["NUMBA_OPT=max", "NUMBA_CPU_NAME=generic", "NUMBA_CPU_FEATURES=+sse2", "NUMBA_DEBUGINFO=1"],
@@ -142,6 +148,8 @@ def zipped(package):
     return Path(archive) / package.name
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_an_archive_has_the_kernels_of_its_sources(cache, tmp_path):
     package = tmp_path / "code" / "fastsw"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -149,6 +157,8 @@ def test_an_archive_has_the_kernels_of_its_sources(cache, tmp_path):
     assert tiny(inside, package=zipped(package), FASTSW_CACHE_DIR=cache) == (0, "")
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("form", ["folder", "archive"])
 def test_bytecode_alone_has_kernels_of_its_own(cache, tmp_path, form):
     package = without_sources(tmp_path / "code")
@@ -158,6 +168,7 @@ def test_bytecode_alone_has_kernels_of_its_own(cache, tmp_path, form):
     assert tiny(inside, package=package, FASTSW_CACHE_DIR=cache) == (0, "")
 
 
+@pytest.mark.subprocess
 def test_without_a_compiler_the_variable_is_named():
     code, _, errors = finish(
         start(
@@ -183,6 +194,8 @@ pwd.getpwuid = unknown
 """
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.skipif(os.name == "nt", reason="users of Windows have a home")
 def test_a_user_without_a_home_has_kernels_in_the_temporary_folder(tmp_path):
     assert tiny(NOBODY, TMPDIR=tmp_path)[0] == 1
@@ -191,6 +204,8 @@ def test_a_user_without_a_home_has_kernels_in_the_temporary_folder(tmp_path):
     assert folder.name == f"fastsw-{os.getuid()}"
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_processes_fill_one_cold_cache_at_once(tmp_path):
     """Each waits until all have come; one of them compiles for all."""
     wait = f"""
@@ -212,6 +227,8 @@ while len(list(here.glob("ready-*"))) < 4:
     assert tiny(FASTSW_CACHE_DIR=cold) == (0, "")
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_failed_compilation_does_not_block_others(tmp_path):
     broken = """
 @serial_kernel
@@ -315,6 +332,8 @@ READ_ONLY = MOUNTED + (
 )
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_full_disk_is_done_without(tmp_path):
     """4 KiB hold an empty file, and then no kernel."""
     (tmp_path / "disk").mkdir()
@@ -325,6 +344,8 @@ def test_a_full_disk_is_done_without(tmp_path):
     assert errors.endswith("[]\n")  # nothing half-written stays
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_read_only_folder_is_done_without(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o700)
     (tmp_path / "temporary").mkdir()
@@ -335,6 +356,8 @@ def test_a_read_only_folder_is_done_without(tmp_path):
     assert list((tmp_path / "temporary").rglob("twice-*.bin"))
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_kernels_in_a_read_only_folder_are_used(cache):
     assert tiny(READ_ONLY, FASTSW_CACHE_DIR=cache) == (0, "")
 
@@ -354,6 +377,8 @@ tempfile.NamedTemporaryFile = lambda **options: Full(opened(**options))
 """
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_disk_that_fills_up_keeps_nothing(tmp_path):
     (tmp_path / "disk").mkdir()
     count, errors = tiny(FILLS_UP, FASTSW_CACHE_DIR=tmp_path / "disk")
@@ -370,12 +395,16 @@ tempfile.gettempdir = tempfile.NamedTemporaryFile = tempfile.mkdtemp = refuse
 """
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_without_any_folder_kernels_are_compiled_and_not_kept(tmp_path):
     count, errors = tiny(NOWHERE, FASTSW_CACHE_DIR=tmp_path / "refused")
     assert count == 1
     assert "they are not kept" in errors
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_kernel_that_was_altered_on_the_disk_is_not_run(cache):
     """One bit, which need not make the file unreadable."""
     (path,) = cache.iterdir()

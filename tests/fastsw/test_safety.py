@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.process import PACKAGE, finish, start
 
+pytestmark = pytest.mark.subprocess
+
 UNAVAILABLE = 77
 LAYERS = ["workqueue", "omp", "tbb"]
 
@@ -61,6 +63,7 @@ def warm():
     run("answer()", timeout=600)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
 def test_calls_from_eight_threads_equal_serial_calls(layer):
     run(
@@ -85,6 +88,7 @@ sys.exit(bool(wrong))
     )
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize("layer", ["not started", *LAYERS])
 def test_a_forked_child_computes(layer):
     """Also while another thread of the parent is inside a call."""
@@ -133,6 +137,7 @@ assert same(answer(), wanted)
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
 def test_a_child_forked_while_another_thread_compiles_computes():
     run(
@@ -162,6 +167,7 @@ thread.join()
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_data_loader_workers_compute(context, tmp_path):
     pytest.importorskip("torch")
@@ -194,6 +200,7 @@ if __name__ == "__main__":
     run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", prelude="")
 
 
+@pytest.mark.slow
 def test_an_interrupted_process_calls_again():
     """Workspaces, pools and locks survive an interrupt at any moment of a call."""
     run(
@@ -243,6 +250,7 @@ print(sum(e.is_start for _, e in recorder.buffer))
 """
 
 
+@pytest.mark.slow
 def test_a_worker_without_memory_makes_the_call_fail_and_the_next_one_work():
     script = """
 from fastsw._cpu.runtime import thread_pool
@@ -323,10 +331,12 @@ def test_import_compiles_nothing_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_warm_process_compiles_nothing_and_says_nothing(cold):
     assert compiled(cold) == (0, "")
 
 
+@pytest.mark.slow
 def test_an_edited_kernel_source_is_compiled_anew(cold, tmp_path):
     """The file that holds the equations, which other files' kernels are made of."""
     shutil.copytree(cold, tmp_path, dirs_exist_ok=True)
@@ -338,6 +348,7 @@ def test_an_edited_kernel_source_is_compiled_anew(cold, tmp_path):
     assert compiled(tmp_path)[0] == 0
 
 
+@pytest.mark.slow
 def test_torn_cache_files_are_compiled_anew(cold, tmp_path):
     """Cut short, emptied, or overwritten."""
     shutil.copytree(cold, tmp_path, dirs_exist_ok=True)
@@ -350,6 +361,7 @@ def test_torn_cache_files_are_compiled_anew(cold, tmp_path):
     assert compiled(tmp_path)[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", [lambda c: c[:-1], lambda c: b"", lambda c: c[::-1]], ids=["cut", "empty", "reversed"]
 )
@@ -363,6 +375,7 @@ def test_one_damaged_cache_file_does_no_harm(cold, tmp_path, damage):
     assert count > 0 and "damaged" in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["read-only", "a file"])
 def test_an_unusable_cache_folder_is_done_without(cold, tmp_path, folder):
     if folder == "read-only":
@@ -378,6 +391,7 @@ def test_an_unusable_cache_folder_is_done_without(cold, tmp_path, folder):
     assert str(tmp_path / "locked") in errors  # the warning names the folder
 
 
+@pytest.mark.slow
 def test_kernels_in_a_folder_of_another_user_are_not_loaded(cold, tmp_path):
     """Cached kernels are pickles: who can write them can run code as us."""
     planted = tmp_path / f"fastsw-{os.getuid()}"
@@ -418,6 +432,7 @@ for amount in [int(a) for a in sys.argv[1:]]:
 """
 
 
+@pytest.mark.slow
 def test_variants_that_different_processes_cached_stay_apart(tmp_path):
     """Numba numbers symbols per process; of equal ones, the linker takes the first for all."""
     script = tmp_path / "variants.py"

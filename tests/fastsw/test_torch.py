@@ -20,6 +20,7 @@ from tests.support.torch_calls import EVERY_FORM, Call, directions, hessian_prod
 FUNCTIONS = {"score": fastsw.score, "posterior": fastsw.posterior, "entropy": fastsw.entropy}
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
 @pytest.mark.parametrize("mode", MODES)
 def test_derivatives_of_score_are_exact(mode, forms):
@@ -28,6 +29,7 @@ def test_derivatives_of_score_are_exact(mode, forms):
     assert gradgradcheck(call.of_leaves(fastsw.score), call.leaves)
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("function", ["posterior", "entropy"])
@@ -183,6 +185,7 @@ def test_temperature_zero_has_a_path_as_gradient_and_no_curvature():
     assert all(second is None or not second.any() for second in seconds)
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize(
     "forms", [("scalar", "scalar"), ("sides-vector", "pair-cell")], ids="+".join
 )
@@ -205,6 +208,7 @@ def test_operators_pass_opcheck(mode, forms):
         torch.library.opcheck(operator, detached)
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize(
     ("backend", "mode"), [("aot_eager", m) for m in MODES] + [("inductor", "local")]
 )
@@ -419,6 +423,7 @@ def test_nothing_of_the_size_of_the_similarity_is_copied():
     ]
 
 
+@pytest.mark.subprocess
 def test_numpy_users_never_import_torch():
     script = (
         "import sys, numpy, fastsw\n"

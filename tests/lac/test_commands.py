@@ -42,11 +42,13 @@ def ends(*command_lines, before=""):
     return outputs, heavy.split()
 
 
+@pytest.mark.subprocess
 def test_importing_lac_imports_nothing_heavy():
     packages = ", ".join(f"lac.{part}" for part in PACKAGES)
     assert ends(before=f"import {packages}") == ([], [])
 
 
+@pytest.mark.subprocess
 def test_help_is_short_and_imports_nothing_heavy():
     outputs, heavy = ends(*([command, "--help"] for command in COMMANDS))
     for command, output in zip(COMMANDS, outputs, strict=True):
@@ -59,8 +61,8 @@ ERRORS = {
     "train --data.rot x": "no setting --data.rot; did you mean --data.root?",
     "train --frames 3": "no setting --frames; did you mean --data.frames?",
     "train --lr 3": "no setting --lr; python -m lac.train --help lists the settings",
-    "train --model.loss Scll": "one of gta, lac, lav, scl, tcc, tcn or a class by its dotted name,"
-    " got 'Scll'; did you mean scl?",
+    "train --model.loss Scll": "one of across, gta, lac, lav, scl, tcc, tcn or a class by its"
+    " dotted name, got 'Scll'; did you mean scl?",
     "train --model.loss scl --model.loss.variance 0": "`variance` must be > 0",
     "train --model.loss=TccLoss --model.loss.cycle=x": "`model.loss.cycle` must be one of",
     "train --data.frames=many": "`data.frames` must be a whole number, got 'many'",
@@ -105,6 +107,7 @@ ERRORS = {
 }
 
 
+@pytest.mark.subprocess
 def test_errors_are_one_line_and_import_nothing_heavy(tmp_path):
     places = {name: tmp_path / name for name in ("run", "text", "typo", "list", "broken", "clips")}
     (places["run"] / "checkpoints").mkdir(parents=True)
@@ -158,6 +161,7 @@ def test_commands_that_are_told_are_of_the_python_that_runs(place, tmp_path, mon
     assert call("lac.align") == f"{expected.get(place, 'python')} -m lac.align"
 
 
+@pytest.mark.subprocess
 def test_missing_extras_are_named(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("model: {}\n")
@@ -179,6 +183,7 @@ def test_missing_extras_are_named(tmp_path):
         assert line.endswith(' is not installed: pip install "fastsw[lac]"')
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("name", ["lac.load", "lac.data.read_video", "lac.losses.SclLoss"])
 def test_a_name_whose_package_is_missing_says_what_to_install(name):
     package = name.rpartition(".")[0]

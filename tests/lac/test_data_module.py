@@ -96,6 +96,7 @@ def test_short_views_are_padded_and_masked(cache):
         assert (batch["times"][~batch["mask"]] == 0).all()
 
 
+@pytest.mark.slow
 def test_seed_epoch_and_place_alone_decide_a_batch(cache):
     data = open_data(cache, pairs_per_clip=2)
     torch.manual_seed(0)
@@ -151,7 +152,7 @@ def test_every_third_frame_is_as_a_slower_camera(cache, tmp_path):
 def test_no_clip_is_decoded_twice(cache, tmp_path, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        "lac.data.datamodule.read_frames",
+        "lac.data.decoded.read_frames",
         lambda path, size, every: decoded.append(path) or read_video(path, size=size).frames,
     )
     root = open_data(cache).root
@@ -172,7 +173,7 @@ def test_frames_of_another_decoder_are_decoded_again(cache, tmp_path, monkeypatc
     options = {"source": "folder", "root": open_data(cache).root}
     decoded = []
     monkeypatch.setattr(
-        "lac.data.datamodule.read_frames",
+        "lac.data.decoded.read_frames",
         lambda path, size, every: decoded.append(path) or read_video(path, size=size).frames,
     )
     open_data(tmp_path, **options)

@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.training_runs import finish, load, logged, start
 
+pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
+
 # Group norms and no dropout: nothing in a frame's embedding depends on how a batch is divided.
 SETTINGS = [
     "--data.rendered.train=8",

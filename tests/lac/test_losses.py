@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from fastsw._reference import soft_align
 from lac.losses import LacLoss, official_lac_loss
 from lac.losses._alignment import Scoring, correspondence, fenchel_young
 from lac.losses._contrastive import contrastive_loss
+from lac.losses.official import _match_tables
 from tests.support.drawn_views import two_views
 
 ALIGNMENTS = ["none", "score", "fenchel_young", "posterior_kl"]
@@ -36,6 +38,17 @@ def test_the_authors_loss_values_are_reproduced(case, alignment, value):
     )
     # Both in float32 with about 100 summands: 1e-6 is a few units in the last place.
     assert float(loss) == pytest.approx(float(reference[value]), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "temperature"), [((2, 5, 7), 1.0), ((1, 1, 1), 0.1), ((1, 9, 4), 0.1)]
+)
+def test_the_authors_table_holds_the_scores_of_alignments_that_end_in_a_pair(shape, temperature):
+    similarity = 4 * torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    for table, one in zip(_match_tables(similarity, temperature), similarity, strict=True):
+        penalties = (1.0, 1.0, 1.0, 1.0)
+        expected = soft_align(one.numpy(), penalties, temperature=temperature, mode="local")
+        np.testing.assert_allclose(table, expected.match_table, rtol=1e-12)
 
 
 def test_contrastive_term_is_the_mean_divergence_over_frames_of_both_views():
@@ -214,6 +227,7 @@ def test_views_that_never_meet_give_a_finite_loss(alignment):
     assert torch.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 def test_minimising_each_term_recovers_the_correspondence():
     for alignment in ("score", "fenchel_young", "posterior_kl"):
         torch.manual_seed(0)

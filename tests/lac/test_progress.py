@@ -67,6 +67,7 @@ def test_an_error_ends_the_report(capsys):
     assert _progress._running == []
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals on this system")
 def test_a_terminal_shows_a_bar_and_files_get_only_the_output():
     program = """

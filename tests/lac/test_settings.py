@@ -11,8 +11,9 @@ import yaml
 import lac
 from lac._run_directory import flat_settings
 from lac._settings.kinds import convert
+from lac._settings.options import LOSSES, loss_class, presets
 from lac._settings.run_cli import RunCLI
-from lac._settings.settings import LOSSES, Settings, loss_class, presets
+from lac._settings.settings import Settings
 from lac._settings.sketch import Unknown, sketch_of
 from lac.cli import train
 

@@ -37,6 +37,8 @@ def finished(cache, tmp_path_factory):
     return run, finish(start(run, cache))
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_run_leaves_everything_behind(finished):
     run, output = finished
     assert "learned" in output
@@ -60,6 +62,8 @@ def test_a_run_leaves_everything_behind(finished):
     assert len(aligned) == len(retrieval) and aligned.shape[2] > 360 and aligned.shape[3] > 720
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_training_lowers_the_loss_and_learns_the_penalties_without_decay(finished):
     run, _ = finished
     losses = logged(run, "train/loss")
@@ -98,6 +102,8 @@ def heeded_ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.usefixtures("heeded_ctrl_c")
 def test_ctrl_c_says_how_to_go_on(cache, tmp_path):
     process = start(tmp_path / "a run", cache, "--trainer.max_epochs=100")
@@ -115,6 +121,7 @@ def test_ctrl_c_says_how_to_go_on(cache, tmp_path):
     assert "Traceback" not in output
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
 @pytest.mark.parametrize(
     "during", ["lac.data.ClipDataModule.setup", "lac.cli._fit.train", "lac.cli.evaluate.evaluate"]
@@ -160,12 +167,16 @@ def assert_same_run(run, resumed, whole_run):
         assert logged(run, name) == logged(whole_run, name)  # one file, no step twice
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_killed_run_goes_on_to_bit_identical_weights(finished, cache, tmp_path):
     # Workers begin on the batches of an epoch before Lightning tells which; the whole run has none.
     resumed = kill_and_go_on(tmp_path, cache, "--data.workers=1")
     assert_same_run(tmp_path, resumed, finished[0])
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_averages_and_accumulated_gradients_survive_a_kill(cache, tmp_path):
     options = ["--ema=0.5", "--trainer.accumulate_grad_batches=2", "--patience=20"]
     finish(start(tmp_path / "whole", cache, *options))
@@ -174,6 +185,8 @@ def test_averages_and_accumulated_gradients_survive_a_kill(cache, tmp_path):
     assert_same_run(tmp_path / "killed", resumed, tmp_path / "whole")
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     run, _ = finished
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
@@ -184,6 +197,8 @@ def test_a_finished_run_says_so_and_changes_nothing(finished, capsys):
     assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_run_is_evaluated_again_and_on_other_clips(finished, cache, capsys, tmp_path):
     run, _ = finished
     evaluate.main([str(run), "--split", "train", "--checkpoint", "best", "--protocol.crops", "1"])
@@ -240,6 +255,8 @@ def test_patience_needs_validation_clips(cache, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_run_does_not_go_on_with_other_settings(finished):
     run, _ = finished
     with pytest.raises(SystemExit) as refusal:
@@ -258,6 +275,8 @@ def test_presets_are_found_wherever_lac_is_installed(preset, tmp_path, monkeypat
     assert "image_size" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_an_average_of_weights_is_what_is_kept_and_early_stopping_ends_and_resumes(cache, tmp_path):
     run = tmp_path / "run"
     options = ["--ema=0.5", "--patience=1", "--model.learning_rate=3", "--trainer.max_epochs=30"]
@@ -280,6 +299,8 @@ def test_an_average_of_weights_is_what_is_kept_and_early_stopping_ends_and_resum
     assert load(run)["global_step"] == state["global_step"]
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_lower_precision_trains_about_the_same(finished, cache, tmp_path):
     finish(start(tmp_path, cache, "--trainer.precision=bf16-mixed"))
     losses = logged(tmp_path, "train/loss")
@@ -302,7 +323,9 @@ def test_a_backbone_may_learn_slower_than_the_rest():
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
-@pytest.mark.parametrize("name", ["SclLoss", "TccLoss", "TcnLoss", "LavLoss", "GtaLoss"])
+@pytest.mark.parametrize(
+    "name", ["SclLoss", "TccLoss", "TcnLoss", "LavLoss", "GtaLoss", "AcrossLoss"]
+)
 def test_a_loss_chosen_by_name_has_its_own_defaults(name, tmp_path):
     """Settings of one class go over to another that has the same names: names must tell."""
     cli = RunCLI(["--config=rendered", f"--run={tmp_path}", f"--model.loss=lac.losses.{name}"])
@@ -310,6 +333,8 @@ def test_a_loss_chosen_by_name_has_its_own_defaults(name, tmp_path):
     assert cli.config.model.loss.init_args.as_dict() == {k: p.default for k, p in own.items()}
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_pouring_preset_runs_on_its_layout(cache, tmp_path):
     data = ClipDataModule(rendered=Rendered(train=3, val=2, size=32), cache=cache)
     data.setup()
@@ -327,6 +352,7 @@ def test_the_pouring_preset_runs_on_its_layout(cache, tmp_path):
     assert "by protocol carl" in finish(start(tmp_path / "run", cache, *options))
 
 
+@pytest.mark.slow
 def test_the_penn_action_preset_evaluates_each_action(tmp_path, capsys):
     root = penn_action(
         tmp_path / "data",
@@ -354,6 +380,8 @@ def test_the_penn_action_preset_evaluates_each_action(tmp_path, capsys):
     assert "mean of 2 actions" in (tmp_path / "out" / "comparison.md").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_run_of_a_larger_machine_is_evaluated_on_this(finished, tmp_path, capsys):
     shutil.copytree(finished[0], tmp_path / "run")
     settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
@@ -373,6 +401,8 @@ def test_a_run_of_a_larger_machine_is_evaluated_on_this(finished, tmp_path, caps
     assert measured[0] == measured[1]
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_damaged_run_is_named(finished, tmp_path):
     shutil.copytree(finished[0], tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"damaged")

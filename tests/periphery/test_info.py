@@ -47,6 +47,7 @@ def test_info_tells_what_is_wrong(monkeypatch, capsys, fault, finding):
     assert finding in capsys.readouterr().out
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("arguments", [[], ["inform"]])
 def test_an_unknown_command_gives_the_usage(arguments):
     run = subprocess.run(

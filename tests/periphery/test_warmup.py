@@ -29,6 +29,8 @@ assert not recorder.buffer, recorder.buffer
 """
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_after_the_command_nothing_is_left_to_compile(capsys):
     assert main(["warmup", "--dtypes", "float32", "--jobs", "2"]) == 0
     first, *steps, last = capsys.readouterr().out.splitlines()
@@ -55,6 +57,8 @@ def test_without_a_place_for_kernels_nothing_is_compiled(monkeypatch, capsys):
     assert "FASTSW_CACHE_DIR" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is another thing on Windows")
 def test_an_interrupt_ends_all_processes(tmp_path):
     run = subprocess.Popen(

@@ -18,8 +18,8 @@ from unittest import mock
 
 import torch
 
-from fastsw._cpu.runtime.compile import cache_folder
-from fastsw._cuda import _compile
+from fastsw._cache import cache_folder
+from fastsw._cuda.runtime import compile as compilation
 from tests.support import offline
 
 
@@ -43,8 +43,8 @@ def _build(task):
     """Compile one kernel into the cache folder; its name."""
     which, capability = task
     kernel, kinds = offline.launches()[which]
-    with offline.answers(capability), mock.patch.object(_compile, "_linked", _assembled):
-        _compile.machine_code(kernel, kinds, capability)
+    with offline.answers(capability), mock.patch.object(compilation, "_linked", _assembled):
+        compilation.machine_code(kernel, kinds, capability)
     return kernel.name
 
 
@@ -62,13 +62,13 @@ def adopt(folder):
     """Copy kernels into the cache, under the names that this machine looks for."""
     capability = torch.cuda.get_device_capability()
     try:
-        here = _compile.toolchain(capability)
+        here = compilation.toolchain(capability)
     except Exception as error:  # whatever was compiled elsewhere is then used as it is
         print(f"no compiler here: {error}")
         here = None
     missing = []
     for kernel, kinds in offline.launches().values():
-        stem = _compile.stem_of(kernel, kinds, capability)
+        stem = compilation.stem_of(kernel, kinds, capability)
         carried = next(iter(sorted(folder.glob(f"{stem}-*.cubin"))), None)
         if carried is None:
             missing.append(kernel.name)

@@ -16,9 +16,12 @@ import torch
 from numba.cuda import compiler, cuda_paths, dispatcher
 from numba.cuda.cudadrv import nvrtc, nvvm
 
-from fastsw._cuda import _compile, _dispatch
-from fastsw._cuda._compile import entry_name
-from fastsw._cuda._memory import TorchMemory
+from fastsw._cuda import backend, warping
+from fastsw._cuda.inputs import Inputs
+from fastsw._cuda.runtime import compile as compilation
+from fastsw._cuda.runtime.compile import entry_name
+from fastsw._cuda.runtime.memory import TorchMemory
+from fastsw._types import GRADIENT, TANGENT
 
 
 class Host(TorchMemory):
@@ -48,21 +51,21 @@ def launches():
     """Every kernel that a call can launch, with the types of its arguments, by name and dtype."""
     found = {}
 
-    def record(kernel, memory, blocks, arguments, slab):
-        kinds = _compile.kinds_of(memory, arguments)
+    def record(kernel, memory, blocks, arguments, workspace):
+        kinds = compilation.kinds_of(memory, arguments)
         found[kernel.name, memory.dtype(arguments[0]).name] = kernel, kinds
 
     memory = Host()
-    with mock.patch.object(_compile.Kernel, "launch", record):
+    with mock.patch.object(compilation.Kernel, "launch", record):
         for dtype in (np.float32, np.float64):
             similarity = memory.zeros((2, 3, 4), dtype)
             for penalties in ((1.0,) * 4, (memory.empty((2, 3, 4), np.float64),) * 4):
                 warm = memory.empty((), np.float64)
                 for temperature in (1.0, warm):
-                    inputs = _dispatch.Inputs(similarity, penalties, temperature, "local", None)
-                    out = _dispatch.gradients(inputs, memory)
-                    _dispatch.tangents(inputs, out, memory)
-            _dispatch.soft_dtw(similarity, 1.0, None, None, memory, graded=True)
+                    inputs = Inputs(similarity, penalties, temperature, "local", None)
+                    out = backend.run(inputs, memory, GRADIENT)
+                    backend.run(inputs, memory, TANGENT, out)
+            warping.run(similarity, 1.0, None, None, memory, with_gradients=True)
     return found
 
 

@@ -37,7 +37,14 @@ from fastsw._cpu.runtime.waiting import Compilation
 logger = logging.getLogger("fastsw")
 
 #: Modules of the backend that only call kernels.
-_NO_KERNELS = {"backend", "runtime.thread_pool", "runtime.waiting", "warping"}
+_NO_KERNELS = {
+    "backend",
+    "inputs",
+    "routing",
+    "runtime.thread_pool",
+    "runtime.waiting",
+    "warping",
+}
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 _compiling = threading.Lock()
@@ -48,6 +55,13 @@ _FRUGAL = {**_OPTIONS, "_nrt": False}
 #: A function that kernels call; compiled as part of them.
 helper = njit(**_OPTIONS, **PART)
 
+#: How `numba.extending.overload` compiles what kernels call, and what is expanded in its caller.
+PART_OPTIONS = {**_FRUGAL, **PART}
+EXPANDED_OPTIONS = {"forceinline": True, **PART_OPTIONS}
+
+#: A function that is always expanded in its caller; it must close over nothing, see `Variant`.
+inlined = njit(**EXPANDED_OPTIONS)
+
 
 def serial_kernel(function):
     """Make a function an entry point, compiled and cached at its first call."""
@@ -55,11 +69,11 @@ def serial_kernel(function):
 
 
 def kernel(function):
-    """Make a function(seat, *arguments) an entry point that `thread_pool` calls.
+    """Make a function(thread, *arguments) an entry point that `thread_pool` calls.
 
-    Threads may run it together, each with a seat of its own.
+    Threads may run it together, each with an index of its own.
     """
-    return functools.wraps(function)(_Shared(function, function.__name__, _OPTIONS))
+    return functools.wraps(function)(SharedKernel(function, function.__name__, _OPTIONS))
 
 
 class Variant:
@@ -102,6 +116,14 @@ class _Kernel:
         self._dispatcher = None
 
     def __call__(self, *arguments):
+        try:
+            return self.compiled()(*arguments)
+        except BaseException:
+            self.give_up()
+            raise
+
+    def compiled(self):
+        """The function that compiles what it is called with, or loads it, and runs it."""
         if self._dispatcher is None:
             with _compiling:
                 if self._dispatcher is None:
@@ -113,18 +135,19 @@ class _Kernel:
                     dispatcher = njit(**self._options, **KERNEL)(self._entry())
                     dispatcher._cache = _DiskCache(self.name)
                     self._dispatcher = dispatcher
-        try:
-            return self._dispatcher(*arguments)
-        except BaseException:
+        return self._dispatcher
+
+    def give_up(self):
+        """Let others compile what could not be compiled here."""
+        if self._dispatcher is not None:
             self._dispatcher._cache.end()
-            raise
 
     def _entry(self):
         return self._function
 
 
-class _Shared(_Kernel):
-    """A kernel that several threads may run together; called with a mailbox and seats."""
+class SharedKernel(_Kernel):
+    """A kernel that several threads may run together; called with a mailbox and their number."""
 
     def _entry(self):
         entry = entry_of(self._body(), self.name)
@@ -136,7 +159,7 @@ class _Shared(_Kernel):
         return njit(**self._options, **PART)(self._function)
 
 
-class _Flushing(_Shared):
+class _Flushing(SharedKernel):
     """A kernel in which subnormal numbers count as 0. It may not raise."""
 
     def _body(self):

@@ -1,12 +1,12 @@
-"""Kernels that several threads run together, handed over without the interpreter.
+"""Kernels that several threads run together, handed off without the interpreter.
 
 The thread that calls a kernel leaves in a mailbox where the kernel and its arguments lie, and how
-many seats are free for others. Workers that linger there (`thread_pool`) each take a seat and run
-the same kernel, which shares its work out by tickets. When the caller has found no more work it
-withdraws the free seats, and waits for those who took one. Only one call at a time can have the
-mailbox; others run alone.
+many more threads may run it. Workers that spin there (`thread_pool`) each take an index and run the
+same kernel, which shares its work out by a counter. When the caller has found no more work it
+withdraws the indices that are left, and waits for those who took one. Only one call at a time can
+have the mailbox; others run alone.
 
-Arguments stay on the caller's stack, so a hand-over takes no longer than a few cache misses, where
+Arguments stay on the caller's stack, so a hand-off takes no longer than a few cache misses, where
 waking a Python thread takes some 30 microseconds.
 """
 
@@ -20,17 +20,17 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
 from fastsw._cpu.runtime.parts import callable_in_kernels, declare_part
-from fastsw._cpu.simd.vectors import I64, element_at
+from fastsw._cpu.runtime.pointers import I64, element_at
 
 #: Lets other threads run; a C function of the operating system.
 give_way = types.ExternalFunction(
     "SwitchToThread" if os.name == "nt" else "sched_yield", types.int32()
 )
 
-# The mailbox: words that lie in cache lines of their own. HELD: whether a call has it. SEATS: free
-# seats, plus TAKEN for each that is taken. FAILED: seats whose kernel ran out of memory. LINGERING:
-# workers that look into it. EXPECTED: whether seats are about to be offered, so that nobody who was
-# counted may leave. CLOSED: whether all shall leave.
+# The mailbox: words that lie in cache lines of their own. HELD: whether a call has it. THREADS: how
+# many more may run the kernel, plus TAKEN for each that does. FAILED: whether one of them ran out
+# of memory. SPINNING: workers that look into it. EXPECTED: whether a kernel is about to be offered,
+# so that nobody who was counted may leave. CLOSED: whether all shall leave.
 HELD, THREADS, FUNCTION, ARGUMENTS, FAILED, SPINNING, EXPECTED, CLOSED = range(0, 64, 8)
 MAILBOX_WORDS = 64
 TAKEN = 2**32
@@ -101,12 +101,12 @@ def take_next(counters, index):
 
 @callable_in_kernels
 def next_item(queue):
-    """Next pair of a queue that threads share (`thread_pool.spread`), -1 when none is left."""
-    place = take_next(queue, 0) + 1
-    return queue[place] if place < queue.size else -1
+    """Next pair of a queue that threads share (`thread_pool.queue`), -1 when none is left."""
+    item = take_next(queue, 0) + 1
+    return queue[item] if item < queue.size else -1
 
 
-_RUN = types.none(types.intp, types.intp)  # signature of what is handed over
+_RUN = types.none(types.intp, types.intp)  # signature of what is handed off
 
 
 @intrinsic
@@ -127,7 +127,7 @@ def run_at(context, function, arguments, thread):
 
 def _loading(kind):
     @intrinsic
-    def load(context, place):
+    def load(context, pointer):
         def generate(context, builder, signature, arguments):
             pointer = builder.inttoptr(arguments[0], context.get_value_type(kind).as_pointer())
             return impl_ret_borrowed(context, builder, kind, builder.load(pointer))
@@ -140,13 +140,13 @@ def _loading(kind):
 def _offering(body, name):
     @intrinsic
     def offer(context, arguments):
-        """Addresses of a function that runs the body at a seat, and of its other arguments."""
+        """Addresses of a function that runs the body as a thread, and of its other arguments."""
 
         def generate(context, builder, signature, values):
             load = _loading(signature.args[0])
 
-            def run(place, thread):
-                body(thread, *load(place))
+            def run(pointer, thread):
+                body(thread, *load(pointer))
 
             run.__qualname__ = f"run_{name}"
             function = declare_part(context, builder.module, run, _RUN)
@@ -160,22 +160,22 @@ def _offering(body, name):
 
 
 def entry_of(body, name):
-    """What Python calls to run body(seat, *arguments) at seat 0, and at others if workers come.
+    """What Python calls to run body(thread, *arguments) as thread 0, and others if workers come.
 
-    Seats count up to the number offered. Gives False where memory ran out.
+    Threads count up to the number asked for. Gives False where memory ran out.
     """
     offer = _offering(body, name)
 
     def entry(mailbox, threads, *arguments):
-        function, place = offer(arguments)
+        function, pointer = offer(arguments)
         if threads == 0 or not swap_shared(mailbox, HELD, 0, 1):
-            return not run_at(function, place, 0)
+            return not run_at(function, pointer, 0)
         write_shared(mailbox, FUNCTION, function)
-        write_shared(mailbox, ARGUMENTS, place)
+        write_shared(mailbox, ARGUMENTS, pointer)
         write_shared(mailbox, FAILED, 0)
         write_shared(mailbox, THREADS, threads)
         write_shared(mailbox, EXPECTED, 0)
-        failed = run_at(function, place, 0)
+        failed = run_at(function, pointer, 0)
         while True:
             word = read_shared(mailbox, THREADS)
             if swap_shared(mailbox, THREADS, word, word - word % TAKEN):
@@ -190,7 +190,7 @@ def entry_of(body, name):
 
 
 def spin(mailbox, rounds):
-    """Take seats at the kernels that are offered, until none has been for so many rounds."""
+    """Run the kernels that are offered, until none has been for so many rounds."""
     add_shared(mailbox, SPINNING, 1)
     left = rounds
     while read_shared(mailbox, CLOSED) == 0:
@@ -203,8 +203,8 @@ def spin(mailbox, rounds):
         word = read_shared(mailbox, THREADS)
         thread = word % TAKEN
         if thread > 0 and swap_shared(mailbox, THREADS, word, word - 1 + TAKEN):
-            function, place = read_shared(mailbox, FUNCTION), read_shared(mailbox, ARGUMENTS)
-            if run_at(function, place, thread):
+            function, pointer = read_shared(mailbox, FUNCTION), read_shared(mailbox, ARGUMENTS)
+            if run_at(function, pointer, thread):
                 write_shared(mailbox, FAILED, 1)
             add_shared(mailbox, THREADS, -TAKEN)
             left = rounds

@@ -52,28 +52,35 @@ class _KernelLibrary(JITCodeLibrary):
                     self.add_linking_library(inner)
 
 
-class _KernelCompiler(compiler.Compiler):
+def _compiler(make_library):
     """Numba's compiler, with another library for what it makes."""
 
-    def __init__(self, typingctx, targetctx, library, *rest):
-        library = _KernelLibrary(targetctx.codegen(), "kernel")
-        library.enable_object_caching()
-        super().__init__(typingctx, targetctx, library, *rest)
+    class Compiler(compiler.Compiler):
+        def __init__(self, typingctx, targetctx, library, *rest):
+            super().__init__(typingctx, targetctx, make_library(targetctx), *rest)
+
+    return Compiler
 
 
-class _PartCompiler(compiler.Compiler):
-    """Numba's compiler, with another library for what it makes."""
+def _kernel_library(context):
+    library = _KernelLibrary(context.codegen(), "kernel")
+    library.enable_object_caching()
+    return library
 
-    def __init__(self, typingctx, targetctx, library, *rest):
-        library = _PartLibrary(targetctx.codegen(), "part")
-        super().__init__(typingctx, targetctx, library, *rest)
+
+def _part_library(context):
+    return _PartLibrary(context.codegen(), "part")
 
 
 #: Options of Numba for a function that is run.
-KERNEL: dict = {"pipeline_class": _KernelCompiler}
+KERNEL: dict = {"pipeline_class": _compiler(_kernel_library)}
 
 #: Options of Numba for a function that only kernels call.
-PART: dict = {"pipeline_class": _PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+PART: dict = {
+    "pipeline_class": _compiler(_part_library),
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
 
 #: A plain function that kernels may call, too.
 callable_in_kernels = register_jitable(**PART)
@@ -85,7 +92,7 @@ def declare_part(context, module, function, signature):
     caller = targetconfig.ConfigStack.top_or_none()
     flags.nrt = caller is not None and caller.nrt
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-    library = _PartLibrary(context.codegen(), "part")
+    library = _part_library(context)
     part = compiler.compile_internal(
         context.typing_context,
         context,

@@ -5,8 +5,8 @@ workqueue layer, and some layers cannot be used after a fork. Here workers of ou
 beside the thread that calls them (`handoff`), as many as Numba's thread count asks for, under every
 threading layer, from any number of threads, and after a fork.
 
-A worker sleeps until it is woken, and then lingers for a while: calls that follow one another
-closely find it awake.
+A worker sleeps until it is woken, and then spins for a while: calls that follow one another closely
+find it awake.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from queue import SimpleQueue
+from typing import Any
 
 import numba
 import numpy as np
@@ -23,9 +24,9 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel as numba_threads
 
 from fastsw._cpu.runtime import handoff
-from fastsw._cpu.runtime.compile import serial_kernel
+from fastsw._cpu.runtime.compile import SharedKernel, serial_kernel
 
-#: Below this many cells the hand-over to another thread costs more than it saves.
+#: Below this many cells the hand-off to another thread costs more than it saves.
 SERIAL_CELLS = 20_000
 
 #: From this many cells on several threads work on one pair.
@@ -70,7 +71,7 @@ if hasattr(os, "register_at_fork"):
 def thread_count() -> int:
     """Numba's thread count; does not start Numba's own threads."""
     if getattr(numba_threads, "_is_initialized", True):
-        return numba.get_num_threads()
+        return int(numba.get_num_threads())
     return int(numba.config.NUMBA_NUM_THREADS)
 
 
@@ -82,7 +83,7 @@ def _serve(calls: SimpleQueue[None]) -> None:
 
 
 def compile_worker() -> None:
-    """Compile what a worker runs, or load it: it lingers here for no rounds."""
+    """Compile what a worker runs, or load it: it spins here for no rounds."""
     _spin(_mailbox, 0)
 
 
@@ -96,13 +97,18 @@ def _wake(count: int) -> None:
         _calls.put(None)
 
 
-def together(kernel, threads: int, *arguments) -> None:
+def together(kernel: SharedKernel, threads: int, *arguments: Any) -> None:
     """Run a kernel in this thread and in up to threads - 1 workers."""
     try:
         if threads > 1:
-            _mailbox[handoff.EXPECTED] = 1  # until seats are offered, or an interrupt prevents it
+            _mailbox[handoff.EXPECTED] = (
+                1  # until threads are asked for, or an interrupt prevents it
+            )
             _wake(threads - 1)
-        done = kernel(_mailbox, threads - 1, *arguments)
+        done = kernel.compiled()(_mailbox, threads - 1, *arguments)
+    except BaseException:
+        kernel.give_up()
+        raise
     finally:
         _mailbox[handoff.EXPECTED] = 0
     if not done:
@@ -114,13 +120,13 @@ def threads_for(pairs: int, cells: int) -> int:
     return min(thread_count(), pairs) if cells >= SERIAL_CELLS else 1
 
 
-def queue(order) -> np.ndarray:
+def queue(order: Any) -> np.ndarray:
     """Pairs for threads to share: how many are taken, then the pairs (`handoff.next_item`)."""
     shared = np.empty(len(order) + 1, np.int64)
     shared[0], shared[1:] = 0, order
     return shared
 
 
-def spread(kernel, threads: int, order, *arguments) -> None:
-    """Run kernel(seat, queue, *arguments) on so many threads, which share the pairs in order."""
+def run_on_threads(kernel: SharedKernel, threads: int, order: Any, *arguments: Any) -> None:
+    """Run kernel(thread, queue, *arguments) on so many threads, which share the pairs in order."""
     together(kernel, threads, queue(order), *arguments)

@@ -34,8 +34,8 @@ _FAMILIES = {
     "dtw": "soft-DTW",
     "draw_alignments": "sampling",
     "viterbi_dtw": "DTW at temperature 0",
-    "linear": "the alignment",
-    "paired": "the alignment of many small pairs",
+    "intra_pair": "the alignment",
+    "inter_pair": "the alignment of many small pairs",
     "plan": "the range check",
     "warp": "the robust soft-DTW",
 }
@@ -58,7 +58,8 @@ def _tell(name: str, folder: Path | None) -> None:
     advice = "" if folder is None else f", and kept in {folder}"
     logger.warning(
         "compiling %s for this machine: some seconds, once%s; "
-        "`python -m fastsw warmup` compiles everything ahead",
+        "`python -m fastsw warmup` compiles ahead what scores and first derivatives need, and with "
+        "`--all` what second derivatives do",
         family,
         advice,
     )

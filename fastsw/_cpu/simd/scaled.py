@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from fastsw._cpu.runtime.compile import Variant
-from fastsw._cpu.simd.vectors import fma, lanes_of, nearest, to_integers, vmax, vmin, where_greater
+from fastsw._cpu.simd.dual import mul_add, primal
+from fastsw._cpu.simd.lanes import lanes_of
+from fastsw._cpu.simd.vectors import fma, nearest, to_integers, vmax, vmin, where_greater
 
 LOG2E = 1.0 / math.log(2.0)
 
@@ -40,8 +42,8 @@ def arithmetic(bits, lanes):
     exponent, from_exponent, grown = simd.exponent, simd.from_exponent, simd.grown
     whole, zero, polynomial = kind.whole, kind.real(0), kind.polynomial
     magic = kind.real(simd.magic)
-    # Shares of the total that matter stay below 2**80 (2**900), by `routing`; what lies beyond the
-    # last column may not, and must not overflow before it is multiplied by 0.
+    # Shares of the total that matter stay below 2**80 (2**900), by `range_check`; what lies beyond
+    # the last column may not, and must not overflow before it is multiplied by 0.
     bias, most = whole(simd.bias), whole(simd.bias + (100 if bits == 32 else 950))
 
     @variant.inlined
@@ -108,14 +110,15 @@ def arithmetic(bits, lanes):
 
     @variant.inlined
     def scaled_sum(a, ka, b, kb):
-        """a * 2**ka + b * 2**kb and its exponent."""
+        """a * 2**ka + b * 2**kb and its exponent, of numbers."""
         k = vmax(ka, kb)
-        return fma(a, power(ka - k), b * power(kb - k)), k
+        return mul_add(a, power(ka - k), b * power(kb - k)), k
 
     @variant.inlined
     def common(m, km, x, kx, y, ky):
-        """The three states brought to a common exponent, the largest in [1, 2)."""
-        k = vmax(vmax(km + exponent(m), kx + exponent(x)), ky + exponent(y)) - splat_i(bias)
+        """The three states, numbers, brought to a common exponent, the largest in [1, 2)."""
+        k = vmax(km + exponent(primal(m)), kx + exponent(primal(x)))
+        k = vmax(k, ky + exponent(primal(y))) - splat_i(bias)
         return m * power(km - k), x * power(kx - k), y * power(ky - k), k
 
     return SimpleNamespace(

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy._core.multiarray import _reconstruct, scalar  # type: ignore[attr-defined]
+from numpy._core.multiarray import _reconstruct, scalar
 
 
 class UnsafePickleError(ValueError):
@@ -99,7 +99,7 @@ def _tensor(*arguments: Any) -> Any:
     return _rebuild_tensor_v2(*arguments)
 
 
-_GLOBALS: Mapping[tuple[str, str], Callable] = MappingProxyType(
+_GLOBALS: Mapping[tuple[str, str], Callable[..., Any]] = MappingProxyType(
     {
         ("collections", "OrderedDict"): OrderedDict,
         ("_codecs", "encode"): _encode,

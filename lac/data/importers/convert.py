@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from lac._atomic import written_whole
 from lac._progress import progress
-from lac.data._content import count_frames
 from lac.data._names import normal
+from lac.data._usable import count_frames
 from lac.data.clip import SPLITS, Clip
 from lac.data.sources import read_source
 from lac.data.video.pictures import read_pictures

@@ -21,7 +21,7 @@ _TICKS = 1000  # of 1/25000 s in a frame, at 25 frames a second
 _PAUSES = ("sil", "sp")
 
 
-def read_grid(root: str | PathLike) -> Collection:
+def read_grid(root: str | PathLike[str]) -> Collection:
     """Read the videos and word times of one or more speakers, without decoding any video.
 
     Parameters

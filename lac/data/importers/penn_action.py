@@ -18,7 +18,7 @@ from lac.data.importers._entries import (
 )
 
 
-def read_penn_action(root: str | PathLike, *, action: str | None = None) -> Collection:
+def read_penn_action(root: str | PathLike[str], *, action: str | None = None) -> Collection:
     """Read the entries of the Penn Action data set, without decoding any video.
 
     Parameters

@@ -16,7 +16,7 @@ from lac.data.importers._actions import check_action
 from lac.data.video.pictures import picture_files
 
 
-def read_penn_action_raw(root: str | PathLike, *, action: str | None = None) -> Collection:
+def read_penn_action_raw(root: str | PathLike[str], *, action: str | None = None) -> Collection:
     """Read which clips there are, without decoding any picture.
 
     Parameters

@@ -14,7 +14,7 @@ from lac.data.importers._entries import (
 )
 
 
-def read_pouring(root: str | PathLike) -> Collection:
+def read_pouring(root: str | PathLike[str]) -> Collection:
     """Read the entries of the Pouring data set, without decoding any video.
 
     Parameters

@@ -145,7 +145,7 @@ def carried(script: Script, place: dict[str, np.ndarray], reach: float) -> np.nd
     lifted, put = PHASES.index("lift"), PHASES.index("step_back")
     first = int(np.argmax(script.phase == lifted))
     last = int(np.argmax(script.phase == put)) - 1
-    box = hands.copy()
+    box: np.ndarray = hands.copy()
     box[:first] = hands[first - 1]
     box[last:] = hands[last]
     return box

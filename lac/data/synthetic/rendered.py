@@ -57,7 +57,7 @@ class Rendered:
         return f"{self.train}-{self.val}-{self.size}px-seed{self.seed}-drawing{DRAWING}"
 
 
-def render(root: str | PathLike, rendered: Rendered = Rendered()) -> None:
+def render(root: str | PathLike[str], rendered: Rendered = Rendered()) -> None:
     """Draw clips into a new folder that `read_folder` reads.
 
     Parameters
@@ -168,7 +168,8 @@ def _camera(way: np.ndarray, size: int, rng: np.random.Generator) -> Camera:
 def _wander(frames: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """Return smooth random paths (count, T) of about unit size that come and go."""
     waves = rng.uniform(0.02, 0.12, (count, 3, 1)) * np.arange(frames)
-    return np.sin(2 * np.pi * (waves + rng.random((count, 3, 1)))).mean(1)
+    paths: np.ndarray = np.sin(2 * np.pi * (waves + rng.random((count, 3, 1)))).mean(1)
+    return paths
 
 
 def _draw_room(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -227,7 +228,9 @@ def _draw_figure(
     sleeve = shirt if rng.random() < 0.5 else skin
     width = 0.034 * body.girth
 
-    def limb(names: tuple[str, ...], colours: tuple, radius: float, *, shade: float) -> None:
+    def limb(
+        names: tuple[str, ...], colours: tuple[np.ndarray, ...], radius: float, *, shade: float
+    ) -> None:
         for (start, end), colour in zip(pairwise(names), colours, strict=True):
             canvas.stroke(place[start], place[end], radius=radius, colour=shade * colour)
 

@@ -11,7 +11,7 @@ from lac.data.video.files import VideoError
 
 
 def increasing_times(
-    path: str | PathLike, seconds: list[float | None], rate: Fraction | None, displayed: bool
+    path: str | PathLike[str], seconds: list[float | None], rate: Fraction | None, displayed: bool
 ) -> np.ndarray:
     """Return times from 0: the file's own where they increase, mended where few do not.
 
@@ -21,7 +21,8 @@ def increasing_times(
     there = np.flatnonzero(np.isfinite(times))
     good = there[_increasing(times[there])]
     if len(good) == len(times):
-        return times - times[0]
+        from_start: np.ndarray = times - times[0]
+        return from_start
     wrong = len(there) - len(good)
     if displayed and len(good) > 1 and wrong <= len(there) / 4:
         if wrong:
@@ -65,4 +66,5 @@ def _fill(times: np.ndarray, frames: np.ndarray, count: int) -> np.ndarray:
     number = np.arange(count)
     beyond = np.minimum(number - frames[0], 0) + np.maximum(number - frames[-1], 0)
     filled = np.interp(number, frames, times) + step * beyond
-    return filled - filled[0]
+    from_start: np.ndarray = filled - filled[0]
+    return from_start

@@ -22,7 +22,7 @@ class VideoError(ValueError):
     """A video file that cannot be used; the message names the file and the reason."""
 
 
-def open_video(path: str | PathLike) -> InputContainer:
+def open_video(path: str | PathLike[str]) -> InputContainer:
     """Open a file that is to be a video.
 
     Raises
@@ -42,14 +42,14 @@ def open_video(path: str | PathLike) -> InputContainer:
     return container
 
 
-def open_file(path: str | PathLike) -> InputContainer:
+def open_file(path: str | PathLike[str]) -> InputContainer:
     """Open a file whose name FFmpeg shall read as a name: not as `protocol:`, nor as a pattern."""
     return av.open(
         Path(path).absolute(), container_options={"pattern_type": "none"}, metadata_errors="ignore"
     )
 
 
-def best_stream(container: InputContainer, path: str | PathLike) -> av.VideoStream:
+def best_stream(container: InputContainer, path: str | PathLike[str]) -> av.VideoStream:
     """Return the best video stream, to be decoded by as many threads as FFmpeg likes."""
     stream = container.streams.best("video")
     if not isinstance(stream, av.VideoStream):

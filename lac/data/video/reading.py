@@ -31,7 +31,7 @@ class Video:
     times: np.ndarray
 
 
-def read_video(path: str | PathLike, *, size: int | None = None, every: int = 1) -> Video:
+def read_video(path: str | PathLike[str], *, size: int | None = None, every: int = 1) -> Video:
     """Decode every frame of the best video stream of a file.
 
     Frames are counted by decoding, so a file that was cut short gives the frames it has. A file
@@ -99,7 +99,7 @@ def read_video(path: str | PathLike, *, size: int | None = None, every: int = 1)
     return Video(np.stack(frames), increasing_times(path, seconds, rate, displayed)[::every])
 
 
-def decode(path: str | PathLike) -> Iterator[tuple[av.VideoFrame, float]]:
+def decode(path: str | PathLike[str]) -> Iterator[tuple[av.VideoFrame, float]]:
     """Yield the frames that `read_video` reads one by one, and the aspect of their pixels."""
     with open_video(path) as container:
         stream = best_stream(container, path)

@@ -17,7 +17,7 @@ ENCODING = {"qp": "18", "preset": "veryfast"}
 _TICK = Fraction(1, 90_000)  # seconds; what pictures without a constant rate are stamped with
 
 
-def write_video(path: str | PathLike, frames: np.ndarray, *, fps: int = 25) -> None:
+def write_video(path: str | PathLike[str], frames: np.ndarray, *, fps: int = 25) -> None:
     """Write frames as H.264 in the container that the file's suffix names.
 
     The same frames give the same bytes with the same build of FFmpeg.

@@ -1,0 +1,1 @@
+"""What runs kernels: compilation, launches, memory of the device."""
