@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastsw._cpu import routing
 from fastsw._cpu.inputs import Inputs, Paths, Sides, ready
 from fastsw._cpu.kernels import inter_pair, intra_pair, max_plus
-from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES, align
+from fastsw._cpu.kernels.log_space import align
 from fastsw._cpu.kernels.range_check import (
     BLOCK32,
     BLOCK64,
@@ -193,7 +193,7 @@ def _refine(job: _Job) -> None:
         again = _run(inputs.of(single).in_float64(), GRADIENT, slope=True)
         out.temperature[single] = again.temperature
     if double.size:
-        found = _log_weights(job, double, ENTROPIES, with_gradients=False)
+        found = _log_weights(job, double, SCORE)
         out.temperature[double] = found[double, 1]
 
 
@@ -460,17 +460,16 @@ def _direction(job: _Job, similarity: np.ndarray) -> tuple[np.ndarray, tuple[np.
 
 def _log_space(job: _Job, order: np.ndarray) -> None:
     """Pairs of any range."""
-    carried = {SCORE: VALUES, GRADIENT: ENTROPIES, TANGENT: DERIVATIVES}[job.want]
-    found = _log_weights(job, order, carried, with_gradients=job.want != SCORE)
+    found = _log_weights(job, order, job.want)
     job.out.score[order] = found[order, 0]
-    job.out.temperature[order] = found[order, 2 if job.want == TANGENT else 1]
+    job.out.temperature[order] = found[order, 1]
 
 
-def _log_weights(job: _Job, order: np.ndarray, carried: int, *, with_gradients: bool) -> np.ndarray:
-    """Scores (or their derivatives), entropies and the derivatives of these, [B, 3]."""
+def _log_weights(job: _Job, order: np.ndarray, want: int) -> np.ndarray:
+    """Scores and entropies, or the tangents of both, [B, 2]."""
     similarity, penalties, temperature, mode, sides = job.inputs
-    found = np.zeros((len(sides.lengths), 3))
-    direction = similarity, penalties, np.zeros(1)
+    found = np.zeros((len(sides.lengths), 2))
+    direction: tuple[Any, ...] = similarity, penalties, None
     if job.dots is not None:
         direction = (
             ready(job.dots.similarity, similarity.dtype),
@@ -490,8 +489,7 @@ def _log_weights(job: _Job, order: np.ndarray, carried: int, *, with_gradients: 
         direction,
         job.gradients(),
         found,
-        carried,
-        with_gradients,
+        want != SCORE,
     )
     return found
 

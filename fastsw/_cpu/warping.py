@@ -12,7 +12,6 @@ from fastsw._cpu import routing
 from fastsw._cpu.inputs import Costs, Warping, prepare_costs, ready
 from fastsw._cpu.kernels import dtw
 from fastsw._cpu.kernels.dtw import viterbi_dtw
-from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES
 from fastsw._cpu.kernels.log_space_dtw import warp
 from fastsw._cpu.kernels.range_check import CELL32, CELL64, EMPTY, LOG, NON_FINITE, VITERBI
 from fastsw._cpu.routing import Plan
@@ -94,9 +93,7 @@ def _refine(job: _Job) -> None:
     out = job.out
     order = job.plan.doubtful(-out.score, -out.temperature, job.costs.temperature)
     if order is not None:
-        out.temperature[order] = -_log_weights(job, order, ENTROPIES, with_gradients=False)[
-            order, 1
-        ]
+        out.temperature[order] = -_log_weights(job, order, SCORE)[order, 1]
 
 
 def _empty(job: _Job, order: np.ndarray) -> None:
@@ -168,17 +165,15 @@ def _linear(job: _Job, order: np.ndarray, *, bits: int) -> None:
 
 def _log_space(job: _Job, order: np.ndarray) -> None:
     """Pairs of any range."""
-    carried = {SCORE: VALUES, GRADIENT: ENTROPIES, TANGENT: DERIVATIVES}[job.want]
-    found = _log_weights(job, order, carried, with_gradients=job.want != SCORE)
+    found = _log_weights(job, order, job.want)
     job.out.score[order] = -found[order, 0]
-    job.out.temperature[order] = -found[order, 2 if job.want == TANGENT else 1]
+    job.out.temperature[order] = -found[order, 1]
 
 
-def _log_weights(job: _Job, order: np.ndarray, carried: int, *, with_gradients: bool) -> np.ndarray:
-    """Minus the values (or their derivatives), entropies and the derivatives of these, [B, 3]."""
+def _log_weights(job: _Job, order: np.ndarray, want: int) -> np.ndarray:
+    """Minus the values, and the entropies; or the tangents of both."""
     cost, temperature, band, sides = job.costs
-    found = np.zeros((len(sides.lengths), 3))
-    dot_cost, dot_temperature = job.dots or (cost, np.zeros(1))
+    found = np.zeros((len(sides.lengths), 2))
     thread_pool.run_on_threads(
         warp,
         sides.threads_for(order),
@@ -188,12 +183,10 @@ def _log_weights(job: _Job, order: np.ndarray, carried: int, *, with_gradients: 
         temperature,
         sides.lengths,
         band,
-        dot_cost,
-        dot_temperature,
+        job.dots or (cost, None),
         job.out.cost,
         found,
-        carried,
-        with_gradients,
+        want != SCORE,
     )
     return found
 

@@ -18,7 +18,7 @@ of powers of two, of which the kernels keep account.
 """
 
 from fastsw._cpu.runtime.compile import inlined
-from fastsw._cpu.simd.dual import mul_add
+from fastsw._cpu.simd.dual import mul_add, sum_of_three
 
 
 @inlined
@@ -70,3 +70,9 @@ def count_columns(m, x, right, opened, extended):
 def count_rows(m, x, y, down, opened, extended):
     """Add the row gaps that are opened and extended below, but for their factors."""
     return mul_add(m + x, down, opened), mul_add(y, down, extended)
+
+
+@inlined
+def warp(left, up, diagonal):
+    """What a cell of soft-DTW is its weight times; backwards the cells after it take the places."""
+    return sum_of_three(left, up, diagonal)

@@ -54,8 +54,12 @@ _FRUGAL = {**_OPTIONS, "_nrt": False}
 #: A function that kernels call; compiled as part of them.
 helper = njit(**_OPTIONS, **PART)
 
+#: How `numba.extending.overload` compiles what kernels call, and what is expanded in its caller.
+PART_OPTIONS = {**_FRUGAL, **PART}
+EXPANDED_OPTIONS = {"forceinline": True, **PART_OPTIONS}
+
 #: A function that is always expanded in its caller; it must close over nothing, see `Variant`.
-inlined = njit(forceinline=True, **_FRUGAL, **PART)
+inlined = njit(**EXPANDED_OPTIONS)
 
 
 def serial_kernel(function):

@@ -28,7 +28,7 @@ from fastsw._cpu.simd.vectors import Vector, where_greater
 class Dual(types.Type):
     """Numba type of a vector and its tangent."""
 
-    def __init__(self, part: Vector):
+    def __init__(self, part: types.Type):
         self.part = part
         super().__init__(name=f"Dual({part.name})")
 
@@ -41,7 +41,7 @@ class _DualModel(models.StructModel):
 
 def _split(context, builder, kind, number):
     """A number's vector and its tangent; None for that of a constant."""
-    if isinstance(kind, Vector):
+    if not isinstance(kind, Dual):
         return number, None
     both = cgutils.create_struct_proxy(kind)(context, builder, value=number)
     return both.primal, both.tangent
@@ -49,7 +49,7 @@ def _split(context, builder, kind, number):
 
 def _joined(context, builder, kind, primal, tangent):
     """A vector and its tangent as a number."""
-    if isinstance(kind, Vector):
+    if not isinstance(kind, Dual):
         return primal
     both = cgutils.create_struct_proxy(kind)(context, builder)
     both.primal, both.tangent = primal, tangent
@@ -61,12 +61,13 @@ def _part(kind):
     return kind.part if isinstance(kind, Dual) else kind
 
 
-def _fused(builder, vector, a, b, c):
+def _fused(builder, part, a, b, c):
     """a * b + c with one rounding; None for the c of constants."""
     if c is None:
         return builder.fmul(a, b)
-    kind = ir.FunctionType(vector.llvm, [vector.llvm] * 3)
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.{vector.suffix}")
+    suffix = part.suffix if isinstance(part, Vector) else f"f{part.bitwidth}"
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.{suffix}")
     return builder.call(function, [a, b, c])
 
 
@@ -91,6 +92,11 @@ def derivative(context, a):
 
 def mul_add(a, b, c):
     """a * b + c, of numbers, with one rounding."""
+    raise NotImplementedError("compiled code only")
+
+
+def sum_of_three(a, b, c):
+    """a + b + c, of numbers that take less time for it than for two sums."""
     raise NotImplementedError("compiled code only")
 
 
