@@ -174,8 +174,8 @@ def _run(
         np.zeros(pairs),
     )
     job = _Job(inputs, want, dots, out, plan)
-    for route, order in plan.parts(sides):
-        _ROUTES[route](job, order)
+    for route in plan.taken():
+        _ROUTES[route](job, plan.pairs_of(route, sides))
     if slope:
         _refine(job)
     return out
@@ -185,7 +185,7 @@ def _refine(job: _Job) -> None:
     """Compute entropies that rounding may have spoilt anew: in float64, or in log space."""
     inputs, out, plan = job.inputs, job.out, job.plan
     order = plan.doubtful(out.score, out.temperature, inputs.temperature)
-    if not order.size:
+    if order is None:
         return
     in_single = plan.in_single(order)
     single, double = order[in_single], order[~in_single]

@@ -84,15 +84,15 @@ def _outputs(costs: Costs, with_gradients: bool) -> Warping:
 
 def _run(job: _Job) -> None:
     """Send every pair to its kernel."""
-    for route, order in job.plan.parts(job.costs.sides):
-        _ROUTES[route](job, order)
+    for route in job.plan.taken():
+        _ROUTES[route](job, job.plan.pairs_of(route, job.costs.sides))
 
 
 def _refine(job: _Job) -> None:
     """Compute entropies that rounding may have spoilt anew in log space."""
     out = job.out
     order = job.plan.doubtful(-out.score, -out.temperature, job.costs.temperature)
-    if order.size:
+    if order is not None:
         out.temperature[order] = -_log_weights(job, order, SCORE)[order, 1]
 
 

@@ -6,7 +6,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType, FunctionType, SimpleNamespace
+from types import FrameType, FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import fastsw
@@ -116,7 +116,15 @@ def called_by(function: FunctionType) -> list[FunctionType]:
     named = {**function.__globals__, **{name: cell.cell_contents for name, cell in cells.items()}}
     code = function.__code__
     names = {*code.co_names, *code.co_freevars}
-    return [f for name in sorted(names) if name in named for f in _functions(named[name])]
+    values = [named[name] for name in sorted(names) if name in named]
+    values += [
+        getattr(module, name)
+        for module in values
+        if isinstance(module, ModuleType)
+        for name in sorted(names)
+        if hasattr(module, name)
+    ]
+    return [f for value in values for f in _functions(value)]
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:
