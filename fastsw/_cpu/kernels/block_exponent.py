@@ -4,30 +4,11 @@ This is block floating point. At the start of a block each lane takes as its exp
 its own states and of all that can reach it within the block: those of the lanes behind it on the
 wavefront, and those in the boundary row of the neighbouring strip. Within the block a step is a
 handful of sums and products of plain floats; what comes from the neighbouring lane is brought to a
-lane's exponent by a constant factor.
+lane's exponent by a constant factor. In the backward pass a lane's exponent is in addition at least
+such that the product of a forward and a backward state is at most the total.
 
-Let G be the steps of a block and, in bits (log2(e) / T per unit of score), r the largest similarity
-or 0, o and e the largest penalties. In the forward pass, within a block:
-
-- A state grows by at most 2**((G / 2 + 1) * r) from matches, which take two steps each, times 3
-  per step from sums. States start a block at most at 2**HEAD.
-- A state underflows below 2**-126 (float32). The exponent came from a mass at most G rows above and
-  G columns to the right, or in the lane itself. By gaps alone this mass can follow the alignments
-  of the state that underflows, from where they have caught up with its column: it misses at most G
-  matches and pays at most two opened gaps and 2 * G extended ones more, besides what changing
-  between the states costs, which `range_check` calls the gap spread.
-- The factor between two lanes' units may have to be larger than the largest that is used, 2**100
-  (2**950). Then a mass that much larger is near, and what is multiplied may underflow likewise.
-
-In the backward pass the same holds, and a lane's exponent is in addition at least such that the
-product of a forward and a backward state is at most the total: so no product overflows, and a state
-that underflows for this reason carries less than 2**(HEAD + growth - 126) of the total.
-
-`range_check` admits what these bounds prove to lose less than 2**-46 of the total.
-
-The factor of an extended gap is rounded, which long gaps would add up. Factors that differ from row
-to row or column to column are rounded to make up for one another; where all columns have the same,
-what is in a gap at the start of a block is multiplied by what the steps of a block fall short by.
+Why nothing that matters underflows: theorem 2 of docs/range.md, and there also how the rounding of
+gap factors is made up for. `range_check` sees to it that the theorem holds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Passes over a strip in which every cell has an exponent of its own: the wide range.
 
 The three states of a cell are floats in [0, 2) that share an integer power of two, so nothing
-overflows. A state underflows below 2**-126 (float32) of its cell's largest; `range_check` admits
-only problems in which such a state cannot matter.
+overflows. Why nothing that matters underflows: theorem 1 of docs/range.md; `range_check` sees to it
+that the theorem holds.
 
 Rounding of the factors of extended gaps is made up for as in `block_exponent`, for columns after
 each W steps.

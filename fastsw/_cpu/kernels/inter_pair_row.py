@@ -1,21 +1,12 @@
 """Passes over a row of a group of pairs, one in each lane; `inter_pair` goes from row to row.
 
 A block of G columns of a row shares an exponent, lane by lane: the largest of all that can enter it
-from the left, from the row above and from the start. M is entered from the row above alone, so
-within the block a state grows by one match and some sums, which is less than `block_exponent`
-allows for. Its bounds on what underflows hold as well: the exponent came from a mass in the same
-row at most 2 * G columns to the left, or in the row above at most G columns to the right or 2 * G
-to the left. By gaps alone this mass can follow the alignments of a state that underflows from where
-they have caught up with its column; so it misses at most G matches and pays at most two opened gaps
-and 2 * G extended ones more. In the backward pass the same holds with left and right, above and
-below exchanged.
+from the left, from the row above and from the start. What comes from the left is at most 9 times
+the largest M of the last G columns, or X of their first, from which the exponent is found: these
+are known long before X of the last column, on which everything else would have to wait.
 
-What comes from the left is at most 9 times the largest M of the last G columns, or X of their
-first, from which the exponent is found: these are known long before X of the last column, on which
-everything else would have to wait.
-
-The factor of an extended gap is rounded, which is made up for once in G columns, as in
-`block_exponent`, and likewise once in G rows.
+Why nothing that matters underflows: theorem 3 of docs/range.md. The rounding of the factor of an
+extended gap is made up for once in G columns, as in `block_exponent`, and likewise once in G rows.
 """
 
 from __future__ import annotations
