@@ -1,7 +1,7 @@
 """Soft sequence alignment on NumPy arrays and PyTorch tensors, with exact gradients."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastsw._alignment import Alignment
 from fastsw._api import (
@@ -40,13 +40,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """Import `fastsw.nn` (torch) and `fastsw.plot` (matplotlib) when they are first used."""
     if name in ("nn", "plot"):
         return import_module(f"fastsw.{name}")
     raise AttributeError(f"module 'fastsw' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     """List the public names, those that are imported when first used among them."""
     return sorted([*__all__, "__version__", "nn", "plot"])

@@ -98,7 +98,7 @@ def _inform() -> int:
 def _facts() -> Iterator[str]:
     """Versions, settings and devices, one a line."""
     torch = _torch()
-    layer = numba.config.THREADING_LAYER  # type: ignore[attr-defined]
+    layer = numba.config.THREADING_LAYER
     yield f"fastsw {fastsw.__version__}"
     for name, value in (
         ("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"),
@@ -117,7 +117,7 @@ def _facts() -> Iterator[str]:
         yield f"  {name:<16} {value}"
 
 
-def _torch():
+def _torch() -> Any:
     """The torch module, or None where it is not installed."""
     if importlib.util.find_spec("torch") is None:
         return None
@@ -126,7 +126,7 @@ def _torch():
     return torch
 
 
-def _cuda_of_torch(torch) -> str:
+def _cuda_of_torch(torch: Any) -> str:
     """Names of the GPUs that torch sees."""
     if torch is None:
         return "torch is not installed"
@@ -145,10 +145,10 @@ def _cuda_of_numba() -> str:
     return ", ".join(device.name.decode() for device in cuda.gpus)
 
 
-def _backends() -> Iterator[tuple[str, Callable]]:
+def _backends() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Name of each backend, and its score and gradients of NumPy arguments as NumPy arrays."""
 
-    def on_numpy(similarity, mode):
+    def on_numpy(similarity: np.ndarray, mode: Any) -> tuple[Any, ...]:
         score, gradients = fastsw.value_and_grad(
             similarity, mode=mode, lengths=_LENGTHS, **_OPTIONS
         )
@@ -159,7 +159,7 @@ def _backends() -> Iterator[tuple[str, Callable]]:
     if torch is None:
         return
 
-    def on_torch(similarity, mode, device="cpu"):
+    def on_torch(similarity: np.ndarray, mode: Any, device: str = "cpu") -> tuple[Any, ...]:
         leaves = [torch.from_numpy(similarity).to(device)]
         values = *_OPTIONS["gap_open"], _OPTIONS["gap_extend"]
         leaves += [torch.tensor(v, dtype=leaves[0].dtype, device=device) for v in values]
@@ -181,7 +181,7 @@ def _backends() -> Iterator[tuple[str, Callable]]:
         yield f"CUDA {k}, torch", functools.partial(on_torch, device=f"cuda:{k}")
 
 
-def _check(align: Callable, dtype: np.dtype) -> str | None:
+def _check(align: Callable[..., Any], dtype: np.dtype) -> str | None:
     """What is wrong with a backend's answers, or None."""
     similarity = np.random.default_rng(0).standard_normal((3, 13, 21)).astype(dtype)
     # float32: posteriors hold 2e-5, and the counts of penalties sum them; float64: rounding only.

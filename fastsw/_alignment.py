@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,12 +40,12 @@ class Alignment:
         """Columns from the first to the last matched one; slice(0, 0) for the empty alignment."""
         return self._span(1)
 
-    def _span(self, axis):
+    def _span(self, axis: int) -> slice:
         if not len(self.pairs):
             return slice(0, 0)
         return slice(int(self.pairs[0, axis]), int(self.pairs[-1, axis]) + 1)
 
-    def warp(self, indices, *, axis: Literal["rows", "columns"] = "rows") -> np.ndarray:
+    def warp(self, indices: Any, *, axis: Literal["rows", "columns"] = "rows") -> np.ndarray:
         """Map positions along one side to the other, linearly between matched pairs.
 
         Parameters
@@ -71,9 +71,10 @@ class Alignment:
         if not len(self.pairs):
             return np.full(indices.shape, np.nan)
         here = 0 if axis == "rows" else 1
-        return np.interp(
+        there: np.ndarray = np.interp(
             indices, self.pairs[:, here], self.pairs[:, 1 - here], left=np.nan, right=np.nan
         )
+        return there
 
     def __len__(self) -> int:
         """Return the number of matched pairs."""

@@ -5,8 +5,9 @@ Equations are in `fastsw._recurrence`; the forms of the penalties in `fastsw._va
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 
@@ -15,8 +16,37 @@ from fastsw._frontends import numpy_arrays, ragged_lists
 from fastsw._frontends.kinds import is_torch, on_cuda
 from fastsw._types import Gradients, Mode
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def _on(similarity):
+#: NumPy arrays or torch tensors: what goes in comes out. A scalar of NumPy passes for an array.
+Array = TypeVar("Array", np.ndarray, "Tensor")
+
+
+class _HardOptions(TypedDict):
+    """Options of the functions at temperature 0."""
+
+    gap_open: Any
+    gap_extend: Any
+    mode: NotRequired[Mode]
+    lengths: NotRequired[Any]
+
+
+class _Options(_HardOptions):
+    """Options of the others."""
+
+    temperature: NotRequired[Any]
+
+
+class _WarpingOptions(TypedDict, total=False):
+    """Options of soft-DTW."""
+
+    temperature: Any
+    lengths: Any
+    bandwidth: int | None
+
+
+def _on(similarity: Any) -> Any:
     """The module that implements the functions for this kind of array."""
     if type(similarity) is np.ndarray:
         return numpy_arrays
@@ -36,6 +66,10 @@ def _on(similarity):
     return numpy_arrays
 
 
+@overload
+def score(similarity: Array | Sequence[Array], **options: Unpack[_Options]) -> Array: ...
+@overload
+def score(similarity: Any, **options: Unpack[_Options]) -> Any: ...
 def score(
     similarity: Any,
     *,
@@ -123,6 +157,12 @@ def score(
     )
 
 
+@overload
+def posterior(similarity: Array, **options: Unpack[_Options]) -> Array: ...
+@overload
+def posterior(similarity: Sequence[Array], **options: Unpack[_Options]) -> list[Array]: ...
+@overload
+def posterior(similarity: Any, **options: Unpack[_Options]) -> Any: ...
 def posterior(
     similarity: Any,
     *,
@@ -174,6 +214,18 @@ def posterior(
     )
 
 
+@overload
+def value_and_grad(
+    similarity: Array, **options: Unpack[_Options]
+) -> tuple[Array, Gradients[Array, Array]]: ...
+@overload
+def value_and_grad(
+    similarity: Sequence[Array], **options: Unpack[_Options]
+) -> tuple[Array, Gradients[list[Array], Array]]: ...
+@overload
+def value_and_grad(
+    similarity: Any, **options: Unpack[_Options]
+) -> tuple[Any, Gradients[Any, Any]]: ...
 def value_and_grad(
     similarity: Any,
     *,
@@ -182,7 +234,7 @@ def value_and_grad(
     temperature: Any = 1.0,
     mode: Mode = "local",
     lengths: Any = None,
-) -> tuple[Any, Gradients]:
+) -> tuple[Any, Gradients[Any, Any]]:
     """Score each pair and differentiate the summed score in every argument.
 
     Parameters
@@ -229,6 +281,10 @@ def value_and_grad(
     )
 
 
+@overload
+def entropy(similarity: Array | Sequence[Array], **options: Unpack[_Options]) -> Array: ...
+@overload
+def entropy(similarity: Any, **options: Unpack[_Options]) -> Any: ...
 def entropy(
     similarity: Any,
     *,
@@ -385,6 +441,10 @@ def mea(
     )
 
 
+@overload
+def soft_dtw(cost: Array | Sequence[Array], **options: Unpack[_WarpingOptions]) -> Array: ...
+@overload
+def soft_dtw(cost: Any, **options: Unpack[_WarpingOptions]) -> Any: ...
 def soft_dtw(
     cost: Any, *, temperature: Any = 1.0, lengths: Any = None, bandwidth: int | None = None
 ) -> Any:

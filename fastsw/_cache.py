@@ -86,12 +86,12 @@ def _regret(message: str) -> None:
     logger.warning("%s", message)
 
 
-def settings(config, names: tuple[str, ...]) -> tuple:
+def settings(config: Any, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Settings of a Numba, by name; None for what this version does not know."""
     return tuple((name, repr(getattr(config, name, None))) for name in names)
 
 
-def digest_of(*parts) -> str:
+def digest_of(*parts: Any) -> str:
     """Digest of things that have a representation."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
@@ -118,7 +118,7 @@ def modules_of(backend: str) -> list[str]:
     ]
 
 
-def _content(module: str):
+def _content(module: str) -> Any:
     """Source of a module, or its bytecode where there is no source."""
     loader: Any = find_spec(module).loader  # type: ignore[union-attr]
     source = loader.get_source(module)

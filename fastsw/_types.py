@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 Mode = Literal["local", "global", "fitting"]
 
@@ -27,7 +27,11 @@ class Derivatives(NamedTuple, Generic[Array]):
     temperature: Array  # [B]
 
 
-class Gradients(NamedTuple, Generic[Array]):
+#: Values by cell: an array, or a list of them.
+Cells = TypeVar("Cells")
+
+
+class Gradients(NamedTuple, Generic[Cells, Array]):
     """Gradients of the summed score, each in the form of its argument.
 
     Attributes
@@ -40,9 +44,9 @@ class Gradients(NamedTuple, Generic[Array]):
         The summed entropy of the alignment distributions, in nats.
     """
 
-    similarity: Array
-    gap_open: Array | tuple[Array, Array]
-    gap_extend: Array | tuple[Array, Array]
+    similarity: Cells
+    gap_open: Array | list[Array] | tuple[Array | list[Array], Array | list[Array]]
+    gap_extend: Array | list[Array] | tuple[Array | list[Array], Array | list[Array]]
     temperature: Array
 
     def __repr__(self) -> str:
@@ -51,7 +55,7 @@ class Gradients(NamedTuple, Generic[Array]):
         return f"Gradients({', '.join(fields)})"
 
 
-def _brief(value):
+def _brief(value: Any) -> str:
     """A value in short."""
     if isinstance(value, tuple):
         return f"({', '.join(map(_brief, value))})"

@@ -70,20 +70,31 @@ class Problem(NamedTuple):
     mode: str
     lengths: Any  # [B, 2] int64
     single: bool  # the user gave one (N, M) matrix
-    paired: tuple[bool, bool]  # gap_open, gap_extend were given as (for columns, for rows)
+    by_direction: tuple[bool, bool]  # gap_open, gap_extend were given as (for columns, for rows)
     shapes: tuple[Any, Any]  # the shapes they were given in
 
-    def unbatched(self, array):
+    def unbatched(self, array: Any) -> Any:
         """Drop the batch axis again where the user gave none."""
         return array[0] if self.single else array
 
 
-def build(kind: Kind, similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> Problem:
+def build(
+    kind: Kind,
+    similarity: Any,
+    *,
+    gap_open: Any,
+    gap_extend: Any,
+    temperature: float,
+    mode: Any,
+    lengths: Any,
+) -> Problem:
     """Check everything that shapes and dtypes tell, and bring the input into one form."""
     batch, single = as_batch(kind, "similarity", similarity)
     check_mode(mode)
-    open_xy, open_paired, open_shape = _gap(kind, "gap_open", gap_open, batch, single)
-    extend_xy, extend_paired, extend_shape = _gap(kind, "gap_extend", gap_extend, batch, single)
+    open_xy, open_by_direction, open_shape = _gap(kind, "gap_open", gap_open, batch, single)
+    extend_xy, extend_by_direction, extend_shape = _gap(
+        kind, "gap_extend", gap_extend, batch, single
+    )
     if kind.negative(open_xy[0]) and all(map(kind.negative, (open_xy[1], *extend_xy))):
         _warn_of_sign(open_xy, extend_xy)
     return Problem(
@@ -93,12 +104,12 @@ def build(kind: Kind, similarity, *, gap_open, gap_extend, temperature, mode, le
         mode=mode,
         lengths=build_lengths(kind, lengths, batch, single),
         single=single,
-        paired=(open_paired, extend_paired),
+        by_direction=(open_by_direction, extend_by_direction),
         shapes=(open_shape, extend_shape),
     )
 
 
-def as_batch(kind: Kind, name: str, matrices):
+def as_batch(kind: Kind, name: str, matrices: Any) -> tuple[Any, bool]:
     """The matrices as (B, N, M), and whether the user gave one without a batch axis."""
     dtype = kind.dtype_name(matrices)
     if dtype not in FLOATS:
@@ -117,7 +128,7 @@ def as_batch(kind: Kind, name: str, matrices):
     return (matrices.reshape((1, *shape)) if single else matrices), single
 
 
-def _warn_of_sign(opened, extended):
+def _warn_of_sign(opened: Any, extended: Any) -> None:
     """Tell the caller of the public function that penalties are not gap scores."""
     got = " and ".join(
         f"{low:g}" if low == top else f"{low:g} to {top:g}"
@@ -137,13 +148,15 @@ def _warn_of_sign(opened, extended):
     )
 
 
-def check_mode(mode) -> None:
+def check_mode(mode: Any) -> None:
     """Refuse an unknown mode."""
     if mode not in tuple(MODES):  # whatever it is, even if it has no hash
         raise ValueError(f"`mode` must be one of {', '.join(map(repr, MODES))}, got {mode!r}")
 
 
-def _gap(kind, name, value, batch, single):
+def _gap(
+    kind: Kind, name: str, value: Any, batch: Any, single: bool
+) -> tuple[tuple[Any, Any], bool, Any]:
     """Both directions of a penalty as [B|1, N|1, M|1] arrays, and the form it came in."""
     forms = SINGLE_GAP_FORMS if single else GAP_FORMS
     if isinstance(value, tuple):
@@ -154,34 +167,38 @@ def _gap(kind, name, value, batch, single):
         shapes = tuple(columns.shape), tuple(rows.shape)
         return (
             (
-                _spread(f"{name}[0]", columns, batch, single, forms, 2),
-                _spread(f"{name}[1]", rows, batch, single, forms, 1),
+                _broadcast(f"{name}[0]", columns, batch, single, forms, 2),
+                _broadcast(f"{name}[1]", rows, batch, single, forms, 1),
             ),
             True,
             shapes,
         )
     both = kind.convert(name, value, batch)
-    spread = _spread(name, both, batch, single, forms, None)
-    return (spread, spread), False, tuple(both.shape)
+    filled = _broadcast(name, both, batch, single, forms, None)
+    return (filled, filled), False, tuple(both.shape)
 
 
-def _spread(name, penalty, batch, single, forms, axis):
+def _broadcast(
+    name: str, penalty: Any, batch: Any, single: bool, forms: str, axis: int | None
+) -> Any:
     """One penalty array as [B|1, N|1, M|1]; `axis` is the axis a vector runs along."""
     shape = tuple(penalty.shape)
     if shape == ():
         return penalty.reshape((1, 1, 1))
     pairs, rows, columns = batch.shape
-    vector = {1: (pairs, rows, 1), 2: (pairs, 1, columns)}.get(axis)
-    accepted: dict[tuple, tuple] = {(pairs, rows, columns): (pairs, rows, columns)}
+    vectors = {1: (pairs, rows, 1), 2: (pairs, 1, columns)}
+    accepted: dict[tuple[int, ...], tuple[int, ...]] = {
+        (pairs, rows, columns): (pairs, rows, columns)
+    }
     if single:
         accepted = {(rows, columns): (1, rows, columns)}
-        if vector is not None:
-            accepted[(vector[axis],)] = vector
+        if axis is not None:
+            accepted[(vectors[axis][axis],)] = vectors[axis]
     else:
-        if vector is None:
+        if axis is None:
             accepted[rows, columns] = (1, rows, columns)
         else:
-            accepted[pairs, vector[axis]] = vector
+            accepted[pairs, vectors[axis][axis]] = vectors[axis]
         accepted[(pairs,)] = (pairs, 1, 1)
     if shape not in accepted:
         raise ValueError(
@@ -190,7 +207,7 @@ def _spread(name, penalty, batch, single, forms, axis):
     return penalty.reshape(accepted[shape])
 
 
-def build_temperature(kind, value, batch):
+def build_temperature(kind: Kind, value: Any, batch: Any) -> Any:
     """The temperature as a 0-d array."""
     array = kind.convert("temperature", value, batch)
     if tuple(array.shape) != ():
@@ -200,14 +217,14 @@ def build_temperature(kind, value, batch):
     return array
 
 
-def check_temperature(value) -> None:
+def check_temperature(value: Any) -> None:
     """Refuse a temperature that is negative or not finite."""
     number = float(value)
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"`temperature` must be finite and at least 0, got {number}")
 
 
-def build_lengths(kind, lengths, batch, single):
+def build_lengths(kind: Kind, lengths: Any, batch: Any, single: bool) -> Any:
     """The lengths as (B, 2) int64; all of the matrix where none are given."""
     pairs, rows, columns = batch.shape
     if lengths is None:
@@ -236,7 +253,7 @@ def build_lengths(kind, lengths, batch, single):
     return array
 
 
-def check_values(penalties, temperature) -> None:
+def check_values(penalties: tuple[np.ndarray, ...], temperature: float) -> None:
     """Refuse values (NumPy arrays) that no kernel could honour."""
     check_temperature(temperature)
     names = "gap_open", "gap_extend", "gap_open", "gap_extend"
@@ -246,7 +263,7 @@ def check_values(penalties, temperature) -> None:
             raise ValueError(f"`{name}` must be finite, got {bad}")
 
 
-def as_bandwidth(bandwidth) -> int | None:
+def as_bandwidth(bandwidth: Any) -> int | None:
     """The bandwidth as an int, or None."""
     if bandwidth is None:
         return None
@@ -257,7 +274,7 @@ def as_bandwidth(bandwidth) -> int | None:
     return int(bandwidth)
 
 
-def check_bandwidth(bandwidth: int | None, lengths) -> None:
+def check_bandwidth(bandwidth: int | None, lengths: Any) -> None:
     """Refuse a band that no warping path of some pair fits into."""
     if bandwidth is None:
         return
@@ -269,7 +286,7 @@ def check_bandwidth(bandwidth: int | None, lengths) -> None:
         )
 
 
-def check_lengths(lengths, shape, name="similarity") -> None:
+def check_lengths(lengths: Any, shape: tuple[int, ...], name: str = "similarity") -> None:
     """Refuse lengths outside of the matrix."""
     outside = (lengths < 0) | (lengths > shape[1:])
     if outside.any():

@@ -103,7 +103,7 @@ def _take(dtypes: Sequence[str], second: bool, number: int) -> None:
 
 def steps(dtypes: Sequence[str], *, second: bool, device: Any = "cpu") -> list[Step]:
     """All there is to compile, what is used most first; `second` derivatives need torch."""
-    kinds: list[tuple[str, Callable]] = [
+    kinds: list[tuple[str, Callable[..., Any]]] = [
         ("scores and gradients", _first),
         ("best paths and their scores", _best_paths),
         ("soft-DTW", _warped),
@@ -126,7 +126,7 @@ def _has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def _on_zeros(call: Callable, shape: tuple[int, ...], dtype: str, device: str) -> None:
+def _on_zeros(call: Callable[..., Any], shape: tuple[int, ...], dtype: str, device: str) -> None:
     """Call on similarities of zeros: tensors for a GPU and for second derivatives, else arrays."""
     if device == "cpu" and call not in (_second, _warped_twice):
         call(np.zeros(shape, dtype), np.ones)
@@ -144,13 +144,13 @@ def _on_threads() -> None:
     thread_pool.compile_worker()
 
 
-def _first(similarity, ones) -> None:
+def _first(similarity: Any, ones: Callable[..., Any]) -> None:
     for temperature in _TEMPERATURES:
         _api.score(similarity, temperature=temperature, **_OPTIONS)
         _api.value_and_grad(similarity, temperature=temperature, **_OPTIONS)
 
 
-def _by_column(similarity, ones) -> None:
+def _by_column(similarity: Any, ones: Callable[..., Any]) -> None:
     pairs, rows, columns = similarity.shape
     gap_open = ones((pairs, columns)), ones((pairs, rows))
     by_column: dict[str, Any] = {"gap_open": gap_open, "gap_extend": 0.5}
@@ -159,7 +159,7 @@ def _by_column(similarity, ones) -> None:
         _api.value_and_grad(similarity, temperature=temperature, **by_column)
 
 
-def _robust(similarity, ones) -> None:
+def _robust(similarity: Any, ones: Callable[..., Any]) -> None:
     by_cell: dict[str, Any] = {"gap_open": ones(similarity.shape[1:]), "gap_extend": 0.5}
     for temperature in (0.0, 1.0, 1e-4):
         _api.score(similarity, temperature=temperature, **by_cell)
@@ -167,21 +167,21 @@ def _robust(similarity, ones) -> None:
         _api.value_and_grad(similarity, temperature=temperature, **_OPTIONS)
 
 
-def _best_paths(similarity, ones) -> None:
+def _best_paths(similarity: Any, ones: Callable[..., Any]) -> None:
     _api.traceback(similarity, **_OPTIONS)
     _api.score(similarity, temperature=0.0, **_OPTIONS)
 
 
-def _samples(similarity, ones) -> None:
+def _samples(similarity: Any, ones: Callable[..., Any]) -> None:
     _api.sample(similarity, size=1, seed=0, **_OPTIONS)
 
 
-def _warped(similarity, ones) -> None:
+def _warped(similarity: Any, ones: Callable[..., Any]) -> None:
     for temperature in (0.0, 1.0, 1e-7, 1e-17):  # in single and double precision, and robustly
         _api.soft_dtw(similarity + 1.0, temperature=temperature)
 
 
-def _second(similarity, ones) -> None:
+def _second(similarity: Any, ones: Callable[..., Any]) -> None:
     pairs, rows, columns = similarity.shape
     for gap_open in (1.0, (ones((pairs, columns)), ones((pairs, rows))), ones((rows, columns))):
         for temperature, function in product(_TEMPERATURES, (_api.posterior, _api.entropy)):
@@ -190,7 +190,7 @@ def _second(similarity, ones) -> None:
             function(leaf, **options).square().sum().backward()
 
 
-def _warped_twice(similarity, ones) -> None:
+def _warped_twice(similarity: Any, ones: Callable[..., Any]) -> None:
     import torch
 
     leaf = similarity.clone().requires_grad_()

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from fastsw import _api, _validation
 from fastsw._alignment import Alignment
+from fastsw._types import Mode
 
 Ownership = Literal["fixed", "learned"]
 
@@ -23,7 +24,7 @@ class _Constant(nn.Module):
 
     value: Tensor
 
-    def __init__(self, value: Tensor):
+    def __init__(self, value: Tensor) -> None:
         super().__init__()
         self.register_buffer("value", value)
 
@@ -40,7 +41,7 @@ class _Positive(nn.Module):
 
     initial: Tensor
 
-    def __init__(self, value: Tensor):
+    def __init__(self, value: Tensor) -> None:
         super().__init__()
         self.register_buffer("initial", value)
         self.raw = nn.Parameter(torch.zeros_like(value))
@@ -105,12 +106,12 @@ class SmithWaterman(nn.Module):
         gap_open: float | tuple[float, float] = 1.0,
         gap_extend: float | tuple[float, float] = 0.1,
         temperature: float = 1.0,
-        mode: _api.Mode = "local",
+        mode: Mode = "local",
         penalties: Ownership = "fixed",
         temperature_mode: Ownership = "fixed",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
-    ):
+    ) -> None:
         """Check the options and set the values up."""
         super().__init__()
         _validation.check_mode(mode)
@@ -233,7 +234,7 @@ class SmithWaterman(nn.Module):
         }
 
 
-def _owned(name: str, value, ownership: Ownership, placed) -> nn.Module:
+def _owned(name: str, value: Any, ownership: Ownership, placed: Any) -> nn.Module:
     """The module that holds a value; () for a number, (2,) for a tuple."""
     if isinstance(value, tuple):
         if len(value) != 2:
@@ -249,7 +250,7 @@ def _owned(name: str, value, ownership: Ownership, placed) -> nn.Module:
     return _Positive(tensor) if ownership == "learned" else _Constant(tensor)
 
 
-def _number(name: str, value) -> float:
+def _number(name: str, value: Any) -> float:
     """A finite number."""
     try:
         number = float(value)
@@ -260,7 +261,7 @@ def _number(name: str, value) -> float:
     return number
 
 
-def _sides(penalty: Tensor):
+def _sides(penalty: Tensor) -> Any:
     """A penalty in the form that the functions take."""
     return penalty if penalty.ndim == 0 else tuple(penalty.unbind())
 

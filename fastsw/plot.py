@@ -113,7 +113,7 @@ def alignment(
     return ax
 
 
-def _matrix(name, value):
+def _matrix(name: str, value: Any) -> np.ndarray:
     """The values as a float64 matrix."""
     refuse_special(name, value)
     if is_torch(value):
@@ -129,7 +129,7 @@ def _matrix(name, value):
     return array.astype(np.float64)
 
 
-def _check_fits(alignment, shape):
+def _check_fits(alignment: Alignment, shape: tuple[int, ...]) -> None:
     """Refuse what is no alignment within the matrix."""
     if not isinstance(alignment, Alignment):
         raise TypeError(
@@ -142,20 +142,20 @@ def _check_fits(alignment, shape):
         )
 
 
-def _range(values):
+def _range(values: Any) -> Any:
     """Smallest and largest finite value."""
     finite = values[np.isfinite(values)]
     return (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
 
 
-def _inches(shape, *, bars):
+def _inches(shape: tuple[int, ...], *, bars: Any) -> tuple[float, float]:
     """Width and height of a figure that the matrix fills, with its labels and colour bars."""
     rows, columns = np.array(shape) / max(shape)
     least = 1 / _SQUARE
     return _SIDE * max(columns, least) + 0.8 + 0.75 * bars, _SIDE * max(rows, least) + 0.6
 
 
-def _draw_path(ax, alignment, *, dotted):
+def _draw_path(ax: Any, alignment: Alignment, *, dotted: Any) -> None:
     """Draw each run of consecutive pairs, and dotted bridges over the gaps between them."""
     from matplotlib import patheffects
 

@@ -1,4 +1,4 @@
-"""What a run logs beside its losses: one CSV file whatever the restarts, and figures."""
+"""Loggers and callbacks of a run: one CSV file across restarts, plain progress lines, figures."""
 
 import csv
 import sys
@@ -32,7 +32,7 @@ class RunCSVLogger(CSVLogger):
 
     @rank_zero_only
     def keep_before(self, step: int) -> None:
-        """Take up the file of an earlier start, as far as it tells of steps before `step`.
+        """Continue the file of an earlier start, keeping its rows of steps before `step`.
 
         Call it before anything is logged. Later rows are of steps that will be taken again.
         """
@@ -48,34 +48,34 @@ class RunCSVLogger(CSVLogger):
 
 
 def _is_before(row: dict[str, str], step: int) -> bool:
-    """Tell whether a row is whole and of a step before; a kill may leave half a row."""
+    """Tell whether a row is complete and of an earlier step; a kill may leave half a row."""
     return (row.get("step") or "").isdigit() and int(row["step"]) < step
 
 
 class PlainProgress(ProgressBar):
-    """Say on stderr every few seconds how far training is: for where there is no terminal."""
+    """Report progress as a line on stderr every few seconds, where there is no terminal."""
 
     def __init__(self) -> None:
-        """Say something soon."""
+        """Start the clock."""
         super().__init__()
         self._enabled = True
         self._batches = 0
         self._began = self._said = time.monotonic()
 
     def disable(self) -> None:
-        """Say nothing, as on all processes but the first."""
+        """Print nothing, as on all processes but the first."""
         self._enabled = False
 
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Begin to count."""
+        """Restart the clock."""
         self._began = self._said = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any
     ) -> None:
-        """Say how far it is, if it is time."""
+        """Print a line, if it is time."""
         self._batches += 1
         now = time.monotonic()
         if not self._enabled or now - self._said < EVERY:

@@ -53,7 +53,7 @@ class Embedder(nn.Module):
         channels: int | None = None,
         every: int = 1,
     ):
-        """Take over a trained module's parts, or a frozen encoder."""
+        """Keep the parts of a trained module, or a frozen encoder."""
         super().__init__()
         self.encoder = encoder
         self.loss = loss

@@ -36,7 +36,7 @@ def program(command: str = "") -> str:
 
 
 def no_such(name: str, known: Sequence[str], *, kind: str) -> str:
-    """Say that there is nothing of a name, and which is nearest to it.
+    """Say that a name is unknown, and which known one is nearest to it.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def no_such(name: str, known: Sequence[str], *, kind: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the nearest of the names, None if none is near."""
+    """Return the known name nearest to a name, None if none is near."""
     folded = {other.lower(): other for other in known}
     cutoff = 0.6 if len(name) == 3 else 0.7  # one letter of three may be another
     near = get_close_matches(name.lower(), folded, n=1, cutoff=cutoff)
@@ -56,6 +56,6 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question with the nearest of the names, nothing if none is near."""
+    """Ask whether the nearest known name was meant; return nothing if none is near."""
     near = nearest(name, known)
     return f"; did you mean {near}?" if near else ""

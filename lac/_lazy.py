@@ -1,4 +1,4 @@
-"""Attributes of a package that are imported when they are first asked for (PEP 562)."""
+"""Attributes of a package that are imported on first use (PEP 562)."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence

@@ -12,12 +12,12 @@ FROZEN = ("lite0", "small", "pixels")
 
 
 def is_frozen(run: str | PathLike[str]) -> bool:
-    """Tell whether an encoder is named, not a directory."""
+    """Tell whether `run` is the name of a frozen encoder, not a directory."""
     return isinstance(run, str) and run in FROZEN
 
 
 def require(run: str | PathLike[str], checkpoint: Literal["last", "best"]) -> None:
-    """Refuse, as `lac.load` does, what it cannot load, without loading anything.
+    """Refuse what `lac.load` would refuse, without loading anything.
 
     Raises
     ------

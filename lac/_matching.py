@@ -44,7 +44,7 @@ class Matching:
 
     @cached_property
     def trust(self) -> Trust:
-        """How far the matching can be trusted, by alignments with the second video disordered."""
+        """How far the matching can be trusted, judged by reordering the second video."""
         return measure_trust(
             self.similarity, self.posterior, self.alignment.pairs, **self.scoring._asdict()
         )

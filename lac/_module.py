@@ -1,4 +1,4 @@
-"""The Lightning module: one step of training, optimiser, schedule, log."""
+"""The Lightning module: training step, optimiser, schedule and logging."""
 
 import math
 from typing import Any
@@ -86,7 +86,7 @@ class EmbeddingModule(lightning.LightningModule):
         return by_view
 
     def _terms(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the loss and its terms, in single precision even where the encoder has less."""
+        """Return the loss and its terms, in single precision even if the encoder has less."""
         embeddings = self(batch)
         progress = min(self.global_step / self._steps, 1.0) if self._steps else 1.0
         self.loss.prepare(progress=progress, actions=batch.get("action"))
@@ -101,7 +101,7 @@ class EmbeddingModule(lightning.LightningModule):
         self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Make what is drawn for the batch a function of the seed, its number and the process."""
+        """Seed random numbers by the run's seed, the batch's number and the process."""
         number = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
         drawn = self._seed * 1_000_003 + number + self.global_rank * 998_244_353
         torch.manual_seed(drawn % 2**63)

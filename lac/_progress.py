@@ -1,4 +1,4 @@
-"""How far long work has come, on stderr: a bar on a terminal, else a plain line now and then."""
+"""Progress of long work on stderr: a bar on a terminal, else a plain line now and then."""
 
 import sys
 import threading
@@ -30,7 +30,7 @@ class _Task:
         self.last = time.monotonic()
 
     def __str__(self) -> str:
-        """Say how far it is, and how long it will take if it goes on so."""
+        """Describe progress, and the time left at the present pace."""
         if self.total is None or self.done > self.total:  # the count was wrong
             return f"{self.label}: {self.done}" if self.done else self.label
         words = f"{self.label}: {self.done} of {self.total}"
@@ -83,7 +83,7 @@ def announced(label: str) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """Return a rounded length of time in words.
+    """Return a duration in words, rounded.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def _shown(task: _Task) -> Iterator[_Task]:
-    """Show a task until the end of the block; the outermost one's report shows all within it."""
+    """Show a task until the end of the block; the outermost task reports on all within it."""
     outermost = not _running
     _running.append(task)
     try:
@@ -112,7 +112,7 @@ def _shown(task: _Task) -> Iterator[_Task]:
 
 @contextmanager
 def _reporting() -> Iterator[None]:
-    """Report on what runs, from a thread of its own: one item may take minutes."""
+    """Report on running tasks from a separate thread, as one item may take minutes."""
     over = threading.Event()
     report = _draw if sys.stderr.isatty() else _print
     thread = threading.Thread(target=report, args=(over,), daemon=True)
@@ -135,7 +135,7 @@ def _print(over: threading.Event) -> None:
 
 
 def _draw(over: threading.Event) -> None:
-    """Keep a bar for each task on the terminal, and leave nothing of them there."""
+    """Keep a bar for each task on the terminal, and remove them at the end."""
     if over.wait(_FRAME):
         return
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""The run directory: what is where, written so that a kill at any moment leaves it usable.
+"""The run directory: its files, written so that a kill at any moment leaves it usable.
 
 config.yaml          the resolved configuration
 checkpoints/         last.ckpt, and best.ckpt by validation loss
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RunDirectory:
-    """Paths of a run, and safe writing into it.
+    """The paths of a run, and its settings, checkpoints and reports.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class RunDirectory:
         self._checkpoint(checkpoint)
 
     def _checkpoint(self, which: Literal["last", "best"]) -> Path:
-        """Return the file of a checkpoint that is there."""
+        """Return the file of a checkpoint, which must exist."""
         file = self.last if which == "last" else self.best
         if not file.exists():
             raise FileNotFoundError(f"`checkpoint` must be one that {self.path} has, got {which!r}")
@@ -128,7 +128,7 @@ class RunDirectory:
 
 
 def next_run(parent: Path, name: str) -> Path:
-    """Return the first of parent/name-1, parent/name-2, ... that is not there yet."""
+    """Return the first of parent/name-1, parent/name-2, ... that does not exist yet."""
     number = 1
     while (parent / f"{name}-{number}").exists():
         number += 1

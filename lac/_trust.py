@@ -85,7 +85,7 @@ def measure_trust(
     gap_extend: float,
     temperature: float,
 ) -> Trust:
-    """Compare an alignment with those of the second video in wrong orders.
+    """Compare an alignment with those of the second video reversed and shuffled.
 
     Parameters
     ----------

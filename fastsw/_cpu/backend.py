@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastsw._cpu import routing
-from fastsw._cpu.inputs import Inputs, Paths, ready
+from fastsw._cpu.inputs import Inputs, Paths, Sides, ready
 from fastsw._cpu.kernels import inter_pair, intra_pair, max_plus
-from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES, align
+from fastsw._cpu.kernels.log_space import align
 from fastsw._cpu.kernels.range_check import (
     BLOCK32,
     BLOCK64,
@@ -143,12 +143,19 @@ class _Job(NamedTuple):
     out: Derivatives[np.ndarray]
     plan: Plan
 
-    def gradients(self):
+    def gradients(self) -> tuple[np.ndarray, ...]:
         """Arrays that kernels write gradients to."""
         return self.out.similarity, *self.out.penalties
 
 
-def _run(inputs, want, dots=None, *, slope=False, most=math.inf):
+def _run(
+    inputs: Inputs,
+    want: int,
+    dots: Derivatives[np.ndarray] | None = None,
+    *,
+    slope: bool = False,
+    most: float = math.inf,
+) -> Derivatives[np.ndarray]:
     """Send every pair to its kernel.
 
     With `slope` gradients in T are made accurate. Pairs with larger sums of magnitudes over T than
@@ -167,18 +174,18 @@ def _run(inputs, want, dots=None, *, slope=False, most=math.inf):
         np.zeros(pairs),
     )
     job = _Job(inputs, want, dots, out, plan)
-    for route, order in plan.parts(sides):
-        _ROUTES[route](job, order)
+    for route in plan.taken():
+        _ROUTES[route](job, plan.pairs_of(route, sides))
     if slope:
         _refine(job)
     return out
 
 
-def _refine(job):
+def _refine(job: _Job) -> None:
     """Compute entropies that rounding may have spoilt anew: in float64, or in log space."""
     inputs, out, plan = job.inputs, job.out, job.plan
     order = plan.doubtful(out.score, out.temperature, inputs.temperature)
-    if not order.size:
+    if order is None:
         return
     in_single = plan.in_single(order)
     single, double = order[in_single], order[~in_single]
@@ -186,16 +193,16 @@ def _refine(job):
         again = _run(inputs.of(single).in_float64(), GRADIENT, slope=True)
         out.temperature[single] = again.temperature
     if double.size:
-        found = _log_weights(job, double, ENTROPIES, with_gradients=False)
+        found = _log_weights(job, double, SCORE)
         out.temperature[double] = found[double, 1]
 
 
-def _empty(job, order):
+def _empty(job: _Job, order: np.ndarray) -> None:
     """Pairs with an empty side, or in local mode without a pair that is allowed.
 
     In local mode no alignment exists, in the others one of gaps alone.
     """
-    inputs, out, want = job.inputs, job.out, job.want
+    inputs, out, want, dots = job.inputs, job.out, job.want, job.dots
     for b in order:
         if inputs.mode == "local":
             out.score[b] = -np.inf if want != TANGENT else 0.0
@@ -208,15 +215,15 @@ def _empty(job, order):
                     f"pair with an empty side; `similarity` has shape {inputs.similarity.shape}"
                 )
             at = tuple(min(k, size - 1) for k, size in zip((b, i, j), penalty.shape, strict=True))
-            if want == TANGENT:
-                out.score[b] -= job.dots.penalties[kind][(b, *at[1:])]
+            if dots is not None:
+                out.score[b] -= dots.penalties[kind][(b, *at[1:])]
                 continue
             out.score[b] -= penalty[at]
             if want == GRADIENT:
                 out.penalties[kind][(b, *at[1:])] -= 1.0
 
 
-def _gaps_alone(mode, n, m):
+def _gaps_alone(mode: str, n: int, m: int) -> Iterator[tuple[int, int, int]]:
     """Which penalties the alignment without pairs pays, and in which rows and columns."""
     if mode == "global":
         for j in range(m):
@@ -225,7 +232,7 @@ def _gaps_alone(mode, n, m):
         yield 2 + min(i, 1), i, max(m, 1) - 1
 
 
-def _non_finite(job, order):
+def _non_finite(job: _Job, order: np.ndarray) -> None:
     """Pairs with NaN or +inf: all of the answer is NaN."""
     job.out.score[order] = np.nan
     if job.want == SCORE:
@@ -236,7 +243,7 @@ def _non_finite(job, order):
     job.out.temperature[order] = np.nan
 
 
-def _viterbi(job, order):
+def _viterbi(job: _Job, order: np.ndarray) -> None:
     """Pairs at temperature 0."""
     by_cell = any(
         penalty.shape[axis] > 1
@@ -248,7 +255,7 @@ def _viterbi(job, order):
         job.out.score[order] = _best_paths(job, order, job.want).score[order]
 
 
-def _best_scores(job, order):
+def _best_scores(job: _Job, order: np.ndarray) -> None:
     """Scores of the best paths alone."""
     similarity, penalties, _, mode, sides = job.inputs
     bits, lanes = 8 * similarity.itemsize, native_lanes(64)
@@ -268,7 +275,7 @@ def _best_scores(job, order):
     )
 
 
-def _best_paths(job, order, want) -> Paths:
+def _best_paths(job: _Job, order: np.ndarray, want: int) -> Paths:
     """The best paths."""
     similarity, penalties, _, mode, sides = job.inputs
     count = len(sides.lengths)
@@ -293,48 +300,62 @@ def _best_paths(job, order, want) -> Paths:
     return Paths(scores, pairs, counts)
 
 
-def _linear(job, order, *, bits, block):
+def _linear(job: _Job, order: np.ndarray, *, bits: int, exponents: str) -> None:
     """Pairs whose range the numbers of linear space can hold, by exponents of blocks or cells."""
     similarity, out = job.inputs.similarity, job.gradients()
     if 8 * similarity.itemsize == bits:
-        _run_linear(job, order, bits, block, similarity, out)
+        _run_linear(job, order, bits, exponents, similarity, out)
         return
     wide = ready(similarity, np.float64)
     target = output(out[0].shape, wide.dtype, np.empty)
-    _run_linear(job, order, bits, block, wide, (target, *out[1:]))
+    _run_linear(job, order, bits, exponents, wide, (target, *out[1:]))
     if job.want != SCORE:
         for cells in job.inputs.sides.valid(order):
             out[0][cells] = target[cells]
 
 
-def _run_linear(job, order, bits, block, similarity, out):
+def _run_linear(
+    job: _Job,
+    order: np.ndarray,
+    bits: int,
+    exponents: str,
+    similarity: np.ndarray,
+    out: tuple[np.ndarray, ...],
+) -> None:
     """Inter-pair SIMD where that is worth while, intra-pair SIMD elsewhere."""
-    if block:
-        order = _inter_pair(job, order, bits, similarity, out)
+    dot_similarity, dot_penalties = _direction(job, similarity)
+    arrays = similarity, (dot_similarity.reshape(-1), dot_penalties), (out[0].reshape(-1), *out[1:])
+    if exponents == "block":
+        order = _inter_pair(job, order, bits, *arrays)
     if len(order):
-        _intra_pair(job, order, bits, block, similarity, out)
+        _intra_pair(job, order, bits, exponents, *arrays)
 
 
-def _inter_pair(job, order, bits, similarity, out):
+def _inter_pair(
+    job: _Job,
+    order: np.ndarray,
+    bits: int,
+    similarity: np.ndarray,
+    direction: tuple[np.ndarray, tuple[np.ndarray, ...]],
+    out: tuple[np.ndarray, ...],
+) -> np.ndarray:
     """Run the kernel whose lanes are pairs on those that suit it; gives the others."""
     _, penalties, temperature, mode, sides = job.inputs
-    lanes, with_gradients = native_lanes(bits), job.want != SCORE
+    lanes, form = native_lanes(bits), (job.want != SCORE, job.want == TANGENT)
     few = max(3, lanes // 4)  # pairs that are not worth looking at their sizes
-    if len(order) < few or job.want == TANGENT or mode == "fitting":
+    if len(order) < few or mode == "fitting":
         return order
     if any([p.size > len(p) for p in penalties]):
         return order
     threads = sides.threads_for(order)
-    choice = inter_pair.choose(
-        order, sides.lengths, sides.alike, bits, lanes, with_gradients, threads
-    )
+    choice = inter_pair.choose(order, sides.lengths, sides.alike, bits, lanes, job.want, threads)
     groups = choice.groups
     if not len(groups):
         return order
     threads = min(threads, len(groups))
     tile = threads, choice.rows, choice.columns
     thread_pool.run_on_threads(
-        inter_pair.kernels(bits, lanes),
+        inter_pair.kernels(bits, lanes, job.want == TANGENT),
         threads,
         np.arange(len(groups)),
         similarity.reshape(-1),
@@ -345,23 +366,31 @@ def _inter_pair(job, order, bits, similarity, out):
         sides.lengths,
         groups,
         job.plan.floors,
-        scratch(inter_pair.group_arrays, (bits, lanes, with_gradients), tile),
-        (out[0].reshape(-1), *out[1:]),
+        direction,
+        scratch(inter_pair.group_arrays, (bits, lanes, *form), tile),
+        out,
         job.out.score,
         job.out.temperature,
-        with_gradients,
+        job.want != SCORE,
     )
     return choice.rest
 
 
-def _intra_pair(job, order, bits, block, similarity, out):
+def _intra_pair(
+    job: _Job,
+    order: np.ndarray,
+    bits: int,
+    exponents: str,
+    similarity: np.ndarray,
+    direction: tuple[np.ndarray, tuple[np.ndarray, ...]],
+    out: tuple[np.ndarray, ...],
+) -> None:
     """Run the kernel whose lanes are rows of a pair; several threads may share a large one."""
     _, penalties, temperature, mode, sides = job.inputs
     by_column = penalties[0].shape[2] > 1 or penalties[1].shape[2] > 1
     with_gradients, with_tangents = job.want != SCORE, job.want == TANGENT
     lanes = strip_height(bits, sides.rows)
-    kernel = intra_pair.kernels(bits, lanes, by_column, with_tangents, block)
-    dot_similarity, dot_penalties = _direction(job, similarity)
+    kernel = intra_pair.kernels(bits, lanes, by_column, with_tangents, exponents)
     threads = thread_pool.thread_count()
     by_strip = threads > len(order) and _smallest(sides, order) >= thread_pool.SHARED_CELLS
     if not by_strip:
@@ -376,10 +405,10 @@ def _intra_pair(job, order, bits, block, similarity, out):
         MODES[mode],
         sides.lengths,
         job.plan.floors,
-        (dot_similarity.reshape(-1), dot_penalties),
+        direction,
         scratch(thread_arrays, (bits, lanes, *form), (threads, *sizes)),
         scratch(pair_arrays, (bits, lanes, by_column, *form), (1 if by_strip else threads, *sizes)),
-        (out[0].reshape(-1), *out[1:]),
+        out,
         job.out.score,
         job.out.temperature,
         with_gradients,
@@ -387,20 +416,25 @@ def _intra_pair(job, order, bits, block, similarity, out):
     if not by_strip:
         thread_pool.run_on_threads(kernel, threads, order, *arguments, intra_pair.ALL)
         return
-    shared = {intra_pair.DOWN, intra_pair.UP}
+    shared = {intra_pair.FORWARD, intra_pair.BACKWARD}
     for pair in order:
-        for phase in (intra_pair.SET_UP, intra_pair.DOWN, intra_pair.UP, intra_pair.FINISH):
-            if phase != intra_pair.UP or with_gradients:
+        for phase in (
+            intra_pair.SET_UP,
+            intra_pair.FORWARD,
+            intra_pair.BACKWARD,
+            intra_pair.FINISH,
+        ):
+            if phase != intra_pair.BACKWARD or with_gradients:
                 count = threads if phase in shared else 1
                 thread_pool.run_on_threads(kernel, count, [pair] * count, *arguments, phase)
 
 
-def _smallest(sides, order):
+def _smallest(sides: Sides, order: np.ndarray) -> int:
     """Cells of the smallest of some pairs."""
     return sides.lengths[order].prod(axis=1).min()
 
 
-def _direction(job, similarity):
+def _direction(job: _Job, similarity: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """Tangents of similarity and penalties; stand-ins where first derivatives are asked for.
 
     There is none in T, for kernels that know no derivative in T. The score F(S, penalties, T) is
@@ -409,7 +443,7 @@ def _direction(job, similarity):
     others likewise.
     """
     inputs, dots = job.inputs, job.dots
-    if job.want != TANGENT:
+    if dots is None:
         return similarity, inputs.penalties
     of_similarity, of_penalties = dots.similarity, dots.penalties
     if dots.temperature.any():
@@ -417,30 +451,29 @@ def _direction(job, similarity):
         finite = np.where(np.isfinite(inputs.similarity), inputs.similarity, 0)
         of_similarity = of_similarity - (shrink * finite).astype(finite.dtype)
         both = zip(of_penalties, inputs.penalties, strict=True)
-        of_penalties = [dot - shrink * penalty for dot, penalty in both]
+        of_penalties = tuple([dot - shrink * penalty for dot, penalty in both])
     return (
         ready(of_similarity, similarity.dtype),
         tuple([ready(d, np.float64) for d in of_penalties]),
     )
 
 
-def _log_space(job, order):
+def _log_space(job: _Job, order: np.ndarray) -> None:
     """Pairs of any range."""
-    carried = {SCORE: VALUES, GRADIENT: ENTROPIES, TANGENT: DERIVATIVES}[job.want]
-    found = _log_weights(job, order, carried, with_gradients=job.want != SCORE)
+    found = _log_weights(job, order, job.want)
     job.out.score[order] = found[order, 0]
-    job.out.temperature[order] = found[order, 2 if job.want == TANGENT else 1]
+    job.out.temperature[order] = found[order, 1]
 
 
-def _log_weights(job, order, carried, *, with_gradients):
-    """Scores (or their derivatives), entropies and the derivatives of these, [B, 3]."""
+def _log_weights(job: _Job, order: np.ndarray, want: int) -> np.ndarray:
+    """Scores and entropies, or the tangents of both, [B, 2]."""
     similarity, penalties, temperature, mode, sides = job.inputs
-    found = np.zeros((len(sides.lengths), 3))
-    direction = similarity, penalties, np.zeros(1)
-    if carried == DERIVATIVES:
+    found = np.zeros((len(sides.lengths), 2))
+    direction: tuple[Any, ...] = similarity, penalties, None
+    if job.dots is not None:
         direction = (
             ready(job.dots.similarity, similarity.dtype),
-            tuple(ready(d, np.float64) for d in job.dots.penalties),
+            tuple([ready(d, np.float64) for d in job.dots.penalties]),
             ready(job.dots.temperature, np.float64),
         )
     thread_pool.run_on_threads(
@@ -456,8 +489,7 @@ def _log_weights(job, order, carried, *, with_gradients):
         direction,
         job.gradients(),
         found,
-        carried,
-        with_gradients,
+        want != SCORE,
     )
     return found
 
@@ -466,9 +498,9 @@ _ROUTES: dict[int, Callable[[_Job, np.ndarray], None]] = {
     EMPTY: _empty,
     NON_FINITE: _non_finite,
     VITERBI: _viterbi,
-    BLOCK32: functools.partial(_linear, bits=32, block=True),
-    BLOCK64: functools.partial(_linear, bits=64, block=True),
-    CELL32: functools.partial(_linear, bits=32, block=False),
-    CELL64: functools.partial(_linear, bits=64, block=False),
+    BLOCK32: functools.partial(_linear, bits=32, exponents="block"),
+    BLOCK64: functools.partial(_linear, bits=64, exponents="block"),
+    CELL32: functools.partial(_linear, bits=32, exponents="cell"),
+    CELL64: functools.partial(_linear, bits=64, exponents="cell"),
     LOG: _log_space,
 }

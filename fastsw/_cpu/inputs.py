@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,7 +93,13 @@ class Warping(NamedTuple):
     temperature: np.ndarray  # [B], float64
 
 
-def prepare(similarity, penalties, temperature, mode: str, lengths) -> Inputs:
+def prepare(
+    similarity: np.ndarray,
+    penalties: tuple[np.ndarray, ...],
+    temperature: Any,
+    mode: str,
+    lengths: np.ndarray,
+) -> Inputs:
     """Check values and bring arrays into the kernels' form."""
     open_x, extend_x, open_y, extend_y = penalties
     columns = ready(open_x, np.float64), ready(extend_x, np.float64)
@@ -107,7 +113,9 @@ def prepare(similarity, penalties, temperature, mode: str, lengths) -> Inputs:
     return Inputs(ready(similarity, dtype_of(similarity)), penalties, temperature, mode, sides)
 
 
-def prepare_costs(cost, temperature, lengths, bandwidth: int | None) -> Costs:
+def prepare_costs(
+    cost: np.ndarray, temperature: Any, lengths: np.ndarray, bandwidth: int | None
+) -> Costs:
     """Check values and bring arrays into the kernels' form."""
     temperature = float(temperature)
     _validation.check_temperature(temperature)
@@ -117,7 +125,7 @@ def prepare_costs(cost, temperature, lengths, bandwidth: int | None) -> Costs:
     return Costs(ready(cost, dtype_of(cost)), temperature, band, sides)
 
 
-def _sides(lengths, shape, name: str) -> Sides:
+def _sides(lengths: np.ndarray, shape: tuple[int, ...], name: str) -> Sides:
     """The lengths of matrices of a shape, which they must fit."""
     lengths = ready(lengths, np.int64)
     fit, *short = survey(lengths, *shape[1:])
@@ -126,12 +134,12 @@ def _sides(lengths, shape, name: str) -> Sides:
     return Sides(lengths, *short)
 
 
-def dtype_of(matrices) -> type[np.floating]:
+def dtype_of(matrices: np.ndarray) -> type[np.floating]:
     """The dtype that kernels take matrices in."""
     return np.float64 if matrices.dtype.itemsize == 8 else np.float32
 
 
-def ready(array, dtype) -> np.ndarray:
+def ready(array: np.ndarray, dtype: Any) -> np.ndarray:
     """Read-only C-contiguous view or copy."""
     view = np.ascontiguousarray(array, dtype=dtype).view()
     view.flags.writeable = False

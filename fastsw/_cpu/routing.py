@@ -8,8 +8,7 @@ suffice (`kernels.range_check`); and to those of log space elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,11 +51,9 @@ class Plan(NamedTuple):
     floors: np.ndarray  # [B], at or below it a cell counts as forbidden
     bounds: np.ndarray  # [2, B], of twice an alignment's gains, and of its terms' magnitudes
 
-    def parts(self, sides: Sides) -> Iterator[tuple[int, np.ndarray]]:
-        """Each route that pairs take, and these pairs, the largest first."""
-        for route, count in enumerate(self.counts):
-            if count:
-                yield route, self.pairs_of(route, sides)
+    def taken(self) -> list[int]:
+        """The routes that pairs take."""
+        return [route for route, count in enumerate(self.counts) if count]
 
     def pairs_of(self, route: int, sides: Sides) -> np.ndarray:
         """The pairs that take a route, the largest first."""
@@ -77,10 +74,12 @@ class Plan(NamedTuple):
         small = 0.0 < temperature < COLDEST and (magnitudes < 1e100).all()
         return 2.0**256 if small else 1.0
 
-    def doubtful(self, scores, entropies, temperature: float) -> np.ndarray:
-        """Pairs whose entropy the linear kernels may miss by more than is admitted."""
+    def doubtful(
+        self, scores: np.ndarray, entropies: np.ndarray, temperature: float
+    ) -> np.ndarray | None:
+        """Pairs whose entropy the linear kernels may miss by more than is admitted, if any."""
         if not doubt(self.routes, self.bounds, scores, entropies, temperature):
-            return np.arange(0)
+            return None
         return np.flatnonzero(self.bounds[0] == np.inf)
 
     def in_single(self, order: np.ndarray) -> np.ndarray:
@@ -139,7 +138,9 @@ def plan_warping(costs: Costs) -> Plan:
     return Plan(routes, counts, np.arange(pairs), floors, bounds)
 
 
-def _warping_route(largest, steps, temperature, dtype) -> int:
+def _warping_route(
+    largest: np.float64, steps: int, temperature: float, dtype: np.dtype[Any]
+) -> int:
     """The kernel for a sound pair to warp, of costs up to the largest."""
     if temperature == 0.0:
         return VITERBI

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from fastsw._cpu import routing
 from fastsw._cpu.inputs import Costs, Warping, prepare_costs, ready
 from fastsw._cpu.kernels import dtw
 from fastsw._cpu.kernels.dtw import viterbi_dtw
-from fastsw._cpu.kernels.log_space import DERIVATIVES, ENTROPIES, VALUES
 from fastsw._cpu.kernels.log_space_dtw import warp
 from fastsw._cpu.kernels.range_check import CELL32, CELL64, EMPTY, LOG, NON_FINITE, VITERBI
 from fastsw._cpu.routing import Plan
@@ -23,7 +22,13 @@ from fastsw._types import GRADIENT, SCORE, TANGENT
 
 
 def soft_dtw(
-    cost, temperature, lengths, bandwidth: int | None, *, with_gradients: bool, slope: bool = True
+    cost: np.ndarray,
+    temperature: Any,
+    lengths: np.ndarray,
+    bandwidth: int | None,
+    *,
+    with_gradients: bool,
+    slope: bool = True,
 ) -> Warping:
     """Soft-DTW of every pair; gradients (d value / d cost, d value / d T) where asked for.
 
@@ -41,7 +46,12 @@ def soft_dtw(
 
 
 def soft_dtw_tangents(
-    cost, temperature, lengths, bandwidth: int | None, dot_cost, dot_temperature
+    cost: np.ndarray,
+    temperature: Any,
+    lengths: np.ndarray,
+    bandwidth: int | None,
+    dot_cost: np.ndarray,
+    dot_temperature: np.ndarray,
 ) -> Warping:
     """Directional derivatives of the values and of their gradients (Hessian-vector products).
 
@@ -66,34 +76,32 @@ class _Job(NamedTuple):
     plan: Plan
 
 
-def _outputs(costs, with_gradients) -> Warping:
+def _outputs(costs: Costs, with_gradients: bool) -> Warping:
     """Arrays for the answers."""
     pairs, shape = len(costs.sides.lengths), costs.cost.shape if with_gradients else (1, 1, 1)
     return Warping(np.zeros(pairs), output(shape, costs.cost.dtype, np.zeros), np.zeros(pairs))
 
 
-def _run(job):
+def _run(job: _Job) -> None:
     """Send every pair to its kernel."""
-    for route, order in job.plan.parts(job.costs.sides):
-        _ROUTES[route](job, order)
+    for route in job.plan.taken():
+        _ROUTES[route](job, job.plan.pairs_of(route, job.costs.sides))
 
 
-def _refine(job):
+def _refine(job: _Job) -> None:
     """Compute entropies that rounding may have spoilt anew in log space."""
     out = job.out
     order = job.plan.doubtful(-out.score, -out.temperature, job.costs.temperature)
-    if order.size:
-        out.temperature[order] = -_log_weights(job, order, ENTROPIES, with_gradients=False)[
-            order, 1
-        ]
+    if order is not None:
+        out.temperature[order] = -_log_weights(job, order, SCORE)[order, 1]
 
 
-def _empty(job, order):
+def _empty(job: _Job, order: np.ndarray) -> None:
     """Pairs with an empty side: no path exists."""
     job.out.score[order] = np.inf if job.want != TANGENT else 0.0
 
 
-def _non_finite(job, order):
+def _non_finite(job: _Job, order: np.ndarray) -> None:
     """Pairs with NaN or -inf: all of the answer is NaN."""
     job.out.score[order] = job.out.temperature[order] = np.nan
     if job.want != SCORE:
@@ -101,7 +109,7 @@ def _non_finite(job, order):
             job.out.cost[cells] = np.nan
 
 
-def _viterbi(job, order):
+def _viterbi(job: _Job, order: np.ndarray) -> None:
     """Pairs at temperature 0, where values do not bend."""
     if job.want == TANGENT:
         return
@@ -121,7 +129,7 @@ def _viterbi(job, order):
     job.out.score[order] = found[order, 0]
 
 
-def _linear(job, order, *, bits):
+def _linear(job: _Job, order: np.ndarray, *, bits: int) -> None:
     """Pairs whose exponents integers can hold."""
     cost, temperature, band, sides = job.costs
     with_gradients = job.want != SCORE
@@ -155,19 +163,17 @@ def _linear(job, order, *, bits):
             job.out.cost[cells] = target[cells]
 
 
-def _log_space(job, order):
+def _log_space(job: _Job, order: np.ndarray) -> None:
     """Pairs of any range."""
-    carried = {SCORE: VALUES, GRADIENT: ENTROPIES, TANGENT: DERIVATIVES}[job.want]
-    found = _log_weights(job, order, carried, with_gradients=job.want != SCORE)
+    found = _log_weights(job, order, job.want)
     job.out.score[order] = -found[order, 0]
-    job.out.temperature[order] = -found[order, 2 if job.want == TANGENT else 1]
+    job.out.temperature[order] = -found[order, 1]
 
 
-def _log_weights(job, order, carried, *, with_gradients):
-    """Minus the values (or their derivatives), entropies and the derivatives of these, [B, 3]."""
+def _log_weights(job: _Job, order: np.ndarray, want: int) -> np.ndarray:
+    """Minus the values, and the entropies; or the tangents of both."""
     cost, temperature, band, sides = job.costs
-    found = np.zeros((len(sides.lengths), 3))
-    dot_cost, dot_temperature = job.dots or (cost, np.zeros(1))
+    found = np.zeros((len(sides.lengths), 2))
     thread_pool.run_on_threads(
         warp,
         sides.threads_for(order),
@@ -177,12 +183,10 @@ def _log_weights(job, order, carried, *, with_gradients):
         temperature,
         sides.lengths,
         band,
-        dot_cost,
-        dot_temperature,
+        job.dots or (cost, None),
         job.out.cost,
         found,
-        carried,
-        with_gradients,
+        want != SCORE,
     )
     return found
 

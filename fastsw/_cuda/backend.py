@@ -1,6 +1,6 @@
 """Entry points of the CUDA backend: the operators of alignment on CUDA tensors.
 
-A call is prepared by `operands`, laid out in memory by `layouts`, and answered by one kernel, or by
+A call is prepared by `inputs`, laid out in memory by `layouts`, and answered by one kernel, or by
 one more where only the device knows whether the temperature is 0. Nothing is read back.
 """
 
@@ -14,21 +14,11 @@ import torch
 
 from fastsw._alignment import Alignment
 from fastsw._cuda import layouts
+from fastsw._cuda.inputs import Inputs, arguments_of, compute_dtype, matrices, prepare
 from fastsw._cuda.kernels import intra_pair, viterbi
-from fastsw._cuda.kernels.penalties import GRADIENT, SCORE, TANGENT
-from fastsw._cuda.operands import Inputs, arguments_of, compute_dtype, matrices, prepare
 from fastsw._cuda.runtime.compile import Kernel, blocks_of
 from fastsw._cuda.runtime.memory import memory_of
-from fastsw._types import LOCAL, MODES
-
-
-class Derivatives(NamedTuple):
-    """Scores and per-pair gradients, or the tangents of both."""
-
-    score: Any  # [B], dtype of the input
-    similarity: Any  # [B, N, M], dtype of the input
-    penalties: tuple  # 4 x [B, N|1, M|1], float64
-    temperature: Any  # [B], float64
+from fastsw._types import GRADIENT, LOCAL, MODES, SCORE, TANGENT, Derivatives
 
 
 class Paths(NamedTuple):
@@ -121,11 +111,13 @@ class _Job(NamedTuple):
     inputs: Inputs
     memory: Any
     want: int
-    direction: Derivatives | None
-    out: Derivatives
+    direction: Derivatives[Any] | None
+    out: Derivatives[Any]  # float64, but for the score and the gradient in S, of the input's dtype
 
 
-def run(inputs: Inputs, memory, want: int, direction: Derivatives | None = None) -> Derivatives:
+def run(
+    inputs: Inputs, memory, want: int, direction: Derivatives[Any] | None = None
+) -> Derivatives[Any]:
     """Give scores, with gradients or with tangents along a direction without temperature."""
     temperature = inputs.temperature
     known = isinstance(temperature, float)
@@ -140,7 +132,7 @@ def run(inputs: Inputs, memory, want: int, direction: Derivatives | None = None)
     return out
 
 
-def _outputs(inputs, memory, want) -> Derivatives:
+def _outputs(inputs, memory, want) -> Derivatives[Any]:
     """Arrays for the answers, which kernels write; tangents at temperature 0 are zero."""
     shape, given = inputs.similarity.shape, memory.dtype(inputs.similarity)
     pairs, temperature = shape[0], inputs.temperature

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw._cuda.device import LANES
-from fastsw._cuda.kernels.penalties import SCORE, TANGENT
 from fastsw._cuda.kernels.records import COUNTERS
 from fastsw._cuda.kernels.strip import RECORD, STEPS, SUMS
 from fastsw._cuda.runtime.memory import Part, Workspace
+from fastsw._types import SCORE, TANGENT
 
 
 class Layout(NamedTuple):

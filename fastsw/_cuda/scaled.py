@@ -120,6 +120,24 @@ def arithmetic(name: str, *, with_tangents: bool) -> Arithmetic:
 
 
 @functools.cache
+def sums_of_three(name: str):
+    """Give the sum of three numbers (mantissa, exponent), unnormalised, and the product of two."""
+    kind = numbers(name)
+    power, normal = kind.power, kind.normal
+
+    @device
+    def total(a, b, c):
+        k = max(a[1], max(b[1], c[1]))
+        return a[0] * power(a[1] - k) + b[0] * power(b[1] - k) + c[0] * power(c[1] - k), k
+
+    @device
+    def product(a, b):
+        return normal(a[0] * b[0], a[1] + b[1])
+
+    return total, product
+
+
+@functools.cache
 def numbers(name: str) -> Numbers:
     """Give the numbers of the kind "narrow", "wide" or "double"."""
     return {"narrow": _narrow, "wide": _wide, "double": _double}[name]()

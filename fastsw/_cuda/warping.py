@@ -9,9 +9,9 @@ import numpy as np
 
 from fastsw import _validation
 from fastsw._cuda import layouts
+from fastsw._cuda.inputs import compute_dtype, known_temperature, matrices, sides_of
 from fastsw._cuda.kernels import dtw
 from fastsw._cuda.kernels.penalties import NUMBER, WHOLE
-from fastsw._cuda.operands import compute_dtype, known_temperature, matrices, sides_of
 from fastsw._cuda.runtime.compile import Kernel, blocks_of
 from fastsw._cuda.runtime.memory import memory_of
 

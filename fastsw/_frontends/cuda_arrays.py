@@ -7,6 +7,7 @@ answers go back to the array's own library in the same way.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 from fastsw._frontends import ragged_lists
@@ -14,7 +15,7 @@ from fastsw._frontends.kinds import is_torch, namespace_of, on_cuda
 from fastsw._types import Gradients
 
 
-def _modules():
+def _modules() -> tuple[Any, Any]:
     """torch, and its implementation of the functions."""
     if importlib.util.find_spec("torch") is None:
         raise ModuleNotFoundError(
@@ -56,10 +57,10 @@ def _back(value: Any, like: Any) -> Any:
     return cuda.as_cuda_array(value.detach())
 
 
-def _through_torch(name: str):
+def _through_torch(name: str) -> Callable[..., Any]:
     """One public function."""
 
-    def call(array, **options):
+    def call(array: Any, **options: Any) -> Any:
         _, functions = _modules()
         given = {key: _tensor(value) for key, value in options.items()}
         if isinstance(array, tuple | list):

@@ -21,7 +21,8 @@ class NumpyKind:
 
     def dtype_name(self, array: np.ndarray) -> str:
         """Name of the dtype."""
-        return _dtype_name(array.dtype)
+        name: str = _dtype_name(array.dtype)
+        return name
 
     def floating(self, array: np.ndarray) -> np.ndarray:
         """float64 array of integers."""
@@ -30,7 +31,7 @@ class NumpyKind:
     def negative(self, array: np.ndarray) -> bool:
         """Tell whether all values are negative."""
         if array.size == 1:
-            return array.item() < 0
+            return bool(array.item() < 0)
         return array.size > 0 and array.flat[0] < 0 and bool((array < 0).all())
 
     def convert(self, name: str, value: Any, like: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ KIND = NumpyKind()
 
 
 @functools.cache
-def _backend():
+def _backend() -> Any:
     """The CPU backend, which imports Numba."""
     from fastsw import _cpu
 
@@ -32,13 +32,13 @@ class _Call(NamedTuple):
     namespace: Any  # None for NumPy
     foreign_dtype: Any  # dtype of gradients in the namespace
 
-    def wrap(self, array):
+    def wrap(self, array: Any) -> Any:
         """An answer as the kind of array the question came in."""
         if self.namespace is None:
             return array[()] if array.ndim == 0 else array
         return self.namespace.from_dlpack(np.asarray(array, order="C"))
 
-    def of_similarity(self, gradient):
+    def of_similarity(self, gradient: np.ndarray) -> Any:
         """Gradients of the similarity, in its dtype."""
         if self.namespace is None:
             dtype = self.problem.similarity.dtype.newbyteorder("=")
@@ -47,20 +47,20 @@ class _Call(NamedTuple):
         wrapped = self.wrap(self.problem.unbatched(gradient))
         return self.namespace.astype(wrapped, self.foreign_dtype)
 
-    def of_gap(self, kind, x, y):
+    def of_gap(self, kind: int, x: np.ndarray, y: np.ndarray) -> Any:
         """Gradient of gap_open (0) or gap_extend (1), in the form it was given in."""
         shapes = self.problem.shapes[kind]
-        if self.problem.paired[kind]:
+        if self.problem.by_direction[kind]:
             parts = zip((x, y), shapes, strict=True)
             return tuple(self.wrap(g.reshape(s).astype(self.scores)) for g, s in parts)
         return self.wrap((x + y).reshape(shapes).astype(self.scores))
 
-    def per_pair(self, values):
+    def per_pair(self, values: np.ndarray) -> Any:
         """Per-pair values as scores."""
         return self.wrap(self.problem.unbatched(values.astype(self.scores)))
 
 
-def plain(name, array):
+def plain(name: str, array: Any) -> tuple[np.ndarray, Any, Any]:
     """A NumPy view of an array, its namespace (None for NumPy) and its dtype there."""
     if type(array) is np.ndarray:
         return array, None, None
@@ -78,7 +78,9 @@ def plain(name, array):
     return foreign_to_numpy(name, array), namespace, array.dtype
 
 
-def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Call:
+def call(
+    similarity: Any, *, gap_open: Any, gap_extend: Any, temperature: Any, mode: Any, lengths: Any
+) -> _Call:
     """Validate a call and prepare the backend's inputs."""
     similarity, namespace, foreign_dtype = plain("similarity", similarity)
     problem = _validation.build(
@@ -96,25 +98,25 @@ def call(similarity, *, gap_open, gap_extend, temperature, mode, lengths) -> _Ca
     return _Call(problem, inputs, inputs.similarity.dtype, namespace, foreign_dtype)
 
 
-def score(similarity, **options):
+def score(similarity: Any, **options: Any) -> Any:
     """See `fastsw.score`."""
     asked = call(similarity, **options)
     return asked.per_pair(_backend().score(asked.inputs))
 
 
-def entropy(similarity, **options):
+def entropy(similarity: Any, **options: Any) -> Any:
     """See `fastsw.entropy`."""
     asked = call(similarity, **options)
     return asked.per_pair(_backend().gradients(asked.inputs).temperature)
 
 
-def posterior(similarity, **options):
+def posterior(similarity: Any, **options: Any) -> Any:
     """See `fastsw.posterior`."""
     asked = call(similarity, **options)
     return asked.of_similarity(_backend().gradients(asked.inputs).similarity)
 
 
-def value_and_grad(similarity, **options):
+def value_and_grad(similarity: Any, **options: Any) -> tuple[Any, Gradients[Any, Any]]:
     """See `fastsw.value_and_grad`."""
     asked = call(similarity, **options)
     found, penalties, slope = _backend().gradients_in_all(asked.inputs)
@@ -127,7 +129,7 @@ def value_and_grad(similarity, **options):
     )
 
 
-def traceback(similarity, **options) -> list[Alignment] | Alignment:
+def traceback(similarity: Any, **options: Any) -> list[Alignment] | Alignment:
     """See `fastsw.traceback`."""
     asked = call(similarity, temperature=0.0, **options)
     found = _backend().paths(asked.inputs)
@@ -142,7 +144,9 @@ def traceback(similarity, **options) -> list[Alignment] | Alignment:
 _ABOVE_ONE = 1e-4
 
 
-def mea(posterior, *, threshold, min_paired, lengths) -> list[Alignment] | Alignment:
+def mea(
+    posterior: Any, *, threshold: float, min_paired: float, lengths: Any
+) -> list[Alignment] | Alignment:
     """See `fastsw.mea`."""
     posterior, _, _ = plain("posterior", posterior)
     batch, single = _validation.as_batch(KIND, "posterior", posterior)
@@ -169,7 +173,7 @@ def mea(posterior, *, threshold, min_paired, lengths) -> list[Alignment] | Align
     return alignments[0] if single else alignments
 
 
-def soft_dtw(cost, *, temperature, lengths, bandwidth):
+def soft_dtw(cost: Any, *, temperature: Any, lengths: Any, bandwidth: Any) -> Any:
     """See `fastsw.soft_dtw`."""
     cost, namespace, _ = plain("cost", cost)
     batch, single = _validation.as_batch(KIND, "cost", cost)
@@ -188,7 +192,9 @@ def soft_dtw(cost, *, temperature, lengths, bandwidth):
     return value if namespace is None else namespace.from_dlpack(np.asarray(value, order="C"))
 
 
-def sample(similarity, *, size, seed, **options):
+def sample(
+    similarity: Any, *, size: int, seed: int, **options: Any
+) -> list[list[Alignment]] | list[Alignment]:
     """See `fastsw.sample`."""
     asked = call(similarity, **options)
     found = _backend().samples(asked.inputs, size=size, seed=seed)

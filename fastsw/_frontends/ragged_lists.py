@@ -5,6 +5,7 @@ The matrices are padded to a batch whose lengths are their shapes; answers by ce
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ _GAP_FORMS = (
 )
 
 
-def _form(name, array):
+def _form(name: str, array: Any) -> str:
     """What an array must have in common with the others of its list."""
     if is_torch(array):
         return f"{array.dtype} on {array.device}"
@@ -28,7 +29,7 @@ def _form(name, array):
     return f"{(namespace or np).__name__}.{dtype or view.dtype}"
 
 
-def _check_alike(name, arrays):
+def _check_alike(name: str, arrays: Sequence[Any]) -> None:
     """Refuse arrays of different kinds, dtypes or devices."""
     forms = [_form(f"{name}[{k}]", array) for k, array in enumerate(arrays)]
     for k, form in enumerate(forms):
@@ -36,7 +37,7 @@ def _check_alike(name, arrays):
             raise TypeError(f"`{name}[{k}]` must be like `{name}[0]`, {forms[0]}, got {form}")
 
 
-def _pad(name, arrays):
+def _pad(name: str, arrays: Sequence[Any]) -> Any:
     """A batch of arrays of the same rank; zeros fill what the smaller ones lack."""
     most = [max(sizes) for sizes in zip(*(a.shape for a in arrays), strict=True)]
     if is_torch(arrays[0]):
@@ -54,7 +55,7 @@ def _pad(name, arrays):
     return batch if spaces[0] is None else spaces[0].astype(spaces[0].from_dlpack(batch), dtypes[0])
 
 
-def _cut(batch, shapes):
+def _cut(batch: Any, shapes: Any) -> Any:
     """The arrays of a batch without what they were padded with; a batch of none as it is."""
     if isinstance(batch, tuple):
         return tuple(_cut(*side) for side in zip(batch, shapes, strict=True))
@@ -63,7 +64,7 @@ def _cut(batch, shapes):
     return [batch[(b, *map(slice, shape))] for b, shape in enumerate(shapes)]
 
 
-def _batched(name, matrices):
+def _batched(name: str, matrices: Sequence[Any]) -> tuple[Any, list[tuple[int, ...]]]:
     """Matrices as a batch, and their shapes."""
     if not matrices:
         raise ValueError(
@@ -79,7 +80,7 @@ def _batched(name, matrices):
     return _pad(name, matrices), [tuple(matrix.shape) for matrix in matrices]
 
 
-def _gap(name, value, shapes, axis=None):
+def _gap(name: str, value: Any, shapes: Any, axis: int | None = None) -> tuple[Any, Any]:
     """A penalty for the batch, and the shapes that its gradient is cut to, if any.
 
     A vector runs along `axis` of a matrix.
@@ -112,10 +113,12 @@ def _gap(name, value, shapes, axis=None):
     return _pad(name, value), found
 
 
-def _through_batch(name: str, argument: str = "similarity", *, cut: bool = False):
+def _through_batch(
+    name: str, argument: str = "similarity", *, cut: bool = False
+) -> Callable[..., Any]:
     """One public function."""
 
-    def call(matrices, *, lengths, **options):
+    def call(matrices: Sequence[Any], *, lengths: Any, **options: Any) -> Any:
         if lengths is not None:
             raise ValueError(
                 f"`lengths` must be absent where `{argument}` is a list of matrices, whose shapes "

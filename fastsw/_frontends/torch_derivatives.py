@@ -13,6 +13,7 @@ three autograd Functions, which run the same operators.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from fastsw._frontends import torch_operators as operators
 from fastsw._frontends.torch_operators import Alignment, Operators, Warping, compute_dtype
 
 
-def operators_suffice(tensors) -> bool:
+def operators_suffice(tensors: Sequence[Tensor]) -> bool:
     """Whether no derivative is asked for but by plain reverse mode."""
     transformed = torch._C._are_functorch_transforms_active()
     forward_mode = forward_ad._current_level >= 0
@@ -59,22 +60,22 @@ class Value(Function):
     """Values of each pair; their derivative is `Gradient`."""
 
     @staticmethod
-    def forward(kind, *tensors):
+    def forward(kind: Operators, *tensors: Tensor) -> Any:
         return kind.value(*tensors)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, *tensors = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, of_value):
+    def backward(ctx: Any, of_value: Any) -> Any:
         return None, *_value_backward(ctx, of_value, ctx.needs_input_grad[1:]), None
 
     @staticmethod
-    def jvp(ctx, _kind, *tangents):
+    def jvp(ctx: Any, _kind: Any, *tangents: Any) -> Any:
         *dots, _ = tangents
         with _outer_tangents():
             tensors = _without_tangents(ctx.saved_tensors)
@@ -82,7 +83,7 @@ class Value(Function):
             return _along(dots, firsts).to(found.dtype)
 
     @staticmethod
-    def vmap(info, dims, *operands):
+    def vmap(info: Any, dims: Any, *operands: Any) -> Any:
         return _joined(Value.apply, info, dims, *operands)
 
 
@@ -90,22 +91,22 @@ class Gradient(Function):
     """Values and first derivatives of each pair; their derivative is `Tangent`."""
 
     @staticmethod
-    def forward(kind, slope, *tensors):
+    def forward(kind: Operators, slope: bool, *tensors: Tensor) -> Any:
         return kind.gradient(slope, *tensors)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, _, *tensors = inputs
         ctx.save_for_backward(*tensors, *output[1:])
         ctx.save_for_forward(*tensors, *output[1:])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, *of_outputs):
+    def backward(ctx: Any, *of_outputs: Any) -> Any:
         return None, None, *_gradient_backward(ctx, of_outputs, ctx.needs_input_grad[2:]), None
 
     @staticmethod
-    def jvp(ctx, _kind, _slope, *tangents):
+    def jvp(ctx: Any, _kind: Any, _slope: Any, *tangents: Any) -> Any:
         *dots, _ = tangents
         with _outer_tangents():
             primals, lengths, firsts = _parted(_without_tangents(ctx.saved_tensors))
@@ -117,7 +118,7 @@ class Gradient(Function):
             return along, *_tangent(ctx.kind, True, primals, lengths, direction)
 
     @staticmethod
-    def vmap(info, dims, *operands):
+    def vmap(info: Any, dims: Any, *operands: Any) -> Any:
         return _joined(Gradient.apply, info, dims, *operands)
 
 
@@ -125,12 +126,12 @@ class Tangent(Function):
     """Tangents of the first derivatives along a direction of each pair, in which it is linear."""
 
     @staticmethod
-    def forward(kind, slope, *operands):
+    def forward(kind: Operators, slope: bool, *operands: Any) -> Any:
         primals, lengths, dots = _parted(operands)
         return kind.tangent(slope, (*primals, lengths), dots)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, _, *operands = inputs
         primals, lengths, _ = _parted(operands)
         ctx.save_for_backward(*primals, lengths)
@@ -138,20 +139,20 @@ class Tangent(Function):
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, *of_seconds):
+    def backward(ctx: Any, *of_seconds: Any) -> Any:
         *primals, lengths = ctx.saved_tensors
         # Only `Once` ever sees these zeros, and refuses them.
         refused = [torch.zeros_like(p) for p in primals]
         return None, None, *refused, None, *_tangent(ctx.kind, True, primals, lengths, of_seconds)
 
     @staticmethod
-    def jvp(ctx, _kind, _slope, *tangents):
+    def jvp(ctx: Any, _kind: Any, _slope: Any, *tangents: Any) -> Any:
         with _outer_tangents():
             *primals, lengths = _without_tangents(ctx.saved_tensors)
             return _tangent(ctx.kind, True, primals, lengths, tangents[len(primals) + 1 :])
 
     @staticmethod
-    def vmap(info, dims, *operands):
+    def vmap(info: Any, dims: Any, *operands: Any) -> Any:
         return _joined(Tangent.apply, info, dims, *operands)
 
 
@@ -163,27 +164,27 @@ class Once(Function):
     """
 
     @staticmethod
-    def forward(*primals):
+    def forward(*primals: Tensor) -> Any:
         return tuple(p.view_as(p) for p in primals)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         pass
 
     @staticmethod
-    def backward(ctx, *of_primals):
+    def backward(ctx: Any, *of_primals: Any) -> Any:
         raise NotImplementedError("third derivatives do not exist")
 
     @staticmethod
-    def jvp(ctx, *dots):
+    def jvp(ctx: Any, *dots: Any) -> Any:
         raise NotImplementedError("third derivatives do not exist")
 
     @staticmethod
-    def vmap(info, dims, *primals):
+    def vmap(info: Any, dims: Any, *primals: Sequence[Tensor]) -> Any:
         return Once.apply(*primals), dims
 
 
-def _outer_tangents():
+def _outer_tangents() -> Any:
     """A scope for `jvp`, in which tangents of the levels around its own live on.
 
     Torch switches forward mode off for all levels there, and a jvp of a jvp would be 0.
@@ -191,12 +192,14 @@ def _outer_tangents():
     return forward_ad._set_fwd_grad_enabled(True)
 
 
-def _without_tangents(tensors) -> list[Tensor]:
+def _without_tangents(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Saved tensors without their tangents of the present level, which `jvp` is given apart."""
     return [forward_ad.unpack_dual(t).primal if t.is_floating_point() else t for t in tensors]
 
 
-def _tangent(kind, slope, primals, lengths, dots):
+def _tangent(
+    kind: Operators, slope: bool, primals: Sequence[Tensor], lengths: Tensor, dots: Any
+) -> tuple[Tensor, ...]:
     """`Tangent` along a direction whose absent components are 0."""
     matrices = primals[0]
     full = [
@@ -208,13 +211,13 @@ def _tangent(kind, slope, primals, lengths, dots):
     return Tangent.apply(kind, slope, *Once.apply(*primals), lengths, *full)
 
 
-def _parted(tensors):
+def _parted(tensors: Sequence[Any]) -> Any:
     """Primals, lengths, and as many tensors after them."""
     count = len(tensors) // 2
     return tensors[:count], tensors[count], tensors[count + 1 :]
 
 
-def _along(dots, firsts) -> Tensor:
+def _along(dots: Any, firsts: Sequence[Tensor]) -> Tensor:
     """Derivative of the values along the tangents of primals."""
     parts = []
     for d, f in zip(dots, firsts, strict=True):
@@ -226,7 +229,7 @@ def _along(dots, firsts) -> Tensor:
     return sum(parts[1:], start=parts[0])
 
 
-def _value_backward(ctx, of_value, needed):
+def _value_backward(ctx: Any, of_value: Any, needed: Sequence[bool]) -> Any:
     """Gradients in the primals of weighted values, for where their derivatives are not at hand."""
     *primals, lengths = ctx.saved_tensors
     slope = needed[len(primals) - 1]
@@ -236,7 +239,7 @@ def _value_backward(ctx, of_value, needed):
     return _summed(_weighted(of_value, firsts, needed), primals)
 
 
-def _gradient_backward(ctx, of_outputs, needed):
+def _gradient_backward(ctx: Any, of_outputs: Any, needed: Sequence[bool]) -> Any:
     """Gradients in the primals of weighted values and first derivatives."""
     of_value, *of_firsts = of_outputs
     primals, lengths, firsts = _parted(ctx.saved_tensors)
@@ -252,7 +255,9 @@ def _gradient_backward(ctx, of_outputs, needed):
     )
 
 
-def _weighted(of_value, firsts, needed) -> list[Tensor | None]:
+def _weighted(
+    of_value: Any, firsts: Sequence[Tensor], needed: Sequence[bool]
+) -> list[Tensor | None]:
     """First derivatives of each pair times its weight, where they are needed."""
     return [
         of_value.reshape(-1, *(1,) * (f.ndim - 1)) * f if need and of_value is not None else None
@@ -260,7 +265,7 @@ def _weighted(of_value, firsts, needed) -> list[Tensor | None]:
     ]
 
 
-def _summed(totals, primals) -> list[Tensor | None]:
+def _summed(totals: Any, primals: Sequence[Tensor]) -> list[Tensor | None]:
     """Per-pair gradients, summed where pairs share the primal, and then in its dtype."""
     return [
         None
@@ -272,7 +277,7 @@ def _summed(totals, primals) -> list[Tensor | None]:
     ]
 
 
-def _joined(call, info, dims, *operands):
+def _joined(call: Callable[..., Any], info: Any, dims: Any, *operands: Any) -> Any:
     """Map a call by joining the mapped axis to the batch.
 
     A mapped temperature takes one call a value, since kernels take one temperature a call.
@@ -281,7 +286,7 @@ def _joined(call, info, dims, *operands):
     tensors, axes = [operands[k] for k in at], [dims[k] for k in at]
     size = info.batch_size
 
-    def called(given):
+    def called(given: Sequence[Tensor]) -> Any:
         every: list[Any] = list(operands)
         for k, tensor in zip(at, given, strict=True):
             every[k] = tensor
@@ -310,34 +315,36 @@ def _joined(call, info, dims, *operands):
     return split, (0,) * len(split)
 
 
-def _joined_axes(tensor, axis, size, pairs):
+def _joined_axes(tensor: Tensor, axis: int | None, size: int, pairs: int) -> Tensor:
     """A mapped [V, B|1, ...] or unmapped [B|1, ...] tensor as one of V * B pairs."""
     mapped = tensor[None] if axis is None else tensor.movedim(axis, 0)
     mapped = mapped.expand(size, pairs, *mapped.shape[2:])
     return mapped.reshape(size * pairs, *mapped.shape[2:])
 
 
-def _register(value, gradient, tangent, kind, option):
+def _register(
+    value: Any, gradient: Any, tangent: Any, kind: type[Alignment] | type[Warping], option: int
+) -> None:
     """Rules of a kind's operators; ``option`` is the first argument that is no tensor."""
 
-    def save_value(ctx, inputs, output):
+    def save_value(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, ctx.rest = kind(inputs[option]), len(inputs) - option
         ctx.save_for_backward(*inputs[:option])
         ctx.set_materialize_grads(False)
 
-    def save_gradient(ctx, inputs, output):
+    def save_gradient(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.kind, ctx.rest = kind(inputs[option]), len(inputs) - option
         ctx.save_for_backward(*inputs[:option], *output[1:])
         ctx.set_materialize_grads(False)
 
-    def value_backward(ctx, of_value):
+    def value_backward(ctx: Any, of_value: Any) -> Any:
         return *_value_backward(ctx, of_value, ctx.needs_input_grad), None, *(None,) * ctx.rest
 
-    def gradient_backward(ctx, *of_outputs):
+    def gradient_backward(ctx: Any, *of_outputs: Any) -> Any:
         found = _gradient_backward(ctx, of_outputs, ctx.needs_input_grad)
         return *found, None, *(None,) * ctx.rest
 
-    def tangent_backward(ctx, *of_seconds):
+    def tangent_backward(ctx: Any, *of_seconds: Any) -> Any:
         raise NotImplementedError("third derivatives do not exist")
 
     value.register_autograd(value_backward, setup_context=save_value)

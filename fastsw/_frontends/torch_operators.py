@@ -11,13 +11,16 @@ from __future__ import annotations
 import abc
 import functools
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fastsw import _cpu
+from fastsw._types import Derivatives
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -33,7 +36,7 @@ def as_numpy(tensor: Tensor) -> np.ndarray:
 
 
 @functools.cache
-def gpu():
+def gpu() -> Any:
     """The module that runs the operators on a GPU."""
     if importlib.util.find_spec("numba_cuda") is None:
         raise ModuleNotFoundError(
@@ -44,7 +47,13 @@ def gpu():
     return _cuda
 
 
-def _inputs(similarity, penalties, temperature, lengths, mode):
+def _inputs(
+    similarity: Tensor,
+    penalties: tuple[Tensor, ...],
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+) -> _cpu.Inputs:
     """The backend's inputs."""
     return _cpu.prepare(
         as_numpy(similarity),
@@ -55,12 +64,17 @@ def _inputs(similarity, penalties, temperature, lengths, mode):
     )
 
 
-def _tensor(array, like: Tensor) -> Tensor:
+def _tensor(array: np.ndarray, like: Tensor) -> Tensor:
     """A backend's array as a tensor of the dtype that belongs to an argument."""
     return torch.from_numpy(array).to(compute_dtype(like.dtype))
 
 
-def _derivatives(found, similarity, penalties, temperature):
+def _derivatives(
+    found: Derivatives[np.ndarray],
+    similarity: Tensor,
+    penalties: tuple[Tensor, ...],
+    temperature: Tensor,
+) -> Any:
     """Backend arrays as tensors."""
     return (
         _tensor(found.similarity, similarity),
@@ -69,11 +83,11 @@ def _derivatives(found, similarity, penalties, temperature):
     )
 
 
-def _fake_value(matrices):
+def _fake_value(matrices: Tensor) -> Tensor:
     return matrices.new_empty(matrices.shape[:1], dtype=compute_dtype(matrices.dtype))
 
 
-def _fake_derivatives(*arguments):
+def _fake_derivatives(*arguments: Tensor) -> tuple[Tensor, ...]:
     matrices = arguments[0]
     return tuple(
         matrices.new_empty((matrices.shape[0], *a.shape[1:]), dtype=compute_dtype(a.dtype))
@@ -97,12 +111,30 @@ def score(
 
 
 @score.register_kernel("cuda")
-def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+def _(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+) -> Any:
     return gpu().score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode)
 
 
 @score.register_fake
-def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode):
+def _(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+) -> Any:
     return _fake_value(similarity)
 
 
@@ -128,13 +160,33 @@ def align(
 
 
 @align.register_kernel("cuda")
-def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope):
+def _(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+    slope: bool,
+) -> Any:
     penalties = open_x, extend_x, open_y, extend_y
     return gpu().align(similarity, *penalties, temperature, lengths, mode, slope)
 
 
 @align.register_fake
-def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope):
+def _(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+    slope: bool,
+) -> Any:
     penalties = open_x, extend_x, open_y, extend_y
     return _fake_value(similarity), *_fake_derivatives(similarity, *penalties, temperature)
 
@@ -170,13 +222,35 @@ def align_tangent(
 
 
 @align_tangent.register_kernel("cuda")
-def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope, *dots):
+def _(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+    slope: bool,
+    *dots: Tensor,
+) -> Any:
     penalties = open_x, extend_x, open_y, extend_y
     return gpu().align_tangent(similarity, *penalties, temperature, lengths, mode, slope, *dots)
 
 
 @align_tangent.register_fake
-def _(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode, slope, *dots):
+def _(
+    similarity: Tensor,
+    open_x: Tensor,
+    extend_x: Tensor,
+    open_y: Tensor,
+    extend_y: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    mode: str,
+    slope: bool,
+    *dots: Tensor,
+) -> Any:
     return _fake_derivatives(similarity, open_x, extend_x, open_y, extend_y, temperature)
 
 
@@ -189,12 +263,12 @@ def soft_dtw(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int 
 
 
 @soft_dtw.register_kernel("cuda")
-def _(cost, temperature, lengths, bandwidth):
+def _(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None) -> Any:
     return gpu().soft_dtw(cost, temperature, lengths, bandwidth)
 
 
 @soft_dtw.register_fake
-def _(cost, temperature, lengths, bandwidth):
+def _(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None) -> Any:
     return _fake_value(cost)
 
 
@@ -222,12 +296,16 @@ def soft_dtw_gradient(
 
 
 @soft_dtw_gradient.register_kernel("cuda")
-def _(cost, temperature, lengths, bandwidth, slope):
+def _(
+    cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None, slope: bool
+) -> Any:
     return gpu().soft_dtw_gradient(cost, temperature, lengths, bandwidth, slope)
 
 
 @soft_dtw_gradient.register_fake
-def _(cost, temperature, lengths, bandwidth, slope):
+def _(
+    cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None, slope: bool
+) -> Any:
     return _fake_value(cost), *_fake_derivatives(cost, temperature)
 
 
@@ -252,12 +330,26 @@ def soft_dtw_tangent(
 
 
 @soft_dtw_tangent.register_kernel("cuda")
-def _(cost, temperature, lengths, bandwidth, dot_cost, dot_temperature):
+def _(
+    cost: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    bandwidth: int | None,
+    dot_cost: Tensor,
+    dot_temperature: Tensor,
+) -> Any:
     raise NotImplementedError("`soft_dtw` has no second derivatives on CUDA tensors")
 
 
 @soft_dtw_tangent.register_fake
-def _(cost, temperature, lengths, bandwidth, dot_cost, dot_temperature):
+def _(
+    cost: Tensor,
+    temperature: Tensor,
+    lengths: Tensor,
+    bandwidth: int | None,
+    dot_cost: Tensor,
+    dot_temperature: Tensor,
+) -> Any:
     return _fake_derivatives(cost, temperature)
 
 
@@ -276,7 +368,9 @@ class Operators(abc.ABC):
         """
 
     @abc.abstractmethod
-    def tangent(self, slope: bool, tensors, dots) -> tuple[Tensor, ...]:
+    def tangent(
+        self, slope: bool, tensors: Sequence[Tensor], dots: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
         """Tangents of the first derivatives along a direction of each pair; `slope` as above."""
 
 
@@ -286,13 +380,15 @@ class Alignment(Operators):
 
     mode: str
 
-    def value(self, *tensors):
+    def value(self, *tensors: Tensor) -> Tensor:
         return torch.ops.fastsw.score(*tensors, self.mode)
 
-    def gradient(self, slope, *tensors):
+    def gradient(self, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
         return torch.ops.fastsw.align(*tensors, self.mode, slope)
 
-    def tangent(self, slope, tensors, dots):
+    def tangent(
+        self, slope: bool, tensors: Sequence[Tensor], dots: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
         return torch.ops.fastsw.align_tangent(*tensors, self.mode, slope, *dots)
 
 
@@ -302,13 +398,15 @@ class Warping(Operators):
 
     bandwidth: int | None
 
-    def value(self, *tensors):
+    def value(self, *tensors: Tensor) -> Tensor:
         return torch.ops.fastsw.soft_dtw(*tensors, self.bandwidth)
 
-    def gradient(self, slope, *tensors):
+    def gradient(self, slope: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
         return torch.ops.fastsw.soft_dtw_gradient(*tensors, self.bandwidth, slope)
 
-    def tangent(self, slope, tensors, dots):
+    def tangent(
+        self, slope: bool, tensors: Sequence[Tensor], dots: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
         return torch.ops.fastsw.soft_dtw_tangent(*tensors, self.bandwidth, *dots)
 
 

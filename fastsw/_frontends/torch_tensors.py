@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fastsw import _validation
+from fastsw._alignment import Alignment as Path
 from fastsw._frontends import numpy_arrays, torch_derivatives, torch_operators
 from fastsw._frontends.torch_operators import Alignment, Warping, as_numpy, compute_dtype, gpu
 from fastsw._types import Gradients
@@ -90,7 +93,9 @@ class TorchKind:
 KIND = TorchKind()
 
 
-def _operands(similarity, *, gap_open, gap_extend, temperature, mode, lengths):
+def _operands(
+    similarity: Tensor, *, gap_open: Any, gap_extend: Any, temperature: Any, mode: Any, lengths: Any
+) -> tuple[_validation.Problem, tuple[Any, ...]]:
     """Validate a call; the problem and the operators' arguments."""
     if similarity.layout != torch.strided:
         raise TypeError(f"`similarity` must be a dense tensor, got {similarity.layout}")
@@ -112,19 +117,21 @@ def _operands(similarity, *, gap_open, gap_extend, temperature, mode, lengths):
     )
 
 
-def score(similarity, **options):
+def score(similarity: Tensor, **options: Any) -> Tensor:
     """See `fastsw.score`."""
     problem, (*tensors, mode) = _operands(similarity, **options)
     found = _differentiable(tensors).value(Alignment(mode), *tensors)
     return problem.unbatched(found)
 
 
-def _differentiable(tensors):
+def _differentiable(tensors: Sequence[Tensor]) -> Any:
     """The module that gives values with all the derivatives that are asked for."""
     return torch_operators if torch_derivatives.operators_suffice(tensors) else torch_derivatives
 
 
-def _differentiated(similarity, *, slope, **options):
+def _differentiated(
+    similarity: Tensor, *, slope: bool, **options: Any
+) -> tuple[_validation.Problem, tuple[Tensor, ...]]:
     """The problem, and scores and first derivatives of each pair.
 
     ``slope`` tells whether the derivative in the temperature is wanted.
@@ -133,32 +140,32 @@ def _differentiated(similarity, *, slope, **options):
     return problem, _differentiable(tensors).gradient(Alignment(mode), slope, *tensors)
 
 
-def posterior(similarity, **options):
+def posterior(similarity: Tensor, **options: Any) -> Tensor:
     """See `fastsw.posterior`."""
     problem, found = _differentiated(similarity, slope=False, **options)
     return problem.unbatched(found[1]).to(problem.similarity.dtype)
 
 
-def entropy(similarity, **options):
+def entropy(similarity: Tensor, **options: Any) -> Tensor:
     """See `fastsw.entropy`."""
     problem, found = _differentiated(similarity, slope=True, **options)
     return problem.unbatched(found[6]).to(compute_dtype(problem.similarity.dtype))
 
 
-def value_and_grad(similarity, **options):
+def value_and_grad(similarity: Tensor, **options: Any) -> tuple[Tensor, Gradients[Tensor, Tensor]]:
     """See `fastsw.value_and_grad`."""
     problem, found = _differentiated(similarity, slope=True, **options)
     value, of_similarity, open_x, extend_x, open_y, extend_y, of_temperature = found
-    gaps = []
-    for x, y, penalties, paired, shape in (
-        (open_x, open_y, problem.penalties[0::2], problem.paired[0], problem.shapes[0]),
-        (extend_x, extend_y, problem.penalties[1::2], problem.paired[1], problem.shapes[1]),
+    gaps: list[Any] = []
+    for x, y, penalties, by_direction, shape in (
+        (open_x, open_y, problem.penalties[0::2], problem.by_direction[0], problem.shapes[0]),
+        (extend_x, extend_y, problem.penalties[1::2], problem.by_direction[1], problem.shapes[1]),
     ):
         x, y = (
             g.sum(dim=0, keepdim=True) if len(p) == 1 else g
             for g, p in zip((x, y), penalties, strict=True)
         )
-        if paired:
+        if by_direction:
             sides = zip((x, y), shape, penalties, strict=True)
             gaps.append(tuple(g.reshape(s).to(p.dtype) for g, s, p in sides))
         else:
@@ -171,7 +178,7 @@ def value_and_grad(similarity, **options):
     )
 
 
-def soft_dtw(cost, *, temperature, lengths, bandwidth):
+def soft_dtw(cost: Tensor, *, temperature: Any, lengths: Any, bandwidth: Any) -> Tensor:
     """See `fastsw.soft_dtw`."""
     batch, single = _validation.as_batch(KIND, "cost", cost)
     warping = Warping(_validation.as_bandwidth(bandwidth))
@@ -184,7 +191,7 @@ def soft_dtw(cost, *, temperature, lengths, bandwidth):
     return value[0] if single else value
 
 
-def _detached(similarity, options):
+def _detached(similarity: Tensor, options: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
     """The call on NumPy views, for functions that are not differentiated and run on the host."""
     if torch._C._are_functorch_transforms_active():
         raise NotImplementedError(
@@ -204,7 +211,7 @@ def _detached(similarity, options):
     return as_numpy(similarity), plain
 
 
-def traceback(similarity, **options):
+def traceback(similarity: Tensor, **options: Any) -> list[Path] | Path:
     """See `fastsw.traceback`."""
     if similarity.is_cuda:
         _, operands = _operands(similarity.detach(), temperature=0.0, **options)
@@ -214,13 +221,13 @@ def traceback(similarity, **options):
     return numpy_arrays.traceback(matrix, **plain)
 
 
-def sample(similarity, **options):
+def sample(similarity: Tensor, **options: Any) -> list[list[Path]] | list[Path]:
     """See `fastsw.sample`."""
     matrix, plain = _detached(similarity, options)
     return numpy_arrays.sample(matrix, **plain)
 
 
-def mea(posterior, **options):
+def mea(posterior: Tensor, **options: Any) -> list[Path] | Path:
     """See `fastsw.mea`."""
     matrix, plain = _detached(posterior, options)
     return numpy_arrays.mea(matrix, **plain)

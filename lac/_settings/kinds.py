@@ -1,4 +1,4 @@
-"""Whether a value that was written on a command line or in YAML is of a type, and what of it."""
+"""Conversion of what is written on a command line or in YAML to the types of settings."""
 
 import types
 import typing
@@ -18,7 +18,7 @@ _WORDS = {
 
 
 def read(text: str) -> Any:
-    """Return what a text says as YAML; the text where it is none."""
+    """Return a text parsed as YAML, or the text itself where it is not valid YAML."""
     import yaml
 
     try:
@@ -28,7 +28,7 @@ def read(text: str) -> Any:
 
 
 def convert(value: Any, kind: Any, *, text: str | None = None) -> Any:
-    """Return a value as a type has it.
+    """Convert a value to a type.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def convert(value: Any, kind: Any, *, text: str | None = None) -> Any:
 
 
 def in_words(kind: Any) -> str:
-    """Say what a type takes.
+    """Say what values a type takes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What there is to choose in training beside its parts: losses, presets, options of a run."""
+"""The choices of training: losses, presets, and the options of a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ NOT_OURS = ("optimizer", "lr_scheduler")  # Lightning's: refused where all setti
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run is told beside the settings of its parts.
+    """The options of a run beside the settings of its parts.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def loss_class(name: str) -> str:
 
 
 def find_preset(name: str) -> str:
-    """Return the path of a configuration file, or of the package's own of that name.
+    """Return the path of a configuration file, or of a preset of that name.
 
     Raises
     ------
@@ -119,12 +119,12 @@ def find_preset(name: str) -> str:
 
 
 def presets() -> list[str]:
-    """Return the names of the package's own configurations."""
+    """Return the names of the presets."""
     return sorted(Path(str(file)).stem for file in _PRESETS.iterdir())
 
 
 def refuse_what_cannot_train(setting: Callable[[str], Any]) -> None:
-    """Refuse settings that training has no place for, or would fail at late.
+    """Refuse settings that training cannot use, or that would make it fail late.
 
     Parameters
     ----------

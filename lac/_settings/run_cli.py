@@ -133,7 +133,7 @@ class RunCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed")
 
     def before_instantiate_classes(self) -> None:
-        """Settle the run directory, and compare with the settings it was started with."""
+        """Determine the run directory, and compare with the settings it was started with."""
         RunOptions(**{name: self.config[name] for name in sketch(RunOptions).parameters})
         refuse_what_cannot_train(self._setting)
         self._fit_encoder_to_features()
@@ -154,14 +154,14 @@ class RunCLI(LightningCLI):
         return getattr(value, "class_path", value)
 
     def _fit_encoder_to_features(self) -> None:
-        """For clips that are features: take the width of the encoder's input from them."""
+        """Where clips are features, take the width of the encoder's input from them."""
         data, encoder = self.config.data, self.config.model.encoder.init_args
         if data.source == "features" and encoder.channels is None and data.root is not None:
             first = read_source("features", Path(data.root)).clips[0]
             encoder.channels = read_features(first.path).shape[1]
 
     def instantiate_classes(self) -> None:
-        """Build everything; hold loss against data, and hand a frozen backbone to the data."""
+        """Build everything; check the loss against the data, and give them the frozen backbone."""
         super().instantiate_classes()
         self.model.loss.check(
             frames=self.datamodule.views.frames, dimension=self.model.encoder.dimension
@@ -224,7 +224,7 @@ class RunCLI(LightningCLI):
 
 
 def _in_full(args: Sequence[str]) -> list[str]:
-    """Return a command line with the dotted name of the loss for a short one."""
+    """Replace the short name of a loss on a command line by its dotted name."""
     words = list(args)
     for place, word in enumerate(words):
         name, assigned, value = word.partition("=")
@@ -238,7 +238,7 @@ def _in_full(args: Sequence[str]) -> list[str]:
 
 
 def _refuse_changes(run: RunDirectory, settings: Mapping[str, Any]) -> None:
-    """Raise if a run would go on with other settings than it was started with."""
+    """Refuse to continue a run with other settings than it was started with."""
     before = dict(flat_settings(run.read_settings()))
     now = dict(flat_settings(settings))
     for key in sorted(before.keys() | now.keys()):

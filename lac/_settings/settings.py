@@ -53,7 +53,7 @@ class Settings:
     """
 
     def __init__(self, args: Sequence[str]):
-        """Read all words; check names and types."""
+        """Read all words and files; check names and types."""
         self.flags: set[str] = set()
         self.values: dict[str, Any] = {}
         self._classes = {"model.encoder": _ENCODER, "model.loss": LOSSES["lac"]}
@@ -78,7 +78,7 @@ class Settings:
                 self._set(name, read(value), f"--{name}", text=value)
 
     def __getitem__(self, name: str) -> Any:
-        """Return a value as set, or its default."""
+        """Return the value of a setting, or its default."""
         if name in self.values:
             return self.values[name]
         group, _, own = name.rpartition(".")
@@ -90,7 +90,7 @@ class Settings:
         return described.parameters[own].default
 
     def check(self) -> None:
-        """Refuse what the parts that take the settings would refuse, as they would.
+        """Refuse what the parts that take the settings would refuse, with the same message.
 
         Raises
         ------
@@ -138,7 +138,7 @@ class Settings:
                 raise ValueError(changed(self._started.path, name, before, value))
 
     def _built(self, group: str) -> Any:
-        """Check the settings of a group; return what they make where its module is light."""
+        """Check the settings of a group; return the object they make if its module is light."""
         described = self.described(group)
         return None if described is None else described.check(**self._of_group(group))
 
@@ -150,14 +150,14 @@ class Settings:
         return {name: self.values[prefix + name] for name in names if prefix + name in self.values}
 
     def described(self, group: str) -> Sketch | None:
-        """Return what is known of a group of settings, None for classes of others."""
+        """Return the sketch of a group of settings, None for a class that is not lac's."""
         if group in self._classes:
             module, _, name = self._classes[group].rpartition(".")
             return sketch_of(module, name) if self._classes[group] in _KNOWN else None
         return GROUPS[group]() if group in GROUPS else None
 
     def _read(self, settings: Mapping[str, Any], file: str) -> None:
-        """Take over the settings of a file."""
+        """Set what a file sets."""
         classes_first = sorted(
             flat_settings(settings), key=lambda entry: not entry[0].endswith(".class_path")
         )
@@ -165,7 +165,7 @@ class Settings:
             self._set(name, value, f"`{name}` in {file}")
 
     def _set(self, name: str, value: Any, where: str, *, text: str | None = None) -> None:
-        """Take over one setting, if there is such a one and it takes such a value."""
+        """Set one value, if the setting exists and takes it."""
         name = ".".join(part for part in name.split(".") if part != "init_args").removesuffix("+")
         group, _, own = name.rpartition(".")
         if name in self._classes or (own == "class_path" and group in self._classes):
@@ -198,14 +198,14 @@ class Settings:
             self._take(name, value, described.parameters[own].annotation, text)
 
     def _take(self, name: str, value: Any, kind: Any, text: str | None) -> None:
-        """Keep a value as its type has it."""
+        """Convert a value to the type of its setting, and keep it."""
         try:
             self.values[name] = convert(value, kind, text=text)
         except TypeError as error:
             raise ValueError(f"`{name}` {error}") from None
 
     def _choose(self, part: str, value: Any, where: str) -> None:
-        """Take another class for a part, and drop the settings that it does not have."""
+        """Choose the class of a part, and drop the settings that it does not have."""
         if isinstance(value, Mapping):
             for name, entry in flat_settings(value):
                 self._set(f"{part}.{name}", entry, where)
@@ -224,14 +224,14 @@ class Settings:
                     del self.values[name]
 
     def _without_value(self, name: str) -> str:
-        """Say that a name is none, or else that it has no value."""
+        """Say that a name is unknown, or else that its value is missing."""
         near = None if name in self.names() else self._nearest(name)
         if near:
             return f"no setting --{name}; did you mean {near}?"
         return f"`{name}` must be given a value, got none"
 
     def _nearest(self, name: str) -> str | None:
-        """Return the option that is nearest to a name, by all of it or by its last part."""
+        """Return the option nearest to a name, compared as a whole or by its last part."""
         known = list(self.names())
         last = {
             own: other
@@ -243,7 +243,7 @@ class Settings:
         return f"--{near}" if near else None
 
     def names(self) -> Iterator[str]:
-        """Yield the dotted names of all settings that are known."""
+        """Yield the dotted names of all known settings."""
         yield from ("config", "seed_everything", "help", "help-all", "print_config")
         for group in (*GROUPS, *self._classes):
             described = self.described(group)

@@ -1,4 +1,4 @@
-"""What a class can be told, read from its source, without what its module imports.
+"""The settings of a class, read from its source without importing what its module imports.
 
 A command checks its settings before it imports torch and Lightning, which takes seconds. The
 classes that take the settings need both, so the source of their constructors is reduced to the
@@ -25,13 +25,13 @@ _LIGHT = {"numpy", "yaml", "av", *sys.stdlib_module_names}
 
 
 class Unknown:
-    """What is in a module that is not imported: a type that takes anything, or its instance."""
+    """Stands for anything from a module that is not imported: a type that takes any value."""
 
     def __init__(self, *args: object, **settings: object):
-        """Take anything."""
+        """Accept anything."""
 
     def __class_getitem__(cls, item: object) -> type["Unknown"]:
-        """Return the type whatever it is of."""
+        """Return the type itself, whatever its parameters."""
         return cls
 
 
@@ -120,7 +120,7 @@ class _Source:
         return self, statement
 
     def resolve(self, name: str) -> Any:
-        """Return what a name stands for: imported from a light module, else no more than a type."""
+        """Return what a name refers to: imported from a light module, else a stand-in."""
         owner, statement = self.find(name)
         if isinstance(statement, ast.Import):
             module = statement.names[0].name
@@ -136,7 +136,7 @@ class _Source:
         return Unknown
 
     def evaluate(self, node: ast.expr | ast.FunctionDef, *, apart_from: Iterable[str] = ()) -> Any:
-        """Return the value of an expression, or a function, in the names of the module."""
+        """Evaluate an expression, or define a function, with the names of the module."""
         names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
         used = {n.id for n in names} - {n.id for n in names if isinstance(n.ctx, ast.Store)}
         used -= {*apart_from, *dir(builtins)}
@@ -148,7 +148,7 @@ class _Source:
 
 
 def _definitions(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
-    """Yield the names that statements define, with the statements."""
+    """Yield each name that statements define, with its statement."""
     for statement in statements:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             yield from ((alias.asname or alias.name, statement) for alias in statement.names)

@@ -1,4 +1,4 @@
-"""The console command `lac`: its commands, a module each; what they share has an underscore."""
+"""The console command `lac`: a module for each command; shared ones begin with an underscore."""
 
 import sys
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> CommandParser:
-    """Return what explains the commands."""
+    """Return the parser that lists the commands."""
     parser = CommandParser(
         program(),
         description="Embeddings of the frames of videos, and alignments of videos by them.",

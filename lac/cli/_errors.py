@@ -13,7 +13,7 @@ INTERRUPTED = 130  # the exit code of what Ctrl-C has ended: 128 + SIGINT
 
 @contextmanager
 def errors_in_one_line(*more: type[Exception]) -> Iterator[None]:
-    """End with one line where the input is at fault or an extra is missing."""
+    """End with one line if the input is wrong or an extra is missing."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -24,7 +24,7 @@ def errors_in_one_line(*more: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """End with one line where Ctrl-C is pressed."""
+    """End with one line if Ctrl-C is pressed."""
     try:
         yield
     except KeyboardInterrupt:
@@ -33,7 +33,7 @@ def interruptible() -> Iterator[None]:
 
 
 def existing(path: Path) -> Path:
-    """Refuse a path at which nothing is."""
+    """Refuse a path that does not exist."""
     if not path.exists():
         near = did_you_mean(path.name, _neighbours(path))
         raise FileNotFoundError(f"{path}: no such file{near}")

@@ -78,7 +78,7 @@ class Encoder(nn.Module):
         context: int = 0,
         norm: Norm = "batch",
     ):
-        """Lay out the layers; load the weights of a frozen backbone."""
+        """Create the layers; load the weights of a frozen backbone."""
         super().__init__()
         for name, value in (("spatial", spatial), ("width", width), ("dimension", dimension)):
             if value < 1:

@@ -41,7 +41,7 @@ class ContextConvolution(nn.Module):
     """
 
     def __init__(self, channels: int, out: int, *, layers: int, norm: Norm):
-        """Lay out the layers."""
+        """Create the layers."""
         super().__init__()
         widths = [channels] + [out] * layers
         self.convolutions = nn.ModuleList(

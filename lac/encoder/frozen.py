@@ -1,4 +1,4 @@
-"""Frozen encoders: nothing of them is to be trained, so that videos can be aligned at once.
+"""Frozen encoders, which need no training, so that videos can be aligned at once.
 
 `small` is an encoder as lac trains them, shipped with its weights. For the others, what is read of
 a frame (pixels, or maps of a network) is averaged over fields of the picture, smoothed over time,
@@ -164,7 +164,7 @@ class Parts(NamedTuple):
 
 
 def _frozen(encoder: FrozenEncoder) -> Parts:
-    """Add to an encoder what it is aligned with."""
+    """Complete an encoder by a loss that says how to align its embeddings."""
     return Parts(encoder, _scoring(), encoder.extractor.image_size)
 
 

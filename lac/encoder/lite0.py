@@ -125,7 +125,7 @@ class Lite0(nn.Module):
     """The classifier: stem, 16 blocks, head; (F, 3, H, W) normalised frames to 1000 logits."""
 
     def __init__(self) -> None:
-        """Lay out the layers under the names of the published weights."""
+        """Create the layers under the names of the published weights."""
         super().__init__()
         self._conv_stem = _SameConv2d(3, 32, 3, stride=2)
         self._bn0 = _norm(32)

@@ -97,7 +97,7 @@ class PretrainedBackbone(nn.Module):
         stage: int = -1,
         tuned: int = 0,
     ):
-        """Decide what is trained, and find out the channels."""
+        """Choose the stages to train, and count the channels."""
         super().__init__()
         self.model = model.eval().requires_grad_(False)
         self.mean: torch.Tensor

@@ -27,7 +27,7 @@ class SmallBackbone(nn.Module):
     """
 
     def __init__(self, width: int = 16, *, norm: Norm = "batch"):
-        """Lay out the layers."""
+        """Create the layers."""
         super().__init__()
         self.channels = 6 * width
         widths = [3, width, 2 * width, 4 * width, 6 * width]

@@ -42,7 +42,7 @@ class TemporalTransformer(nn.Module):
         dropout: float = 0.1,
         position: Position = "relative",
     ):
-        """Lay out the layers."""
+        """Create the layers."""
         super().__init__()
         if layers < 1 or heads < 1:
             raise ValueError(f"`layers` and `heads` must be >= 1, got {layers} and {heads}")

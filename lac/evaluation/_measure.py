@@ -51,7 +51,7 @@ def measure(
 
     Returns
     -------
-    dict
+    Report
         `split`, `protocol`, `baselines` (what they are), `skipped` (metrics and the reason), and
         `metrics`: by representation, then by name. With several actions also `actions`: for
         each, what `metrics` holds. `clips`: what the learned embedding's metrics are the means

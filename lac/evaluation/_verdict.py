@@ -1,4 +1,4 @@
-"""What the figures say in words: is the embedding better than a clock and than raw features?"""
+"""The verdict in words: is the embedding better than a clock and than raw features?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class Difference:
     high: float
 
     def __str__(self) -> str:
-        """Say it."""
+        """Describe the difference."""
         side, sign = ("ahead of", 1) if self.mean >= 0 else ("behind", -1)
         low, high = sorted((sign * self.low, sign * self.high))
         return f"{abs(self.mean):.2f} {side} {self.rival} ({low:.2f} to {high:.2f})"

@@ -1,4 +1,4 @@
-"""Video of a run: what frames are nearest to a frame."""
+"""The retrieval video of a run: each frame beside its nearest frames in other clips."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def write_retrieval_video(
 
 
 def _write(file: Path, columns: Sequence[np.ndarray], *, fps: int) -> None:
-    """Write clips of as many frames (T, 3, H, W) side by side."""
+    """Write clips of equal length (T, 3, H, W) side by side."""
     enlarge = max(1, -(-_LEAST_SIDE // columns[0].shape[-1]))
     frames = np.concatenate(columns, axis=3)
     write_video(file, frames.repeat(enlarge, 2).repeat(enlarge, 3), fps=fps)

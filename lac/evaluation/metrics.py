@@ -101,7 +101,7 @@ def _fit_classifier(x: np.ndarray, y: np.ndarray, strength: float) -> Classifier
 
 
 def _fit(model: ClassifierMixin, x: np.ndarray, y: np.ndarray) -> ClassifierMixin:
-    """Fit a classifier, whether or not there is anything to tell apart."""
+    """Fit a classifier; with one class alone, a constant one."""
     if len(np.unique(y)) == 1:
         model = DummyClassifier(strategy="most_frequent")
     with warnings.catch_warnings():

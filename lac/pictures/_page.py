@@ -75,7 +75,7 @@ def write_page(
 
 
 def _filled(template: str, words: Mapping[str, str]) -> str:
-    """Return a template with its words in place; what they hold is not looked at again."""
+    """Fill in a template; what is filled in is not searched for placeholders."""
     return re.sub(r"\{\{(\w+)\}\}", lambda found: words[found[1]], _packaged(template))
 
 

@@ -151,7 +151,7 @@ def _draw_matrix(axes: Axes, matching: Matching) -> None:
 
 
 def _begins(length: int) -> np.ndarray:
-    """Return where the rows or columns begin that are drawn: no more than can be seen."""
+    """Return where rows or columns begin when merged so that no more are drawn than can be seen."""
     return np.linspace(0, length, min(length, _CELLS), endpoint=False).astype(np.int64)
 
 

@@ -77,8 +77,8 @@ def forward_on(name, cell, tangents=None):
         scaled(name, _recurrence.smax3(*diagonal), d[1]),
         [scaled(name, v, d[2]) for v in left[:2]],
         (scaled(name, _recurrence.smax2(*above[:2]), d[3]), scaled(name, above[2])),
-        costs[:2],
-        costs[2:],
+        costs,
+        False,
     )
 
 
@@ -113,12 +113,18 @@ def test_the_backward_equation_and_shares_are_those_of_the_recurrence(name, seed
     total = max(*parts, 0.0) + 1.0  # nothing passes more often than once
     kind = numbers(name)
     per_total, exponent, _ = scaled(name, -total)
-    shares = equations.shares(
-        [scaled(name, v) for v in before], found[0], gaps, per_total, per_total, exponent, 0.0
+    of_gaps = equations.gap_shares(
+        [scaled(name, v) for v in before], gaps, per_total, per_total, exponent, 0.0
+    )
+    of_pair = equations.pair_share(
+        [scaled(name, v) for v in before], found[0], per_total, exponent, 0.0
     )
     exact = [math.exp(part - total) for part in parts]
     np.testing.assert_allclose(
-        np.array(shares, float), exact, rtol=40 * KINDS[name], atol=float(np.finfo(kind.real).tiny)
+        np.array([of_pair, *of_gaps], float),
+        exact,
+        rtol=40 * KINDS[name],
+        atol=float(np.finfo(kind.real).tiny),
     )
 
 

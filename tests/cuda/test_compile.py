@@ -36,6 +36,7 @@ def test_the_list_of_kernels_is_complete(launches):
     assert set(launches) == set(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", NAMES, ids="-".join)
 def test_every_kernel_compiles_without_a_gpu(variant, launches, tmp_path, record_property, capsys):
     offline.need_compiler()

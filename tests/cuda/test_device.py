@@ -119,6 +119,7 @@ CASES = [
 ]
 
 
+@pytest.mark.smoke(3)
 @pytest.mark.parametrize(("mode", "forms", "dtype", "temperature", "lengths", "where"), CASES)
 def test_gradients_equal_the_reference(mode, forms, dtype, temperature, lengths, where, device):
     shape = 2, *SIDES
@@ -137,13 +138,13 @@ def test_gradients_equal_the_reference(mode, forms, dtype, temperature, lengths,
 
 @pytest.mark.parametrize("mode", MODES)
 def test_numbers_on_the_device_are_read_there(mode, device, monkeypatch):
-    from fastsw._cuda import operands
+    from fastsw._cuda import inputs
 
     monkeypatch.setattr(
-        operands, "known", lambda name, value: value.to(device, torch.float64).contiguous()
+        inputs, "known", lambda name, value: value.to(device, torch.float64).contiguous()
     )
     monkeypatch.setattr(
-        operands, "sides_of", lambda lengths, shape, place, name="": lengths.to(place)
+        inputs, "sides_of", lambda lengths, shape, place, name="": lengths.to(place)
     )
     similarity, gap_open, gap_extend = make((2, *SIDES), ("scalar", "sides-scalar"), np.float32)
     check(
@@ -164,6 +165,7 @@ if not SIMULATED:
     SHAPES += [(1, 31, 33), (2, 32, 32), (3, 33, 31), (9, 64, 64), (1, 65, 300), (300, 17, 40)]
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_shape_equals_the_reference(shape, dtype, device):
@@ -225,6 +227,7 @@ EXTREMES = {
 }
 
 
+@pytest.mark.smoke(3)
 @pytest.mark.parametrize(
     "temperature", [0.001, 1.0] if SIMULATED else [0.001, 0.01, 0.1, 1.0, 100.0]
 )
@@ -236,6 +239,7 @@ def test_any_range_is_exact(kind, mode, temperature, device):
     check(similarity, device, gap_open=1.0, gap_extend=0.5, temperature=temperature, mode=mode)
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize(
     "penalties", [(1e9, 1e9), (1e4, 1e3), (500.0, 0.0), (-1.0, -0.25), (-20.0, 30.0)]
 )
@@ -276,6 +280,7 @@ def words(workspace, begin, count):
     return workspace[4 * begin : 4 * (begin + count)].view(torch.int32).tolist()
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize(
     ("kind", "temperature", "left"),
     [
@@ -548,6 +553,7 @@ def test_an_empty_batch_is_answered(device):
     assert fastsw.posterior(empty, gap_open=1.0, gap_extend=0.5).shape == (0, 3, 4)
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize("low", [torch.float16, torch.bfloat16])
 def test_half_precision_computes_in_float32(low, device):
     similarity = torch.randn((2, *SIDES), generator=torch.Generator().manual_seed(0)).to(low)

@@ -13,10 +13,10 @@ if SIMULATED:
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from fastsw._cuda import backend, layouts, operands  # noqa: E402
-from fastsw._cuda.kernels.penalties import GRADIENT  # noqa: E402
+from fastsw._cuda import backend, inputs, layouts  # noqa: E402
 from fastsw._cuda.runtime import compile as compilation  # noqa: E402
 from fastsw._frontends import torch_operators  # noqa: E402
+from fastsw._types import GRADIENT  # noqa: E402
 from tests.support import offline  # noqa: E402
 
 OPTIONS = dict(gap_open=1.0, gap_extend=0.1)
@@ -103,9 +103,9 @@ def test_the_kernel_of_any_penalties_is_taken_where_it_is_needed(launched):
 
 
 def test_a_temperature_on_the_device_may_be_zero(launched, monkeypatch):
-    known = operands.known
+    known = inputs.known
     monkeypatch.setattr(
-        operands, "known", lambda name, v: v if name == "temperature" else known(name, v)
+        inputs, "known", lambda name, v: v if name == "temperature" else known(name, v)
     )
     fastsw.value_and_grad(torch.randn((2, 5, 7)), **OPTIONS)
     assert names(launched) == ["clear", "viterbi", "clear", "align_32_uniform"]

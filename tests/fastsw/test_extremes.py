@@ -107,6 +107,7 @@ def test_any_temperature_above_zero_is_one(temperature, dtype):
     assert float(fastsw.soft_dtw(zeros, temperature=temperature)) == wanted
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize("mode", MODES)
 def test_gaps_of_hundreds_of_nats_keep_their_posteriors(mode):
     """A pair between dear gaps: the product of what meets there exceeded the largest factor."""
@@ -274,6 +275,7 @@ def test_answers_do_not_depend_on_where_memory_is_free(monkeypatch):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_random_pairs_of_any_range_are_within_the_stated_bounds():
     """A small run of what docs/results/accuracy.md was measured by."""
     worst = fuzz_accuracy.fuzz(pairs=600, seed=20, batch=20)

@@ -251,7 +251,7 @@ from fastsw._cpu.runtime.compile import serial_kernel
 def test_long_compilations_are_told_of_once_a_family(caplog, tmp_path, monkeypatch):
     monkeypatch.setattr(waiting, "PATIENCE", 0.0)
     monkeypatch.setattr(waiting, "_told", set())
-    for name in ("linear_32_8_uniform", "linear_64_8_uniform", "dtw_32_8", "plan_32_8"):
+    for name in ("intra_pair_32_8", "intra_pair_64_8", "dtw_32_8", "plan_32_8"):
         compilation = waiting.Compilation(name, tmp_path, f"{name}.bin")
         compilation._timer.join()
         compilation.end()

@@ -1,12 +1,14 @@
-"""Batches whose pairs are lanes of a vector: every answer, and which pairs are walked like this."""
+"""Batches whose pairs are lanes of a vector: every answer, and which pairs are computed so."""
 
 import numpy as np
 import pytest
 
 import fastsw
+from fastsw import _cpu
 from fastsw._cpu.kernels import inter_pair
 from fastsw._cpu.simd.vectors import native_lanes
-from tests.support.oracle import assert_close, expected, within, within_entropy
+from fastsw._frontends.numpy_arrays import call
+from tests.support.oracle import assert_close, expected, expected_tangents, within, within_entropy
 
 MODES = ["local", "global"]
 DTYPES = [np.float32, np.float64]
@@ -17,7 +19,7 @@ def seen(monkeypatch):
     """Let every pair that may go to the kernel do so; the pairs that went there."""
     pairs = []
 
-    def all_of(order, lengths, alike, bits, lanes, with_gradients, threads):
+    def all_of(order, lengths, alike, bits, lanes, want, threads):
         groups = np.full((-(-len(order) // lanes), lanes), -1)
         groups.reshape(-1)[: len(order)] = order
         pairs.extend(order.tolist())
@@ -116,6 +118,60 @@ def test_pairs_at_the_edge_of_the_range_stay_exact(mode, dtype, seen):
         within(gradients.gap_open, wanted.gap_open, of_posterior * (1 - wanted.gap_open))
         went.append(len(seen))
     assert went[0] < went[-1] == 36
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("shape", [(8, 8), (7, 33), (33, 7), (29, 31)], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("mode", MODES)
+def test_tangents_of_lanes_of_pairs_equal_the_reference(mode, dtype, shape, ragged, seen):
+    similarity, options = batch(19, shape, dtype, ragged=ragged)
+    rng = np.random.default_rng(4)
+    similarity[rng.random(similarity.shape) < 0.1] = -np.inf
+    similarity[:, 0, 0] = 1.0
+    for temperature in (0.5, 1.0, 100.0):
+        inputs = call(similarity, **options, mode=mode, temperature=temperature).inputs
+        dots = _cpu.Derivatives(
+            np.zeros(19),
+            rng.standard_normal(similarity.shape).astype(dtype),
+            tuple(rng.standard_normal((19, 1, 1)) for _ in range(4)),
+            np.zeros(19),
+        )
+        found = _cpu.tangents(inputs, dots, slope=False)
+        direction = dots.similarity, *dots.penalties, dots.temperature
+        _, posterior, *gradients, _ = expected_tangents(
+            similarity.astype(np.float64),
+            inputs.penalties,
+            temperature,
+            inputs.lengths,
+            mode,
+            direction,
+        )
+        # Differences of the reference are right to 1e-10 / T; float32 as in `test_torch`.
+        share = 1e-8 if dtype == np.float64 else 2e-4
+        share /= min(temperature, 1.0)
+        within(found.similarity, posterior, share * np.abs(posterior).max())
+        for ours, theirs in zip(found.penalties, gradients, strict=True):
+            within(ours, theirs, share * np.abs(theirs).max())
+    assert len(set(seen)) == 19
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_second_derivatives_of_lanes_of_pairs_are_exact(mode, seen):
+    torch = pytest.importorskip("torch")
+    from torch.autograd import gradgradcheck
+
+    from tests.support.torch_calls import Call
+
+    pairs = native_lanes(64) + 1
+    problem = Call((pairs, 3, 4), ("pair", "pair"), mode=mode)
+    leaves = problem.leaves[:-1]  # derivatives in T may send pairs elsewhere
+    with torch.no_grad():
+        for leaf in leaves[1:]:
+            leaf.abs_()
+    score = problem.of_leaves(fastsw.score)
+    assert gradgradcheck(lambda *given: score(*given, problem.leaves[-1].detach()), leaves)
+    assert len(set(seen)) == pairs
 
 
 @pytest.mark.parametrize("mode", MODES)

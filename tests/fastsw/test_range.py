@@ -251,6 +251,7 @@ def rough(draw):
     return similarity.astype(np.float32), options
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(rough())
 def test_any_mix_of_magnitudes_is_exact(call):
@@ -272,6 +273,7 @@ def test_a_batch_of_mixed_ranges_is_exact(temperature, mode):
         )
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize(
     ("shape", "kind", "penalties", "mode", "temperature"),
     [

@@ -96,6 +96,7 @@ def test_tangents_of_the_oracle_know_that_the_score_is_homogeneous(mode):
         within(change, np.zeros_like(change), 1e-9)
 
 
+@pytest.mark.slow
 def test_the_oracle_takes_time_linear_in_the_batch():
     """20,000 pairs took 175 s of processor time, half of them 45; now some 5 and 3."""
     similarity = np.random.default_rng(6).standard_normal((10_000, 3, 2))

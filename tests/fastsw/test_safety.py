@@ -63,7 +63,7 @@ def warm():
     run("answer()", timeout=600)
 
 
-@pytest.mark.smoke(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
 def test_calls_from_eight_threads_equal_serial_calls(layer):
     run(

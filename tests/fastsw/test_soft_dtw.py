@@ -305,6 +305,7 @@ def test_the_compiled_function_answers_the_same():
     torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize("bandwidth", [None, 2])
 def test_operators_pass_opcheck(bandwidth):
     cost = torch.rand(2, 6, 5, dtype=torch.float64, requires_grad=True)

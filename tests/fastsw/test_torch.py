@@ -20,7 +20,7 @@ from tests.support.torch_calls import EVERY_FORM, Call, directions, hessian_prod
 FUNCTIONS = {"score": fastsw.score, "posterior": fastsw.posterior, "entropy": fastsw.entropy}
 
 
-@pytest.mark.smoke(4)
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
 @pytest.mark.parametrize("mode", MODES)
 def test_derivatives_of_score_are_exact(mode, forms):
@@ -29,7 +29,7 @@ def test_derivatives_of_score_are_exact(mode, forms):
     assert gradgradcheck(call.of_leaves(fastsw.score), call.leaves)
 
 
-@pytest.mark.smoke(4)
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize("forms", EVERY_FORM, ids="+".join)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("function", ["posterior", "entropy"])
@@ -185,6 +185,7 @@ def test_temperature_zero_has_a_path_as_gradient_and_no_curvature():
     assert all(second is None or not second.any() for second in seconds)
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize(
     "forms", [("scalar", "scalar"), ("sides-vector", "pair-cell")], ids="+".join
 )

@@ -123,7 +123,7 @@ def test_forward_derivatives_of_every_answer_are_its_differences(name, mode, for
         close(forward_ad.unpack_dual(answer(*duals)).tangent, found)
 
 
-@pytest.mark.smoke(5)
+@pytest.mark.smoke(3)
 @VALUES
 def test_autograd_checks_pass_in_both_modes(drawn):
     call, function, _ = drawn()
@@ -199,7 +199,7 @@ def test_transforms_of_the_posterior_are_second_derivatives(transform, mode):
     close(found, wanted)
 
 
-@pytest.mark.smoke(5)
+@pytest.mark.smoke(3)
 @VALUES
 def test_functional_products_and_matrices_equal_those_of_plain_torch(drawn):
     call, function, plain = drawn()
@@ -413,6 +413,7 @@ def test_the_derivative_of_a_hessian_product_in_its_direction_is_the_hessian(nam
     close(found, (wanted * other).sum((2, 3)))
 
 
+@pytest.mark.slow
 def test_forward_mode_within_a_compiled_function_is_refused():
     similarity = draw(3, 2)
     score = functools.partial(fastsw.score, **OPTIONS)

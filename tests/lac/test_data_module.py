@@ -96,6 +96,7 @@ def test_short_views_are_padded_and_masked(cache):
         assert (batch["times"][~batch["mask"]] == 0).all()
 
 
+@pytest.mark.slow
 def test_seed_epoch_and_place_alone_decide_a_batch(cache):
     data = open_data(cache, pairs_per_clip=2)
     torch.manual_seed(0)

@@ -386,6 +386,7 @@ def test_the_best_of_several_streams_is_read():
     np.testing.assert_allclose(np.diff(video.times), 1001 / 30000, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_cameras_of_one_performance_agree_in_number_and_time():
     folder = shared("pose2sim_multiview", "SinglePerson")
     videos = [read_video(path, size=32) for path in sorted(folder.glob("*.mp4"))]

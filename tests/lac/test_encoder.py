@@ -164,6 +164,7 @@ def tiny_model(request, tmp_path_factory):
     return folder
 
 
+@pytest.mark.smoke(1)
 @needs_transformers
 def test_a_frozen_model_of_transformers_gives_cached_features_alone(tiny_model):
     encoder = Encoder(backbone=str(tiny_model), width=16, spatial=4, dimension=8)
@@ -203,6 +204,7 @@ def test_more_tuned_stages_than_there_are_is_refused(tiny_model, tuned):
         Encoder(backbone=str(tiny_model), tuned=tuned)
 
 
+@pytest.mark.slow
 @needs_lite0
 def test_lite0_recognises_a_flower():
     from sklearn.datasets import load_sample_image
@@ -217,6 +219,7 @@ def test_lite0_recognises_a_flower():
         assert load_lite0().eval()((picture - MEAN) / STD).argmax().item() == 985  # daisy
 
 
+@pytest.mark.slow
 @needs_lite0
 def test_lite0_features_do_not_depend_on_the_other_frames():
     extractor = Lite0Extractor(pool=4)

@@ -164,6 +164,7 @@ def rendered(tmp_path_factory):
     return data
 
 
+@pytest.mark.slow
 def test_baselines_stand_beside_the_embedding_and_the_protocol_beside_both(rendered):
     report = measure(rendered, Encoder(), protocol=Protocol(crops=1))
     rows = report["metrics"]
@@ -270,6 +271,7 @@ def test_actions_with_markup_are_printed_as_they_are(capsys):
     assert "[b]pour:tea: " in output and "[i] skipped" in output and "[bold]" not in output
 
 
+@pytest.mark.slow
 def test_actions_survive_the_import_into_a_folder(actions, tmp_path):
     convert("penn_action", actions, tmp_path / "folder")
     data = ClipDataModule(source="folder", root=tmp_path / "folder", cache=tmp_path, image_size=16)

@@ -36,6 +36,7 @@ def cuts(tmp_path):
     return tmp_path / "a.mp4", tmp_path / "b.mp4"
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize("name", names)
 def test_embeddings_are_of_unit_length_and_less_the_mean(name):
     embedder = lac.load(name)

@@ -227,6 +227,7 @@ def test_views_that_never_meet_give_a_finite_loss(alignment):
     assert torch.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 def test_minimising_each_term_recovers_the_correspondence():
     for alignment in ("score", "fenchel_young", "posterior_kl"):
         torch.manual_seed(0)

@@ -235,6 +235,7 @@ def test_a_clock_is_not_in_order_across_crops():
     assert crop_order([(a, np.zeros(50)) for a, _ in true]) == 0
 
 
+@pytest.mark.slow
 def test_a_folder_of_videos_is_trained_on_and_judged(videos, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tiny = ["--model.encoder.backbone=small", "--data.image_size=32", "--model.encoder.layers=1"]

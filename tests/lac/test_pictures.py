@@ -73,6 +73,7 @@ PICTURES = {
 }
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize("kind", PICTURES)
 def test_nothing_of_a_picture_is_cut_off(kind, tmp_path):
     *shown, trust = PICTURES[kind]

@@ -185,6 +185,7 @@ def test_padding_changes_nothing(name):
     torch.testing.assert_close(loss(wider, late, more)["loss"], value, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.smoke(2)
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_are_right_and_one_clip_is_enough(name):
     embeddings, times, mask = two_views(clips=1, frames=4)
@@ -192,6 +193,7 @@ def test_gradients_are_right_and_one_clip_is_enough(name):
     assert torch.autograd.gradcheck(lambda z: loss(z, times, mask)["loss"], embeddings)
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.parametrize("name", LOSSES)
 def test_minimising_tells_the_frames_of_a_clip_apart_in_order(name):
     torch.manual_seed(0)

@@ -121,6 +121,7 @@ def test_ctrl_c_says_how_to_go_on(cache, tmp_path):
     assert "Traceback" not in output
 
 
+@pytest.mark.smoke(1)
 @pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
 @pytest.mark.parametrize(
     "during", ["lac.data.ClipDataModule.setup", "lac.cli._fit.train", "lac.cli.evaluate.evaluate"]
@@ -351,6 +352,7 @@ def test_the_pouring_preset_runs_on_its_layout(cache, tmp_path):
     assert "by protocol carl" in finish(start(tmp_path / "run", cache, *options))
 
 
+@pytest.mark.slow
 def test_the_penn_action_preset_evaluates_each_action(tmp_path, capsys):
     root = penn_action(
         tmp_path / "data",

@@ -184,6 +184,7 @@ def test_bad_options_are_refused_by_name(options, error, name):
         fastsw.nn.SmithWaterman(**options)
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 def test_importing_fastsw_imports_neither_torch_nor_matplotlib():
     code = (

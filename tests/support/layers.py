@@ -6,7 +6,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType, FunctionType, SimpleNamespace
+from types import FrameType, FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import fastsw
@@ -46,18 +46,25 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
         yield from _statements(child)
 
 
-def chains(call: Callable[[], Any], room: str = "fastsw._cpu.kernels") -> list[tuple[str, ...]]:
+def chains(
+    call: Callable[[], Any],
+    room: str = "fastsw._cpu.kernels",
+    run: Callable = _Kernel.compiled,
+    function: str = "_function",
+) -> list[tuple[str, ...]]:
     """The modules that a call passes from the public function to the arithmetic of each kernel.
 
     First those on the stack when the kernel is run, then the longest chain from the kernel's own
     function through functions that it calls, as far as they lie in the kernels' room. A module that
     is entered several times in a row counts once. What Numba generates around a kernel has no
     frame, and does not count.
+
+    ``run`` is the method that runs a kernel, and ``function`` the kernel's field of what it runs.
     """
-    found: dict[_Kernel, tuple[str, ...]] = {}
+    found: dict[Any, tuple[str, ...]] = {}
 
     def profile(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code is _Kernel.compiled.__code__:
+        if event == "call" and frame.f_code is run.__code__:
             kernel, stack = frame.f_locals["self"], _stack(frame.f_back)
             found[kernel] = max(found.get(kernel, ()), stack, key=len)
 
@@ -67,7 +74,7 @@ def chains(call: Callable[[], Any], room: str = "fastsw._cpu.kernels") -> list[t
         call()
     finally:
         sys.setprofile(before)
-    return [stack + longest(kernel._function, room) for kernel, stack in found.items()]
+    return [stack + longest(getattr(kernel, function), room) for kernel, stack in found.items()]
 
 
 def _stack(frame: FrameType | None) -> tuple[str, ...]:
@@ -109,7 +116,15 @@ def called_by(function: FunctionType) -> list[FunctionType]:
     named = {**function.__globals__, **{name: cell.cell_contents for name, cell in cells.items()}}
     code = function.__code__
     names = {*code.co_names, *code.co_freevars}
-    return [f for name in sorted(names) if name in named for f in _functions(named[name])]
+    values = [named[name] for name in sorted(names) if name in named]
+    values += [
+        getattr(module, name)
+        for module in values
+        if isinstance(module, ModuleType)
+        for name in sorted(names)
+        if hasattr(module, name)
+    ]
+    return [f for value in values for f in _functions(value)]
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:

@@ -16,11 +16,12 @@ import torch
 from numba.cuda import compiler, cuda_paths, dispatcher
 from numba.cuda.cudadrv import nvrtc, nvvm
 
-from fastsw._cuda import backend, operands, warping
-from fastsw._cuda.kernels.penalties import GRADIENT, TANGENT
+from fastsw._cuda import backend, warping
+from fastsw._cuda.inputs import Inputs
 from fastsw._cuda.runtime import compile as compilation
 from fastsw._cuda.runtime.compile import entry_name
 from fastsw._cuda.runtime.memory import TorchMemory
+from fastsw._types import GRADIENT, TANGENT
 
 
 class Host(TorchMemory):
@@ -61,7 +62,7 @@ def launches():
             for penalties in ((1.0,) * 4, (memory.empty((2, 3, 4), np.float64),) * 4):
                 warm = memory.empty((), np.float64)
                 for temperature in (1.0, warm):
-                    inputs = operands.Inputs(similarity, penalties, temperature, "local", None)
+                    inputs = Inputs(similarity, penalties, temperature, "local", None)
                     out = backend.run(inputs, memory, GRADIENT)
                     backend.run(inputs, memory, TANGENT, out)
             warping.run(similarity, 1.0, None, None, memory, with_gradients=True)

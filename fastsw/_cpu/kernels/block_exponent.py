@@ -1,32 +1,14 @@
-"""Walks over a strip in which a lane keeps its exponent for a group of steps: the usual range.
+"""Passes over a strip in which a lane keeps its exponent for a block of steps: the usual range.
 
-At the start of a group each lane takes as its exponent the largest of its own states and of all
-that can reach it within the group: those of the lanes behind it on the front, and those carried
-over from the neighbouring strip. Within the group a step is a handful of sums and products of plain
-floats; what comes from the neighbouring lane is brought to a lane's exponent by a constant factor.
+This is block floating point. At the start of a block each lane takes as its exponent the largest of
+its own states and of all that can reach it within the block: those of the lanes behind it on the
+wavefront, and those in the boundary row of the neighbouring strip. Within the block a step is a
+handful of sums and products of plain floats; what comes from the neighbouring lane is brought to a
+lane's exponent by a constant factor. In the backward pass a lane's exponent is in addition at least
+such that the product of a forward and a backward state is at most the total.
 
-Let G be the steps of a group and, in bits (log2(e) / T per unit of score), r the largest similarity
-or 0, o and e the largest penalties. Forwards, within a group:
-
-- A state grows by at most 2**((G / 2 + 1) * r) from matches, which take two steps each, times 3
-  per step from sums. States start a group at most at 2**HEAD.
-- A state is lost once it is below 2**-126 (float32). The exponent came from a mass at most G rows
-  above and G columns to the right, or in the lane itself. By gaps alone this mass can follow the
-  alignments of the lost state, from where they have caught up with its column: it misses at most G
-  matches and pays at most two opened gaps and 2 * G extended ones more, besides what changing
-  between the states costs, which `routing` calls the spread.
-- The factor between two lanes' units may have to be larger than the largest that is used, 2**100
-  (2**950). Then a mass that much larger is near, and what is multiplied is lost likewise.
-
-Backwards the same holds, and a lane's exponent is in addition at least such that the product of a
-forward and a backward state is at most the total: so no product overflows, and a state that is lost
-for this reason carries less than 2**(HEAD + growth - 126) of the total.
-
-`routing` admits what these bounds prove to lose less than 2**-46 of the total.
-
-The factor of an extended gap is rounded, which long gaps would add up. Factors that differ from row
-to row or column to column are rounded to make up for one another; where all columns have the same,
-what is in a gap at the start of a group is multiplied by what the steps of a group fall short by.
+Why nothing that matters underflows: theorem 2 of docs/range.md, and there also how the rounding of
+gap factors is made up for. `range_check` sees to it that the theorem holds.
 """
 
 from __future__ import annotations
@@ -36,27 +18,19 @@ import functools
 from fastsw._cpu.kernels import cell
 from fastsw._cpu.kernels.strip import (
     BACK_Y,
-    BACK_Y_DOT,
-    DOT,
     END,
-    EXTEND,
-    EXTEND_X,
-    EXTEND_Y,
+    EXTENDED_X,
+    EXTENDED_Y,
     FIX_X,
-    H_DOT,
+    LANE_NUMBERS,
     LANE_SUMS,
     MEAN,
     ONTO,
-    OPEN,
-    OPEN_DOT,
-    OPEN_X,
-    OPEN_Y,
-    PAID_EXTEND_X,
-    PAID_EXTEND_Y,
-    PAID_OPEN_X,
-    PAID_OPEN_Y,
-    SLOPE,
+    OPENED_X,
+    OPENED_Y,
+    ROW_NUMBERS,
     START,
+    STEP_NUMBERS,
     WEIGHT,
     H,
     M,
@@ -66,36 +40,37 @@ from fastsw._cpu.kernels.strip import (
     await_steps,
     fields,
     form,
+    readers,
     squares,
 )
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.runtime.handoff import read_shared, write_shared
-from fastsw._cpu.runtime.pointers import put
-from fastsw._cpu.simd.dual import derivative, dual, mul_add, numbers, primal
+from fastsw._cpu.simd.dual import derivative, mul_add, numbers, primal
 from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import arithmetic, scalars
-from fastsw._cpu.simd.vectors import fma, vmax, where_greater
-from fastsw._types import FITTING, GLOBAL
+from fastsw._cpu.simd.vectors import fma, vmax
+from fastsw._types import GLOBAL
 
-# Rows of scratch after the entering cells: factors of what comes from the next lane, in the first
-# step of a group and in the others, and what the backward steps of a group share.
-FIRST_ONWARD, ONWARD, ENDED, ENDED_DOT, SHARE, PER_TOTAL = range(4, 10)
+# Rows of `Work.incoming` after the boundary cells and their tangents: factors of what comes from
+# the next lane, in the first step of a block and in the others, and what the backward steps of a
+# block share; ENDED is a number, whose tangent is in the row after it.
+FIRST_ONWARD, ONWARD, ENDED, _, SHARE, PER_TOTAL = range(4, 10)
 
-#: Steps of a group; fewer where a vector has fewer lanes.
+#: Steps of a block; fewer where a vector has fewer lanes.
 BLOCK = 8
 
-#: Exponent of a group's largest incoming state, by precision.
+#: Exponent of a block's largest incoming state, by precision.
 HEAD = {32: 24, 64: 200}
 
 
 def fixed_steps(width):
-    """Steps after which a walk makes up for what rounding a column gap's factor costs."""
+    """Steps after which a pass makes up for what rounding a column gap's factor costs."""
     return min(BLOCK, width)
 
 
 @functools.cache
-def windows(bits, lanes, group):
-    """Largest of each lane and of the `group` lanes before it, which may lie in another vector."""
+def windows(bits, lanes, block):
+    """Largest of each lane and of the `block` lanes before it, which may lie in another vector."""
     simd = lanes_of(bits, lanes)
 
     def largest(shift):
@@ -104,27 +79,27 @@ def windows(bits, lanes, group):
             if distance == 1:
 
                 @variant.inlined
-                def doubled(k, entering):
-                    return vmax(k, move(k, entering)), vmax(entering, move(entering, entering))
+                def doubled(k, incoming):
+                    return vmax(k, move(k, incoming)), vmax(incoming, move(incoming, incoming))
 
                 return doubled
             shorter = reach(distance // 2)
 
             @variant.inlined
-            def longer(k, entering):
-                near, entering_near = shorter(k, entering)
-                far = move(near, entering_near)
-                return vmax(near, far), vmax(entering_near, move(entering_near, entering_near))
+            def longer(k, incoming):
+                near, incoming_near = shorter(k, incoming)
+                far = move(near, incoming_near)
+                return vmax(near, far), vmax(incoming_near, move(incoming_near, incoming_near))
 
             return longer
 
-        wide, step = reach(group // 2), shift(1)
+        wide, step = reach(block // 2), shift(1)
         variant = Variant(bits, lanes, shift is simd.shift_up)
 
         @variant.inlined
-        def window(k, entering):
-            far, entering_far = wide(k, entering)
-            return vmax(k, step(far, entering_far))
+        def window(k, incoming):
+            far, incoming_far = wide(k, incoming)
+            return vmax(k, step(far, incoming_far))
 
         return window
 
@@ -136,6 +111,7 @@ def passes(bits, lanes, by_column, with_tangents):
     """Forward and backward pass over one strip; see `cell_exponent.passes`."""
     simd, kind, vectors = lanes_of(bits, lanes), scalars(bits), arithmetic(bits, lanes)
     number, square = numbers(bits, lanes, with_tangents), squares(bits, lanes)
+    reader = readers(bits, lanes, by_column, with_tangents)
     variant = Variant(bits, lanes, *form(by_column, with_tangents))
     load, store, constant = number.load, number.store, number.constant
     from_above, from_below = number.from_above, number.from_below
@@ -145,57 +121,25 @@ def passes(bits, lanes, by_column, with_tangents):
     neighbour_above, neighbour_below = simd.neighbour_above, simd.neighbour_below
     first_everywhere, last_everywhere = simd.first_everywhere, simd.last_everywhere
     last_of, shift_up = simd.store_last, simd.shift_up(1)
-    load_square, stage, release = square.load_square, square.stage, square.release
+    load_cells, weighed, states = reader.load_cells, number.weighed, reader.states
+    column_factors, row_factors = reader.column_factors, reader.row_factors
+    stage, release = square.stage, square.release
     power, capped_power, plain_weight = vectors.power, vectors.capped_power, vectors.plain_weight
     zero, one, nothing = kind.real(0), kind.real(1), kind.nothing
     bias, normal = kind.whole(simd.bias), kind.whole(simd.bias + HEAD[bits])
     width, pad, block = lanes, 2 * lanes, min(BLOCK, lanes)
     fill_first, fill_last = simd.fill_first(block), simd.fill_last(block)
     window_above, window_below = windows(bits, lanes, block)
-    per_step, carried = fields(with_tangents)
-    step, size = per_step * lanes, bits // 8
-    # How far from a number its tangent lies, by array; see `strip`.
-    of_table, of_lane, of_incoming = SLOPE * width, DOT * width, H_DOT * width
-
-    @variant.helper
-    def load_cells(pair, floats, slot, t0, bottom):
-        """Similarities of the steps t0 .. t0 + W - 1, into the tables from `slot` on."""
-        at = slot * step + WEIGHT * width
-        cells, tangents = floats + at * size, floats + (at + of_table) * size
-        load_square(pair.source, pair.tile, cells, step, t0, bottom)
-        if with_tangents:
-            load_square(pair.direction, pair.tile, tangents, step, t0, bottom)
-        if pair.tile.origin == 1 and bottom == width - 1:
-            # Row 0 lies in the last lane: M may start there, at every column or at the first.
-            for u in range(width):
-                if t0 + u == 0 or pair.mode == FITTING:
-                    put(floats, at + u * step + width - 1, zero)
-                    if with_tangents:
-                        put(floats, at + of_table + u * step + width - 1, zero)
+    per_step, edges = fields(with_tangents)
+    step = per_step * lanes
+    of_table, of_lane = STEP_NUMBERS * width, LANE_NUMBERS * width
+    of_incoming = ROW_NUMBERS * width
 
     @variant.inlined
     def weigh(floats, at, unit, floor, per_temperature):
         """The weight of a similarity."""
-        w = plain_weight(load_f(floats, at), unit, floor)
-        if with_tangents:
-            tangent = w * (per_temperature * load_f(floats, at + of_table))
-            return dual(w, where_greater(w, splat_f(zero), tangent, splat_f(zero)))
-        return w
-
-    @variant.inlined
-    def column_factors(lane, columns, at, length):
-        """Gap factors of the columns that the lanes stand on."""
-        if not by_column:
-            return load(lane, OPEN_X * width, of_lane), load(lane, EXTEND_X * width, of_lane)
-        of_column = OPEN_DOT * length
-        opened = load(columns, OPEN * length + at, of_column)
-        extended = load(columns, EXTEND * length + at, of_column)
-        return opened * load_f(lane, OPEN_X * width), extended  # that is 0 where row 0 is free
-
-    @variant.inlined
-    def row_factors(lane):
-        """Gap factors of the rows below the lanes."""
-        return load(lane, OPEN_Y * width, of_lane), load(lane, EXTEND_Y * width, of_lane)
+        weight = plain_weight(load_f(floats, at), unit, floor)
+        return weighed(weight, floats, at, of_table, per_temperature)
 
     def forward_pass(tables):
         variant = Variant(
@@ -206,13 +150,13 @@ def passes(bits, lanes, by_column, with_tangents):
         def forward(pair, pointers, s, slot, row_in, row_out, steps, length, scale):
             """See `cell_exponent.passes`."""
             floats, scales, columns = pointers.floats, pointers.integers, pointers.columns
-            lane, lane_k, incoming = pointers.lane, pointers.lane_k, pointers.entering
+            lane, lane_k, incoming = pointers.lane, pointers.lane_k, pointers.incoming
             boundary, boundary_k = pointers.boundary, pointers.boundary_k
-            bottom, of_row = (s + 1) * width - 1, H_DOT * length
+            bottom, of_row = (s + 1) * width - 1, ROW_NUMBERS * length
             zeros = constant(splat_f(zero))
             m, x, h, v, up, k = zeros, zeros, zeros, zeros, zeros, splat_i(nothing)
-            above, above_k = row_in * carried * length + pad, row_in * length + pad
-            below = row_out * carried * length + pad - (width - 1)
+            above, above_k = row_in * edges * length + pad, row_in * length + pad
+            below = row_out * edges * length + pad - (width - 1)
             below_k = row_out * length + pad - (width - 1)
             unit, floor, per_temperature = splat_f(scale[0]), splat_f(scale[1]), splat_f(scale[2])
             store_f(incoming, ONWARD * width, splat_f(zero))
@@ -290,20 +234,12 @@ def passes(bits, lanes, by_column, with_tangents):
                 if read_shared(pointers.done, s) < t0 + width < steps:  # not when recomputed
                     write_shared(pointers.done, s, t0 + width)
             # What later steps of the next strip read beyond the last column.
-            for field in range(carried):
+            for field in range(edges):
                 store_f(boundary, below + field * length + steps, splat_f(zero))
             store_f(boundary_k, below_k + steps, splat_i(nothing))
             write_shared(pointers.done, s, steps)
 
         return forward
-
-    @variant.inlined
-    def state_at(floats, at, growth):
-        """A forward state, the growth of the total taken off its tangent."""
-        state = load(floats, at, of_table)
-        if with_tangents:
-            return dual(primal(state), derivative(state) - growth * primal(state))
-        return state
 
     @variant.inlined
     def add(sums, at, share, amount):
@@ -314,15 +250,15 @@ def passes(bits, lanes, by_column, with_tangents):
     def backward(pair, pointers, s, strips, slot, steps, length, total, total_k, total_dot):
         """See `cell_exponent.passes`."""
         floats, scales, columns = pointers.floats, pointers.integers, pointers.columns
-        lane, lane_k, incoming = pointers.lane, pointers.lane_k, pointers.entering
-        back, back_k, sums, paid = pointers.back, pointers.back_k, pointers.sums, pointers.paid
-        bottom, first_sum, of_row = (s + 1) * width - 1, s * LANE_SUMS * width, BACK_Y_DOT * length
-        paid_opened, paid_extended = 2 * s * length + pad, (2 * s + 1) * length + pad
+        lane, lane_k, incoming = pointers.lane, pointers.lane_k, pointers.incoming
+        back, back_k, sums, counts = pointers.back, pointers.back_k, pointers.sums, pointers.counts
+        bottom, first_sum, of_row = (s + 1) * width - 1, s * LANE_SUMS * width, ROW_NUMBERS * length
+        opened_at, extended_at = 2 * s * length + pad, (2 * s + 1) * length + pad
         growth, nil = splat_f(total_dot), splat_f(zero)
         store_f(incoming, PER_TOTAL * width, splat_f(one / total))
         zeros = constant(nil)
         x, y, onto, diagonal, k = zeros, zeros, zeros, zeros, splat_i(nothing)
-        paid_open_x, paid_extend_x = nil, nil
+        opened_x, extended_x = nil, nil
         for field in range(LANE_SUMS):
             store_f(sums, first_sum + field * width, nil)
         at, at_k = (slot + steps - 1) * step, (slot + steps - block) // block * width
@@ -358,7 +294,7 @@ def passes(bits, lanes, by_column, with_tangents):
                 store_f(incoming, SHARE * width, per_total * capped_power(here_k + k - per_total_k))
                 onward_at = FIRST_ONWARD * width
                 fill_last(back_k, pad + first, k)
-                of_open_x, of_extend_x, of_open_y, of_extend_y = zeros, zeros, zeros, zeros
+                sum_open_x, sum_extend_x, sum_open_y, sum_extend_y = zeros, zeros, zeros, zeros
                 for t in range(first + block - 1, first - 1, -1):
                     entry = width - block + t - first
                     onward = load_f(incoming, onward_at)
@@ -371,9 +307,7 @@ def passes(bits, lanes, by_column, with_tangents):
                     next_diagonal = from_below(onto, incoming, ONTO * width + entry, of_incoming)
                     next_diagonal = next_diagonal * onward
                     weight = load(floats, at + WEIGHT * width, of_table)
-                    here_m = state_at(floats, at + M * width, growth)
-                    here_x = state_at(floats, at + X * width, growth)
-                    here_y = state_at(floats, at + Y * width, growth)
+                    here_m, here_x, here_y = states(floats, at, growth)
                     right = x
                     m, x, y = cell.backward(
                         diagonal, right, down, ended, open_x, extend_x, open_y, extend_y
@@ -382,18 +316,18 @@ def passes(bits, lanes, by_column, with_tangents):
                     if by_column:
                         opened, extended = cell.count_columns(here_m, here_x, right, zeros, zeros)
                         opened, extended = open_x * opened, extend_x * extended
-                        paid_open_x, paid_extend_x = (
-                            fma(share, derivative(opened), shift_up(paid_open_x, nil)),
-                            fma(share, derivative(extended), shift_up(paid_extend_x, nil)),
+                        opened_x, extended_x = (
+                            fma(share, derivative(opened), shift_up(opened_x, nil)),
+                            fma(share, derivative(extended), shift_up(extended_x, nil)),
                         )
-                        last_of(paid, paid_opened + t + 1, paid_open_x)
-                        last_of(paid, paid_extended + t + 1, paid_extend_x)
+                        last_of(counts, opened_at + t + 1, opened_x)
+                        last_of(counts, extended_at + t + 1, extended_x)
                     else:
-                        of_open_x, of_extend_x = cell.count_columns(
-                            here_m, here_x, right, of_open_x, of_extend_x
+                        sum_open_x, sum_extend_x = cell.count_columns(
+                            here_m, here_x, right, sum_open_x, sum_extend_x
                         )
-                    of_open_y, of_extend_y = cell.count_rows(
-                        here_m, here_x, here_y, down, of_open_y, of_extend_y
+                    sum_open_y, sum_extend_y = cell.count_rows(
+                        here_m, here_x, here_y, down, sum_open_y, sum_extend_y
                     )
                     store_f(pointers.square, (t - t0) * width, derivative(here_m * m) * share)
                     onto, diagonal = weight * m, next_diagonal
@@ -404,10 +338,10 @@ def passes(bits, lanes, by_column, with_tangents):
                 open_y, extend_y = row_factors(lane)
                 if not by_column:
                     open_x, extend_x = column_factors(lane, columns, pad, length)
-                    add(sums, first_sum + PAID_OPEN_X * width, share, open_x * of_open_x)
-                    add(sums, first_sum + PAID_EXTEND_X * width, share, extend_x * of_extend_x)
-                add(sums, first_sum + PAID_OPEN_Y * width, share, open_y * of_open_y)
-                add(sums, first_sum + PAID_EXTEND_Y * width, share, extend_y * of_extend_y)
+                    add(sums, first_sum + OPENED_X * width, share, open_x * sum_open_x)
+                    add(sums, first_sum + EXTENDED_X * width, share, extend_x * sum_extend_x)
+                add(sums, first_sum + OPENED_Y * width, share, open_y * sum_open_y)
+                add(sums, first_sum + EXTENDED_Y * width, share, extend_y * sum_extend_y)
                 at_k -= width
             stage(pointers.square, pointers.staged, pair.tile.origin, steps, t0)
             write_shared(pointers.done, strips + s, steps - t0)

@@ -18,7 +18,7 @@ of powers of two, of which the kernels keep account.
 """
 
 from fastsw._cpu.runtime.compile import inlined
-from fastsw._cpu.simd.dual import mul_add
+from fastsw._cpu.simd.dual import mul_add, sum_of_three
 
 
 @inlined
@@ -35,15 +35,29 @@ def leave(m, x, y, open_y, extend_y):
 
 
 @inlined
-def backward(diagonal, right, down, ended, open_x, extend_x, open_y, extend_y):
-    """Backward states of a cell.
+def backward_rows(diagonal, down, open_y, extend_y):
+    """What follows a cell in the row below, after M or X, and after Y: its backward state.
 
-    ``diagonal`` is weight times M of the diagonal successor, ``right`` X of the cell on the right,
-    ``down`` Y of the cell below, ``ended`` what ends here.
+    ``diagonal`` is weight times M of the diagonal successor, ``down`` Y of the cell below.
     """
-    onward = mul_add(open_y, down, diagonal)
-    m = mul_add(open_x, right, onward + ended)
-    return m, mul_add(extend_x, right, onward), mul_add(extend_y, down, diagonal)
+    return mul_add(open_y, down, diagonal), mul_add(extend_y, down, diagonal)
+
+
+@inlined
+def backward_columns(onward, right, ended, open_x, extend_x):
+    """Backward states M and X of a cell, from what follows in the row below and X on the right.
+
+    Alignments that end in the cell count as ``ended``.
+    """
+    return mul_add(open_x, right, onward + ended), mul_add(extend_x, right, onward)
+
+
+@inlined
+def backward(diagonal, right, down, ended, open_x, extend_x, open_y, extend_y):
+    """Backward states M, X and Y of a cell; see `backward_rows` and `backward_columns`."""
+    onward, y = backward_rows(diagonal, down, open_y, extend_y)
+    m, x = backward_columns(onward, right, ended, open_x, extend_x)
+    return m, x, y
 
 
 @inlined
@@ -56,3 +70,9 @@ def count_columns(m, x, right, opened, extended):
 def count_rows(m, x, y, down, opened, extended):
     """Add the row gaps that are opened and extended below, but for their factors."""
     return mul_add(m + x, down, opened), mul_add(y, down, extended)
+
+
+@inlined
+def warp(left, up, diagonal):
+    """What a cell of soft-DTW is its weight times; backwards the cells after it take the places."""
+    return sum_of_three(left, up, diagonal)

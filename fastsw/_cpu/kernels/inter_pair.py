@@ -1,15 +1,12 @@
-"""Fast traversal of batches: linear space, explicit SIMD, pairs as lanes.
+"""The fast kernel for batches: linear space, inter-pair SIMD, a pair in each lane.
 
-Each lane of a vector is a pair of its own, so a cell costs what it costs however short the pairs
-are; `intra_pair`, whose lanes are rows of one pair, spends steps on the slant of its front. As
-there, every smax of `_recurrence` becomes a sum of floats with integer exponents of their own, so
-that the cell functions of `_recurrence` cannot be used literally; the same parametrised tests hold
-both.
+A cell costs the same however short the pairs are; `intra_pair`, whose lanes are rows of one pair,
+spends steps on the slant of its wavefront.
 
-A group of pairs is walked row by row, see `inter_pair_row`. Unless a group's states are few enough
-to be kept, the forward pass keeps the weights of all cells and one carried row in STRIP; the
-backward pass recomputes the states of as many rows, which are a few products and sums a cell, so
-that what it reads comes from the nearer caches.
+A group of pairs is computed row by row, see `inter_pair_row`. Unless a group's states are few
+enough to be kept, the forward pass keeps the weights of all cells and one boundary row in STRIP;
+the backward pass recomputes the states of as many rows, which are a few products and sums a cell,
+so that what it reads comes from the nearer caches.
 """
 
 from __future__ import annotations
@@ -22,17 +19,20 @@ import numpy as np
 
 from fastsw._cpu.kernels.block_exponent import BLOCK
 from fastsw._cpu.kernels.inter_pair_row import (
-    CARRIED,
+    BOUNDARY,
     ENDED,
     ENDED_K,
+    ENDED_TANGENT,
+    FACTORS,
     FIX_X,
     FLOOR,
+    GROWTH,
     LANE_FLOATS,
     LANE_INTEGERS,
     M_,
     ONTO,
     OPEN_X,
-    PAID_OPEN_X,
+    OPENED_X,
     PAIR_INTEGERS,
     PER_TOTAL,
     SCALE,
@@ -66,33 +66,32 @@ STRIP = 4
 #: States of a group up to this size are kept from the forward to the backward pass.
 KEPT_BYTES = 2**20
 
-#: Time of a cell beside that of a cell that `intra_pair` walks, for gradients and for scores alone.
-COST, COST_OF_SCORE = 0.9, 0.75
+#: For scores, gradients and their tangents: the time of a cell beside that of a cell of
+#: `intra_pair`, and the most bytes of a group's weights, which the backward pass reads again.
+COSTS, MOST_BYTES = (0.75, 0.9, 0.7), (2**62, 2**21, 2**24)
 
 #: For up to so many pairs of the same size the choice is remembered.
 FEW = 1024
 
-#: Weights of a group up to this size stay in the caches from the forward to the backward pass.
-MOST_BYTES = 2**21
-
 
 @functools.cache
-def kernels(bits: int, lanes: int):
-    """The compiled entry point of one precision and width."""
-    walk, simd, kind = passes(bits, lanes), lanes_of(bits, lanes), scalars(bits)
-    weigh, forward, forward_kept = walk.weigh, walk.forward, walk.forward_kept
-    backward, release = walk.backward, walk.release
-    variant = Variant(bits, lanes)
+def kernels(bits: int, lanes: int, with_tangents: bool):
+    """The compiled entry point of one precision and width, for derivatives or their tangents."""
+    simd, kind, row = lanes_of(bits, lanes), scalars(bits), passes(bits, lanes, with_tangents)
+    weigh, forward, forward_kept = row.weigh, row.forward, row.forward_kept
+    backward, release = row.backward, row.release
+    variant = Variant(bits, lanes, "tangents" if with_tangents else "values")
     real, whole, nothing = kind.real, kind.whole, kind.nothing
     store, splat_f, splat_i = simd.store, simd.splat_f, simd.splat_i
     zero, bias = real(0), whole(simd.bias)
-    width, size = lanes, bits // 8
+    width, size, parts = lanes, bits // 8, 2 if with_tangents else 1
+    edge, states = parts * BOUNDARY, parts * STATES
 
     @variant.helper
     def set_factors(lane, penalties, b, r, unit, before):
         """Gap factors of pair b in lane r; those of lane r - 1 where its pair pays the same.
 
-        Extended gaps have what makes up for the rounding of their factor over GROUP steps as well.
+        Extended gaps have what makes up for the rounding of their factor over BLOCK steps as well.
         """
         for field in range(4):
             penalty = at(penalties[field], b, 0, 0)
@@ -110,7 +109,15 @@ def kernels(bits: int, lanes: int):
                 lane[(FIX_X + field // 2) * width + r] = short**BLOCK
 
     @variant.helper
-    def set_up(members, similarity, target, shape, penalties, lengths, floors, mode, unit, work):
+    def set_factor_tangents(lane, dots, b, r, unit):
+        """Tangents of the gap factors of pair b in lane r."""
+        for field in range(4):
+            factor = lane[(OPEN_X + field) * width + r]
+            dot = -unit / LOG2E * factor * at(dots[field], b, 0, 0)
+            lane[(FACTORS + OPEN_X + field) * width + r] = dot
+
+    @variant.helper
+    def set_up(members, addresses, shape, penalties, dots, lengths, floors, mode, unit, work):
         """Parameters of a group of pairs; a lane without a pair has no rows and no columns."""
         pairs, lane = work.pairs, work.lane
         most_n, most_m, least_n, least_m, before = 0, 0, 2**62, 2**62, members[0]
@@ -119,12 +126,14 @@ def kernels(bits: int, lanes: int):
             n, m = (lengths[b, 0], lengths[b, 1]) if b >= 0 else (0, 0)
             b = max(b, 0)
             offset = b * shape[1] * shape[2] * size
-            pairs[SOURCE * width + r] = similarity + offset
-            pairs[TARGET * width + r] = target + offset
+            for field in range(SOURCE, TARGET + 1):
+                pairs[field * width + r] = addresses[field] + offset
             pairs[N * width + r], pairs[M_ * width + r] = n, m
             most_n, most_m = max(most_n, n), max(most_m, m)
             least_n, least_m = min(least_n, n), min(least_m, m)
             set_factors(lane, penalties, b, r, unit, before)
+            if with_tangents:
+                set_factor_tangents(lane, dots, b, r, unit)
             lane[FLOOR * width + r] = floors[b]
             before = b
         floats = address(lane, 0)
@@ -140,26 +149,25 @@ def kernels(bits: int, lanes: int):
 
     @variant.helper
     def clear(row, row_k, columns):
-        """A carried row in which nothing is possible."""
-        floats, integers = row, row_k
-        for c in range(columns * CARRIED):
-            store(floats, c * width, splat_f(zero))
+        """Make a boundary row one in which nothing is possible."""
+        for c in range(columns * edge):
+            store(row, c * width, splat_f(zero))
         for g in range(columns // BLOCK * SCALES):
-            store(integers, g * width, splat_i(nothing))
+            store(row_k, g * width, splat_i(nothing))
 
     @variant.inlined
     def kept_in(i, strip, strips):
-        """Which carried row is the one before row i."""
+        """Which boundary row is the one before row i."""
         return i // strip if i % strip == 0 else strips
 
     @variant.helper
-    def forward_pass(pointers, work, tile, strip, strips, unit, with_gradients):
+    def forward_pass(pointers, work, tile, strip, strips, scale, with_gradients):
         """Forward pass: totals, and what the backward pass needs."""
         columns = tile.columns
         clear(pointers.boundary, pointers.boundary_k, columns)
         for i in range(tile.rows):
             weights = i * columns if with_gradients else 0
-            weigh(pointers, tile, i, weights, unit)
+            weigh(pointers, tile, i, weights, scale)
             above, below = kept_in(i, strip, strips), kept_in(i + 1, strip, strips)
             if with_gradients and strips == 1:
                 forward_kept(pointers, tile, i, weights, weights, above, below)
@@ -169,16 +177,18 @@ def kernels(bits: int, lanes: int):
                 for r in range(width):
                     if work.pairs[N * width + r] == i:
                         c = work.pairs[M_ * width + r]
-                        cell, group = below * columns + c, below * columns // BLOCK + c // BLOCK
-                        work.lane[ENDED * width + r] = work.boundary[
-                            (CARRIED * cell + H) * width + r
-                        ]
-                        scale = work.boundary_k[(SCALES * group + SCALE) * width + r]
-                        work.lane_k[ENDED_K * width + r] = scale
+                        cell, block = below * columns + c, below * columns // BLOCK + c // BLOCK
+                        place = (edge * cell + H) * width + r
+                        work.lane[ENDED * width + r] = work.boundary[place]
+                        if with_tangents:
+                            tangent = work.boundary[place + BOUNDARY * width]
+                            work.lane[ENDED_TANGENT * width + r] = tangent
+                        ended_k = work.boundary_k[(SCALES * block + SCALE) * width + r]
+                        work.lane_k[ENDED_K * width + r] = ended_k
 
     @variant.helper
     def backward_pass(pointers, work, tile, strip, strips):
-        """Backward pass: posteriors and what was paid."""
+        """Backward pass: posteriors and gap counts."""
         columns, origin = tile.columns, tile.origin
         clear(pointers.back, pointers.back_k, columns)
         for s in range(strips - 1, -1, -1):
@@ -192,7 +202,7 @@ def kernels(bits: int, lanes: int):
                     for r in range(width):
                         if work.pairs[N * width + r] == i:
                             c = work.pairs[M_ * width + r] + 1
-                            work.back[(CARRIED * c + ONTO) * width + r] = 1.0
+                            work.back[(edge * c + ONTO) * width + r] = 1.0
                             work.back_k[(SCALES * (c // BLOCK) + SCALE) * width + r] = 0
                             work.back_k[(SCALES * (c // BLOCK) + TOP) * width + r] = bias
                 backward(pointers, tile, i, i * columns, (i - first) * columns)
@@ -201,7 +211,7 @@ def kernels(bits: int, lanes: int):
 
     @variant.helper
     def find_totals(members, work, unit, score):
-        """Scores; mantissas and exponents of the totals, for the backward pass."""
+        """Scores, or their tangents; what the backward pass needs of the totals."""
         lane, lane_k = work.lane, work.lane_k
         for r in range(width):
             mantissa, shift = math.frexp(np.float64(lane[ENDED * width + r]))
@@ -213,9 +223,13 @@ def kernels(bits: int, lanes: int):
             total_k = lane_k[ENDED_K * width + r] + whole(shift)
             lane_k[TOTAL_K * width + r] = total_k
             lane[PER_TOTAL * width + r] = 1.0 / mantissa
-            log2_total = total_k + math.log2(mantissa)
+            found = (total_k + math.log2(mantissa)) / unit
+            if with_tangents:
+                growth = lane[ENDED_TANGENT * width + r] / lane[ENDED * width + r]
+                lane[GROWTH * width + r] = growth
+                found = growth * LOG2E / unit
             if members[r] >= 0:
-                score[members[r]] = log2_total / unit
+                score[members[r]] = found
 
     @variant.helper
     def add_gradients(members, work, penalties, unit, out, score, slope):
@@ -228,13 +242,13 @@ def kernels(bits: int, lanes: int):
             for u in range(width):
                 mean += np.float64(work.means[r * width + u])
             for field in range(4):
-                paid = np.float64(work.lane[(PAID_OPEN_X + field) * width + r])
-                out[field][b, 0, 0] -= paid
-                mean -= paid * at(penalties[field], b, 0, 0)
-            slope[b] = unit * (score[b] - mean) / LOG2E
+                count = np.float64(work.lane[(OPENED_X + field) * width + r])
+                out[field][b, 0, 0] -= count
+                mean -= count * at(penalties[field], b, 0, 0)
+            slope[b] = unit * ((0.0 if with_tangents else score[b]) - mean) / LOG2E
 
     @variant.kernel
-    def paired(
+    def inter_pair(
         thread,
         queue,
         similarity,
@@ -245,6 +259,7 @@ def kernels(bits: int, lanes: int):
         lengths,
         groups,
         floors,
+        dots,
         all_work,
         out,
         score,
@@ -253,26 +268,27 @@ def kernels(bits: int, lanes: int):
     ):
         unit = np.float64(real(LOG2E / temperature))  # see `intra_pair`
         work = own_work(all_work, thread)
-        source, target, pointers = address(similarity, 0), address(out[0], 0), pointers_to(work)
+        addresses = address(similarity, 0), address(dots[0], 0), address(out[0], 0)
+        pointers, scale = pointers_to(work), (real(unit), real(1.0 / temperature))
         for _ in range(queue.size):
             g = next_item(queue)
             if g < 0:
                 break
             members = groups[g]
             tile = set_up(
-                members, source, target, shape, penalties, lengths, floors, mode, unit, work
+                members, addresses, shape, penalties, dots[1], lengths, floors, mode, unit, work
             )
-            strip, kept = tile.rows, tile.rows * tile.columns * STATES * width
+            strip, kept = tile.rows, tile.rows * tile.columns * states * width
             if with_gradients and kept > work.tables.size:
                 strip = STRIP
             strips = (tile.rows + strip - 1) // strip
-            forward_pass(pointers, work, tile, strip, strips, real(unit), with_gradients)
+            forward_pass(pointers, work, tile, strip, strips, scale, with_gradients)
             find_totals(members, work, unit, score)
             if with_gradients:
                 backward_pass(pointers, work, tile, strip, strips)
                 add_gradients(members, work, penalties, unit, out[1:], score, slope)
 
-    return paired
+    return inter_pair
 
 
 @serial_kernel
@@ -318,64 +334,66 @@ class Choice(NamedTuple):
     """What `choose` found."""
 
     groups: np.ndarray  # [K, W], pairs; -1 stands for none
-    rest: np.ndarray  # the pairs that rows as lanes suit better
+    rest: np.ndarray  # the pairs that `intra_pair` suits better
     rows: int  # the most of all pairs in groups
     columns: int
 
 
-def choose(order, lengths, alike, bits, lanes, with_gradients, threads) -> Choice:
+def choose(order, lengths, alike, bits, lanes, want, threads) -> Choice:
     """Cut pairs into groups of like size, the largest first.
 
     A group is worth its while where its cells, those of the longest pair for every lane, take less
-    time than what `intra_pair` would walk, steps beyond the matrix included; and where no thread is
-    idle for long.
+    time than those of `intra_pair` would, steps beyond the matrix included; and where no thread is
+    idle for long. Derivatives of the order `want` are asked for.
     """
     if alike and len(order) == len(lengths) <= FEW:
         rows, columns = lengths[0].tolist()
-        return _choose_alike(len(order), rows, columns, bits, lanes, with_gradients, threads)
+        return _choose_alike(len(order), rows, columns, bits, lanes, want, threads)
     n, m = lengths[order].T  # bands of like rows, each by columns
     by_rows = np.argsort(-n, kind="stable")
     band = np.arange(len(order)) // (lanes * round((-(-len(order) // lanes)) ** 0.5))
     order = order[by_rows[np.lexsort((-m[by_rows], band))]]
-    return _choose(order, lengths, bits, lanes, with_gradients, threads)
+    return _choose(order, lengths, bits, lanes, want, threads)
 
 
 @functools.lru_cache(64)
-def _choose_alike(count, rows, columns, bits, lanes, with_gradients, threads):
+def _choose_alike(count, rows, columns, bits, lanes, want, threads):
     """The choice among so many pairs of the same size; not to be written to."""
     lengths = np.full((count, 2), (rows, columns))
     lengths.flags.writeable = False
-    return _choose(np.arange(count), lengths, bits, lanes, with_gradients, threads)
+    return _choose(np.arange(count), lengths, bits, lanes, want, threads)
 
 
-def _choose(order, lengths, bits, lanes, with_gradients, threads):
+def _choose(order, lengths, bits, lanes, want, threads):
     """The choice among pairs in their order."""
     count = -(-len(order) // lanes)
     groups, rest = np.empty((count, lanes), np.int64), np.empty(len(order), np.int64)
-    limits = (MOST_BYTES // (lanes * bits // 8), COST) if with_gradients else (2**62, COST_OF_SCORE)
-    taken, left, rows, columns = cut(order, lengths, lanes, *limits, threads, groups, rest)
+    cells = MOST_BYTES[want] // (max(want, 1) * lanes * bits // 8)
+    found = cut(order, lengths, lanes, cells, COSTS[want], threads, groups, rest)
+    taken, left, rows, columns = found
     return Choice(groups[:taken], rest[:left], rows, columns)
 
 
-def group_arrays(bits, lanes, with_gradients, threads, rows, columns):
+def group_arrays(bits, lanes, with_gradients, with_tangents, threads, rows, columns):
     """Scratch arrays of threads for groups of pairs of up to `rows` x `columns`."""
     kind = scalars(bits)
     rows, columns = rows + 1, -(-(columns + 2) // BLOCK) * BLOCK
     strips = -(-rows // STRIP) if with_gradients else 1
-    groups = columns // BLOCK
-    kept = rows if rows * columns * STATES * lanes * bits // 8 <= KEPT_BYTES else STRIP
+    blocks, parts = columns // BLOCK, 2 if with_tangents else 1
+    edge, states = parts * BOUNDARY, parts * STATES
+    kept = rows if rows * columns * states * lanes * bits // 8 <= KEPT_BYTES else STRIP
+    if not with_gradients:
+        kept = 0
     return Work(
         weights=aligned(
-            threads, ((rows if with_gradients else 1) * columns + lanes) * lanes, kind.real
+            threads, ((rows if with_gradients else 1) * parts * columns + lanes) * lanes, kind.real
         ),
-        tables=aligned(
-            threads, kept * columns * STATES * lanes if with_gradients else 0, kind.real
-        ),
-        scales=aligned(threads, kept * groups * lanes if with_gradients else 0, kind.whole),
-        boundary=aligned(threads, (strips + 1) * columns * CARRIED * lanes, kind.real),
-        boundary_k=aligned(threads, (strips + 1) * groups * SCALES * lanes, kind.whole),
-        back=aligned(threads, columns * CARRIED * lanes if with_gradients else 0, kind.real),
-        back_k=aligned(threads, groups * SCALES * lanes if with_gradients else 0, kind.whole),
+        tables=aligned(threads, kept * columns * states * lanes, kind.real),
+        scales=aligned(threads, kept * blocks * lanes, kind.whole),
+        boundary=aligned(threads, (strips + 1) * columns * edge * lanes, kind.real),
+        boundary_k=aligned(threads, (strips + 1) * blocks * SCALES * lanes, kind.whole),
+        back=aligned(threads, columns * edge * lanes if with_gradients else 0, kind.real),
+        back_k=aligned(threads, blocks * SCALES * lanes if with_gradients else 0, kind.whole),
         posterior=aligned(threads, (columns + lanes) * lanes if with_gradients else 0, kind.real),
         lane=aligned(threads, LANE_FLOATS * lanes, kind.real),
         lane_k=aligned(threads, LANE_INTEGERS * lanes, kind.whole),

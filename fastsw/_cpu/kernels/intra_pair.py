@@ -1,13 +1,9 @@
-"""Fast traversal: linear space, explicit SIMD, rows as lanes of a skewed front.
+"""The fast kernel for one pair: linear space, intra-pair SIMD along an anti-diagonal wavefront.
 
-With w = exp(s / T) and gap factors g = exp(-penalty / T) the recurrence of `_recurrence` is made of
-sums and products (every smax becomes a sum) of floats with integer exponents of their own; the cell
-functions of `_recurrence` cannot be used literally, and the same parametrised tests hold both.
+A pair is computed strip by strip, see `strip`. How the cells of a strip are computed, and how many
+of them share an exponent, is the business of `block_exponent` and `cell_exponent`.
 
-This module walks a pair strip by strip, see `strip`. How the cells of a strip are walked, and how
-many of them share an exponent, is the business of `cell_exponent` and `block_exponent`.
-
-The forward pass keeps one carried row a strip. The backward pass walks the strips in reverse and
+The forward pass keeps one boundary row a strip. The backward pass takes the strips in reverse and
 recomputes each strip's table, unless the tables of the whole pair are small enough to be kept.
 """
 
@@ -20,22 +16,22 @@ import numpy as np
 
 from fastsw._cpu.kernels import block_exponent, cell_exponent
 from fastsw._cpu.kernels.strip import (
-    COLUMN_ROWS,
-    DOT,
     END,
     EXTEND,
     EXTEND_X,
+    EXTENDED_X,
+    EXTENDED_Y,
     FIX_X,
-    H_DOT,
+    LANE_NUMBERS,
     LANE_SUMS,
     MEAN,
     OPEN_X,
     OPEN_Y,
-    PAID_EXTEND_X,
-    PAID_EXTEND_Y,
-    PAID_OPEN_X,
-    PAID_OPEN_Y,
+    OPENED_X,
+    OPENED_Y,
+    ROW_NUMBERS,
     START,
+    H,
     Pair,
     Tile,
     fields,
@@ -56,7 +52,10 @@ from fastsw._cpu.simd.scaled import LOG2E, scalars
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
 # What one call of a kernel does: all, or a part of what several threads do for one pair.
-ALL, SET_UP, DOWN, UP, FINISH = range(5)
+ALL, SET_UP, FORWARD, BACKWARD, FINISH = range(5)
+
+#: How many cells share an exponent: a block of a lane's steps, or those of one cell.
+EXPONENTS = {"block": block_exponent, "cell": cell_exponent}
 
 
 @callable_in_kernels
@@ -68,8 +67,8 @@ def at(penalty, b, i, j):
 
 
 @callable_in_kernels
-def pay(gradient, b, i, j, amount):
-    """Count a penalty as paid."""
+def subtract(gradient, b, i, j, amount):
+    """Take a gap count off the gradient of the score in a penalty."""
     gradient[b, min(i, gradient.shape[1] - 1), min(j, gradient.shape[2] - 1)] -= amount
 
 
@@ -131,24 +130,21 @@ def total_of_rows(pair, rows, ends, ends_k):
 
 
 @functools.cache
-def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped: bool):
-    """The compiled entry point of one precision, width, form of penalties, order and walk."""
-    walk = block_exponent if grouped else cell_exponent
-    score_strip, forward, backward = walk.passes(bits, lanes, by_column, with_tangents)
-    kind = scalars(bits)
-    variant = Variant(
-        bits, lanes, *form(by_column, with_tangents), "grouped" if grouped else "cellwise"
-    )
+def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponents: str):
+    """The compiled entry point of one precision, width, form of penalties, order and EXPONENTS."""
+    module, kind = EXPONENTS[exponents], scalars(bits)
+    score_strip, forward, backward = module.passes(bits, lanes, by_column, with_tangents)
+    variant = Variant(bits, lanes, *form(by_column, with_tangents), exponents)
     real, whole, nothing = kind.real, kind.whole, kind.nothing
     width, pad = lanes, 2 * lanes
-    per_step, carried = fields(with_tangents)
+    per_step, edges = fields(with_tangents)
     simd = lanes_of(bits, lanes)
     store, splat, splat_k = simd.store, simd.splat_f, simd.splat_i
-    doublings = walk.fixed_steps(width).bit_length() - 1
+    doublings = module.fixed_steps(width).bit_length() - 1
 
     @variant.helper
     def rounded_off(factor):
-        """By what a factor's rounding falls short until a walk makes up for it, as a factor."""
+        """By what a factor's rounding falls short until a pass makes up for it, as a factor."""
         kept = np.float64(real(factor))
         short = factor / kept if kept > 0.0 else 1.0
         for _ in range(doublings):
@@ -167,32 +163,32 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
         local = pair.mode == LOCAL
         fill(lane, START, 1.0 if local else 0.0)
         fill(lane, END, 1.0 if local else 0.0)
-        fill(lane, DOT + END, 0.0)
+        fill(lane, LANE_NUMBERS + END, 0.0)
         store(lane_k, START * width, splat_k(0 if local else nothing))
         store(lane_k, END * width, splat_k(0 if local else nothing))
         fill(lane, OPEN_X, factors[0])
         fill(lane, EXTEND_X, factors[1])
-        fill(lane, DOT + OPEN_X, factors[2])
-        fill(lane, DOT + EXTEND_X, factors[3])
+        fill(lane, LANE_NUMBERS + OPEN_X, factors[2])
+        fill(lane, LANE_NUMBERS + EXTEND_X, factors[3])
         fill(lane, FIX_X, rounded_off(factors[1]))
         last = bottom + 1 - pair.tile.origin  # row of the grid of lane 0
         for r in range(width):
             below = min(last - r + 1, n + 1)
             for field in range(2):
                 lane[(OPEN_Y + field) * width + r] = rows[field, below]
-                lane[(DOT + OPEN_Y + field) * width + r] = rows[2 + field, below]
+                lane[(LANE_NUMBERS + OPEN_Y + field) * width + r] = rows[2 + field, below]
         if last == width - 1:  # row 0 lies in the last lane
             lane[START * width + width - 1] = 1.0
             lane_k[START * width + width - 1] = 0
             if pair.mode == FITTING:
                 lane[OPEN_X * width + width - 1] = 0.0
-                lane[(DOT + OPEN_X) * width + width - 1] = 0.0
+                lane[(LANE_NUMBERS + OPEN_X) * width + width - 1] = 0.0
         if pair.mode == FITTING:
             for i in range(max(last - width + 1, 1), min(last, n) + 1):
                 whole_part = math.floor(rows[4, i])
                 end = 2.0 ** (rows[4, i] - whole_part)
                 lane[END * width + last - i] = end
-                lane[(DOT + END) * width + last - i] = end * rows[5, i]
+                lane[(LANE_NUMBERS + END) * width + last - i] = end * rows[5, i]
                 lane_k[END * width + last - i] = whole(whole_part)
 
     @variant.helper
@@ -223,9 +219,9 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
         round_factors(shared.rows[1, 1 : pair.tile.n + 1])
         set_row_ends(pair, b, shared.rows, penalties, dots, unit, with_tangents)
         shared.ends[0, 0], shared.ends[1, 0], shared.ends_k[0] = 1.0, 0.0, 0
-        shared.boundary[: carried * length] = 0.0
+        shared.boundary[: edges * length] = 0.0
         shared.boundary_k[:length] = nothing
-        shared.back[: carried * length] = 0.0
+        shared.back[: edges * length] = 0.0
         shared.back_k[: 2 * length] = nothing
         if pair.mode == GLOBAL:
             shared.back[pad + pair.tile.m] = 1.0
@@ -233,11 +229,11 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
         shared.done[: 2 * strips] = 0
         shared.counters[:] = 0
         if by_column:
-            shared.columns[: COLUMN_ROWS * length] = 0.0
+            shared.columns[: 2 * ROW_NUMBERS * length] = 0.0
             short = 1.0  # see `round_factors`
             for c in range(pair.tile.m + pair.tile.origin):
                 factors = column_factors(penalties, dots, b, max(c - pair.tile.origin, 0), unit)
-                for field in range(COLUMN_ROWS):
+                for field in range(2 * ROW_NUMBERS):
                     shared.columns[field * length + pad + c] = factors[field]
                 kept = np.float64(real(factors[EXTEND] * short))
                 shared.columns[EXTEND * length + pad + c] = kept
@@ -271,9 +267,9 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
     @variant.helper
     def total_of_corner(pair, shared, row, length):
         """What arrives at the last row and column in global mode, and the tangent of its log."""
-        first = row * carried * length + pad + pair.tile.m
+        first = (row * edges + H) * length + pad + pair.tile.m
         value = np.float64(shared.boundary[first])
-        dot = np.float64(shared.boundary[first + H_DOT * length]) if with_tangents else 0.0
+        dot = np.float64(shared.boundary[first + ROW_NUMBERS * length]) if with_tangents else 0.0
         mantissa, shift = math.frexp(value)
         k = np.int64(shared.boundary_k[row * length + pad + pair.tile.m]) + shift
         return mantissa, k, dot / value if value > 0.0 else 0.0
@@ -328,33 +324,33 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
                 if i > pair.tile.n:
                     continue
                 if not by_column:
-                    opened = np.float64(sums[PAID_OPEN_X * width + r])
-                    extended = np.float64(sums[PAID_EXTEND_X * width + r])
-                    pay(out[1], b, 0, 0, opened)
-                    pay(out[2], b, 0, 0, extended)
+                    opened = np.float64(sums[OPENED_X * width + r])
+                    extended = np.float64(sums[EXTENDED_X * width + r])
+                    subtract(out[1], b, 0, 0, opened)
+                    subtract(out[2], b, 0, 0, extended)
                     mean -= unit * opened * at(penalties[0], b, 0, 0)
                     mean -= unit * extended * at(penalties[1], b, 0, 0)
                 if i < pair.tile.n:
-                    opened = np.float64(sums[PAID_OPEN_Y * width + r])
-                    extended = np.float64(sums[PAID_EXTEND_Y * width + r])
-                    pay(out[3], b, i, 0, opened)
-                    pay(out[4], b, i, 0, extended)
+                    opened = np.float64(sums[OPENED_Y * width + r])
+                    extended = np.float64(sums[EXTENDED_Y * width + r])
+                    subtract(out[3], b, i, 0, opened)
+                    subtract(out[4], b, i, 0, extended)
                     mean -= unit * opened * at(penalties[2], b, i, 0)
                     mean -= unit * extended * at(penalties[3], b, i, 0)
             if by_column:
-                paid = shared.paid[2 * s * length : 2 * (s + 1) * length]
+                counts = shared.counts[2 * s * length : 2 * (s + 1) * length]
                 for c in range(1, pair.tile.m + pair.tile.origin):
                     j = c - pair.tile.origin
-                    opened = np.float64(paid[pad + c])
-                    extended = np.float64(paid[length + pad + c])
-                    pay(out[1], b, 0, j, opened)
-                    pay(out[2], b, 0, j, extended)
+                    opened = np.float64(counts[pad + c])
+                    extended = np.float64(counts[length + pad + c])
+                    subtract(out[1], b, 0, j, opened)
+                    subtract(out[2], b, 0, j, extended)
                     mean -= unit * opened * at(penalties[0], b, 0, j)
                     mean -= unit * extended * at(penalties[1], b, 0, j)
         return mean
 
     @variant.helper
-    def pay_trailing_rows(pair, b, shared, penalties, total, unit, out):
+    def add_trailing_rows(pair, b, shared, penalties, total, unit, out):
         """Fitting mode: gradients of the rows skipped after the last pair; their mean score."""
         rows, ends, ends_k = shared.rows, shared.ends, shared.ends_k
         whole, total_k, growth = total
@@ -364,15 +360,15 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
             gone = ends[0, i] / whole * 2.0 ** (ends_k[i] - total_k + rows[4, i])
             if with_tangents and gone > 0.0:
                 gone *= ends[1, i] / ends[0, i] + rows[5, i] - growth
-            pay(out[3], b, i, pair.tile.m - 1, gone)
-            pay(out[4], b, i, pair.tile.m - 1, earlier)
+            subtract(out[3], b, i, pair.tile.m - 1, gone)
+            subtract(out[4], b, i, pair.tile.m - 1, earlier)
             mean -= unit * gone * at(penalties[2], b, i, 0)
             mean -= unit * earlier * at(penalties[3], b, i, 0)
             earlier += gone
         return mean
 
     @variant.kernel
-    def linear(
+    def intra_pair(
         thread,
         queue,
         similarity,
@@ -420,7 +416,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
                 factors = column_factors(penalties, dots[1], b, 0, unit)
             if phase in (ALL, SET_UP):
                 set_up(pair, b, shared, penalties, dots[1], unit, length, strips)
-            if phase in (ALL, DOWN):
+            if phase in (ALL, FORWARD):
                 forward_pass(
                     pair,
                     work,
@@ -433,7 +429,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
                     keep_all,
                     with_gradients,
                 )
-            if phase in (SET_UP, DOWN):
+            if phase in (SET_UP, FORWARD):
                 continue
             total = find_total(pair, shared, strips, length, with_gradients)
             if total[0] == 0.0:
@@ -447,16 +443,16 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, grouped
             scores[b] = temperature * total[2] if with_tangents else log2_total / unit
             if not with_gradients:
                 continue
-            if phase in (ALL, UP):
+            if phase in (ALL, BACKWARD):
                 backward_pass(
                     pair, work, shared, strips, steps, length, scale, factors, keep_all, total
                 )
                 fence()
-            if phase == UP:
+            if phase == BACKWARD:
                 continue
             mean = add_gradients(pair, b, shared, penalties, strips, length, unit, out)
             if mode == FITTING:
-                mean += pay_trailing_rows(pair, b, shared, penalties, total, unit, out)
+                mean += add_trailing_rows(pair, b, shared, penalties, total, unit, out)
             slopes[b] = (-mean if with_tangents else log2_total - mean) / LOG2E
 
-    return linear
+    return intra_pair

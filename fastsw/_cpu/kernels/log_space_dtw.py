@@ -1,9 +1,5 @@
 """Robust soft dynamic time warping and its second derivatives, in the ways of `log_space`.
 
-A cell has one state, the smooth maximum over all paths to it of minus their cost,
-
-    r[i,j] = smax(r[i-1,j-1], r[i-1,j], r[i,j-1]) - cost[i,j]
-
 Cells that the band leaves out, or whose cost is infinite, are impossible.
 """
 
@@ -11,154 +7,124 @@ import math
 
 import numpy as np
 
+from fastsw._cpu.kernels import cell
 from fastsw._cpu.kernels.log_numbers import (
-    EMPTY,
-    add,
-    derivatives_of,
-    entropy_of,
-    number,
-    smax3,
-    with_inverse,
+    answer,
+    double,
+    load,
+    nothing,
+    one,
+    shares,
+    size_of,
+    store,
+    tangent_at,
 )
-from fastsw._cpu.kernels.log_space import DERIVATIVES, VALUES, copy
-from fastsw._cpu.runtime.compile import helper, kernel
+from fastsw._cpu.kernels.log_space import is_zero, read, write
+from fastsw._cpu.runtime.compile import helper, inlined, kernel
 from fastsw._cpu.runtime.handoff import next_item
+from fastsw._cpu.simd.dual import derivative
 from fastsw._recurrence import NEG_INF
 
-# A cell of the table of states: three doubles of its value, entropy, derivatives of both.
-ENTROPY, DOT, ENTROPY_DOT = 3, 4, 5
-FIELDS = (3, 4, 6)
 
-#: Shares of the diagonal, the upper and the left neighbour; then their derivatives.
-SHARES = 3
+@helper
+def copy_row(like, source, source_at, target, target_at, count):
+    """Copy so many numbers."""
+    for j in range(count):
+        at = j * size_of(like)
+        store(target, target_at + at, load(like, source, source_at + at))
 
 
 @helper
-def value_at(table, i, j):
-    """Value of a cell."""
-    return table[i, j, 0], table[i, j, 1], table[i, j, 2]
+def clear_row(like, table, count):
+    """Make the numbers of the first row of a table impossible."""
+    for j in range(count):
+        store(table, j * size_of(like), nothing(like))
+
+
+@inlined
+def before(like, table, row, above, c):
+    """Numbers of the cells on the left, above and on the diagonal; rows are places in a table."""
+    at = c * size_of(like)
+    left = load(like, table, row + at - size_of(like))
+    return left, load(like, table, above + at), load(like, table, above + at - size_of(like))
 
 
 @helper
-def set_value(table, i, j, value):
-    """Write the value of a cell."""
-    table[i, j, 0], table[i, j, 1], table[i, j, 2] = value
-
-
-@helper
-def forward_strip(problem, b, columns, rows, table, shares, carried):
-    """States of rows rows[0]..rows[1]-1 into table[1:], given row rows[0]-1 as table[0].
+def forward_strip(problem, b, columns, rows, table):
+    """Numbers of rows rows[0]..rows[1]-1 into the table from its row 1 on, given row 0.
 
     Column j of the pair is column j + 1 of the table, whose first is impossible.
     """
-    cost, scale, temperature, bandwidth, dot_cost, temperature_dot = problem
+    cost, tangent, scale, bandwidth, like = problem
+    length = (columns + 1) * size_of(like)
     for i in range(rows[0], rows[1]):
-        r = i - rows[0] + 1
-        table[r] = 0.0
-        table[r, :, 0] = NEG_INF
-        if carried > VALUES:
-            shares[r - 1] = 0.0
-        first, last = 0, columns
-        if bandwidth >= 0:
-            first, last = max(0, i - bandwidth), min(columns, i + bandwidth + 1)
-        for j in range(first, last):
-            c = j + 1
-            if cost[b, i, j] == np.inf:
-                continue
-            if i == 0 and j == 0:
-                set_value(table, r, c, add(EMPTY, -cost[b, 0, 0] * scale))
-                if carried == DERIVATIVES:
-                    table[r, c, DOT] = -dot_cost[b, 0, 0] * scale
-                continue
-            before, share, log = smax3(
-                value_at(table, r - 1, c - 1),
-                value_at(table, r - 1, c),
-                value_at(table, r, c - 1),
-                temperature,
-            )
-            set_value(table, r, c, add(before, -cost[b, i, j] * scale))
-            if carried == VALUES:
-                continue
-            shares[r - 1, c, 0], shares[r - 1, c, 1], shares[r - 1, c, 2] = share
-            entropies = (
-                table[r - 1, c - 1, ENTROPY],
-                table[r - 1, c, ENTROPY],
-                table[r, c - 1, ENTROPY],
-            )
-            table[r, c, ENTROPY] = entropy_of(share, log, entropies)
-            if carried == DERIVATIVES:
-                dot, entropy_dot = derivatives_of(
-                    share,
-                    log,
-                    entropies,
-                    (table[r - 1, c - 1, DOT], table[r - 1, c, DOT], table[r, c - 1, DOT]),
-                    (
-                        table[r - 1, c - 1, ENTROPY_DOT],
-                        table[r - 1, c, ENTROPY_DOT],
-                        table[r, c - 1, ENTROPY_DOT],
-                    ),
-                    temperature,
-                    temperature_dot,
-                    shares[r - 1, c, SHARES:],
-                )
-                table[r, c, DOT] = dot - dot_cost[b, i, j] * scale
-                table[r, c, ENTROPY_DOT] = entropy_dot
+        row = (i - rows[0] + 1) * length
+        for j in range(-1, columns):
+            value = nothing(like)
+            within = j >= 0 and (bandwidth < 0 or abs(i - j) <= bandwidth)
+            if within and cost[b, i, j] < np.inf:
+                into = like
+                if i > 0 or j > 0:
+                    into = cell.warp(*before(like, table, row, row - length, j + 1))
+                value = double(like, -cost[b, i, j] * scale, -tangent[b, i, j] * scale) * into
+            store(table, row + (j + 1) * size_of(like), value)
 
 
 @helper
-def backward_strip(b, columns, rows, shares, adjoints, out, with_tangents):
-    """Probabilities of the cells of rows rows[0]..rows[1]-1, last row first, or their derivatives.
+def backward_strip(problem, b, columns, rows, table, adjoints, out):
+    """Probabilities of the cells of rows rows[0]..rows[1]-1, last row first, or their tangents.
 
     Row i finds what the row below handed to it in adjoints[i % 2].
     """
+    like = problem[4]
+    none, length = double(like, 0.0, 0.0), (columns + 1) * size_of(like)
     for i in range(rows[1] - 1, rows[0] - 1, -1):
-        r = i - rows[0]
+        row = (i - rows[0] + 1) * length
         here, above = adjoints[i % 2], adjoints[(i + 1) % 2]
-        above[:] = 0.0
+        from_right, from_diagonal = none, none
         for c in range(columns, 0, -1):
-            visited, visited_dot = here[c, 0], here[c, 1]
-            out[b, i, c - 1] = visited_dot if with_tangents else visited
-            if visited == 0.0 and visited_dot == 0.0:
-                continue
-            above[c - 1, 0] += visited * shares[r, c, 0]
-            above[c, 0] += visited * shares[r, c, 1]
-            here[c - 1, 0] += visited * shares[r, c, 2]
-            if with_tangents:
-                above[c - 1, 1] += visited_dot * shares[r, c, 0] + visited * shares[r, c, SHARES]
-                above[c, 1] += visited_dot * shares[r, c, 1] + visited * shares[r, c, SHARES + 1]
-                here[c - 1, 1] += visited_dot * shares[r, c, 2] + visited * shares[r, c, SHARES + 2]
+            visited = read(like, here, c) + from_right
+            out[b, i, c - 1] = derivative(visited)
+            of_left, of_up, of_diagonal = none, none, none
+            if not is_zero(visited):
+                # The chain rule on `cell.warp`.
+                of = shares(*before(like, table, row, row - length, c))
+                of_left, of_up = visited * of[0], visited * of[1]
+                of_diagonal = visited * of[2]
+            write(above, c, of_up + from_diagonal)
+            from_right, from_diagonal = of_left, of_diagonal
 
 
 @helper
-def align_pair(problem, b, n, columns, out, carried, with_gradients):
-    """Walk one pair: fields of its last cell; its gradient, or the derivative of that, to `out`."""
+def align_pair(problem, b, n, columns, out, with_gradients):
+    """The number of the last cell of a pair; its gradient, or the tangent of that, to `out`."""
+    like = problem[4]
+    length = (columns + 1) * size_of(like)
     strip = max(16, int(math.sqrt(n))) if with_gradients else 8
     strips = (n + strip - 1) // strip
-    table = np.empty((strip + 1, columns + 1, FIELDS[carried]))
-    arrows = 2 * SHARES if carried == DERIVATIVES else SHARES
-    shares = np.empty((strip if carried > VALUES else 1, columns + 1, arrows))
-    carries = np.empty((strips if with_gradients else 1, columns + 1, FIELDS[carried]))
-    table[0] = 0.0
-    table[0, :, 0] = NEG_INF
+    table = np.empty((strip + 1) * length)
+    boundary = np.empty((strips if with_gradients else 1) * length)
+    clear_row(like, table, columns + 1)
     for k in range(strips):
         rows = k * strip, min(n, (k + 1) * strip)
         if k > 0:
-            copy(table[strip], table[0])
+            copy_row(like, table, strip * length, table, 0, columns + 1)
         if with_gradients:
-            copy(table[0], carries[k])
-        forward_strip(problem, b, columns, rows, table, shares, carried)
-    last = table[n - (strips - 1) * strip, columns].copy()
-    if not with_gradients or last[0] == NEG_INF:
-        return last
+            copy_row(like, table, 0, boundary, k * length, columns + 1)
+        forward_strip(problem, b, columns, rows, table)
+    last = (n - (strips - 1) * strip + 1) * length - size_of(like)
+    total = load(like, table, last)
+    if not with_gradients or total.high == NEG_INF:
+        return total
     adjoints = np.zeros((2, columns + 1, 2))
-    adjoints[(n - 1) % 2, columns, 0] = 1.0
+    write(adjoints[(n - 1) % 2], columns, double(like, 1.0, 0.0))
     for k in range(strips - 1, -1, -1):
         rows = k * strip, min(n, (k + 1) * strip)
         if k < strips - 1:
-            copy(carries[k], table[0])
-            forward_strip(problem, b, columns, rows, table, shares, carried)
-        backward_strip(b, columns, rows, shares, adjoints, out, carried == DERIVATIVES)
-    return last
+            copy_row(like, boundary, k * length, table, 0, columns + 1)
+            forward_strip(problem, b, columns, rows, table)
+        backward_strip(problem, b, columns, rows, table, adjoints, out)
+    return total
 
 
 @kernel
@@ -170,31 +136,23 @@ def warp(
     temperature,
     lengths,
     bandwidth,
-    dot_cost,
-    dot_temperature,
+    tangents,
     out,
     result,
-    carried,
     with_gradients,
 ):
     """Minus the costs of the pairs in a queue, and what else is asked for; see `log_space.align`.
 
-    `bandwidth` is -1 for none. `result` is [B, 3]: minus the value (or, with DERIVATIVES, minus its
-    derivative), entropy, derivative of the entropy. `out` must hold zeros.
+    `bandwidth` is -1 for none. `tangents` is a direction of (cost, temperature [B]). `out` must
+    hold zeros.
     """
     for _ in range(queue.size):
         b = next_item(queue)
         if b < 0:
             break
-        scaled = with_inverse(temperature * scale)
-        dot = dot_temperature[b] * scale if carried == DERIVATIVES else 0.0
-        problem = cost, scale, scaled, bandwidth, dot_cost, dot
-        last = align_pair(problem, b, lengths[b, 0], lengths[b, 1], out, carried, with_gradients)
-        if carried == DERIVATIVES:
-            possible = last[0] > NEG_INF
-            result[b, 0] = last[DOT] / scale if possible else 0.0
-            result[b, 2] = last[ENTROPY_DOT] if possible else 0.0
-        else:
-            result[b, 0] = number((last[0], last[1], last[2]), scaled) / scale
-        if carried > VALUES:
-            result[b, 1] = last[ENTROPY]
+        scaled = temperature * scale
+        like = one(1.0 / max(scaled, 1e-300), tangent_at(tangents[1], b, scale))
+        problem = cost, tangents[0], scale, bandwidth, like
+        total = align_pair(problem, b, lengths[b, 0], lengths[b, 1], out, with_gradients)
+        value, result[b, 1] = answer(total, scaled)
+        result[b, 0] = value / scale

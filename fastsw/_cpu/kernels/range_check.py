@@ -1,28 +1,9 @@
-"""Which kernel suits a pair: one pass over its values and a proof that nothing can be lost.
+"""Which kernel suits a pair: one pass over its values, and the inequalities of docs/range.md.
 
-`cell_exponent` holds a cell's three states as floats that share an exponent. Let u be log2(e) / T.
-A state underflows once it is a factor 2**126 (float32; 2**1022 in float64) below the largest state
-of its cell. Whatever follows this state can also follow the largest one, at a cost of at most (open
-- extend) more: from M a gap is opened rather than extended; from Y, which cannot turn into X, the
-columns are skipped before the rows instead, at the same price as long as column penalties depend on
-the column only and row penalties on the row only. An alignment that ends in M ends at least as well
-at the pair before the gap, unless gaps pay: negative penalties can earn at most (N + M) times the
-smallest. So what underflows is at most 2**(u * (2 * |open - extend| + earned) - 126) of the total,
-the difference summed over both directions, and the limits below leave 2**-46 (2**-122).
-
-In the backward pass a cell's largest forward state meets the largest backward state of its
-neighbours before the gap between them is paid for. The two can exceed the total by that gap and by
-what a state pays for following another's alignments, as above: by 2**(u * (largest penalty + 2 *
-|open - extend|)), which must stay below the largest factor of `scaled`.
-
-Cells so low that an alignment through them cannot reach 2**-144 (2**-1009) of the total count as
-forbidden; the floor is found from the best that an alignment through such a cell can still get
-and the worst that is always available.
-
-`block_exponent` is faster and holds less; its own proof is there. It takes no gaps that pay. A cell
-below 2**-100 (2**-1000) counts as forbidden: the same alignment without that pair pays at most two
-more gaps, or twice the dearest extension; in local mode a single pair is no better than the best
-one, which is at least 2**-16.
+`route` evaluates theorem 2 (block exponents; theorem 3 asks for no more), then theorem 1 (cell
+exponents), each for float32 and float64, and theorem 4 for the floor at or below which a cell
+counts as forbidden. What they leave out is less than 2**-46 (float64: 2**-122) of the total. A pair
+for which none holds goes to log space.
 """
 
 from __future__ import annotations

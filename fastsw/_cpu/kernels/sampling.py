@@ -1,25 +1,23 @@
-"""Exact sampling of alignments: a random walk back along the shares of the forward pass."""
+"""Exact sampling of alignments: back from an end, at random by the shares of `log_space`."""
 
 import numpy as np
 
-from fastsw._cpu.kernels.log_numbers import with_inverse
+from fastsw._cpu.kernels.log_numbers import load, one, size_of, split
 from fastsw._cpu.kernels.log_space import (
-    EARLIER,
-    END,
-    ENTROPIES,
-    FIELDS,
-    INTO_M,
-    INTO_X,
-    INTO_Y,
-    SHARES,
-    TOTAL_FIELDS,
+    ENDED,
+    NUMBERS,
+    H,
     Problem,
+    backward,
     begin,
-    end_in_corner,
+    column_factors,
+    ended_in,
     forward_strip,
     penalties_at,
+    place,
     row_ends,
-    three,
+    row_factors,
+    states_at,
 )
 from fastsw._cpu.kernels.viterbi import START, M, X, Y, turn_round
 from fastsw._cpu.runtime.compile import helper, serial_kernel
@@ -44,25 +42,40 @@ def choose(draw, shares, otherwise):
 
 
 @helper
-def spread_ends(shares, ends, row_sums):
+def states_before(problem, table, b, i, j, arrival):
+    """Probabilities of the states of a grid cell, given those of what follows it.
+
+    `arrival` says how likely the next state is M of the diagonal successor, X on the right and Y
+    below.
+    """
+    m, x, y = states_at(problem, table, i + 1, j)
+    factors = *column_factors(problem, b, i, j + 1), *row_factors(problem, b, i + 1, j)
+    of_m, of_x, of_y, _ = backward(m, x, y, *arrival, factors)
+    return of_m, of_x, of_y
+
+
+@helper
+def find_ends(problem, table, ends, row_sums):
     """Probability of ending in M of each cell of the grid and of each row; at 0 before it."""
     rest = 1.0
-    for i in range(ends.shape[0] - 1, 0, -1):
-        for j in range(ends.shape[1] - 1, 0, -1):
-            ends[i, j] = rest * shares[i, j, END]
+    for i in range(problem.rows, 0, -1):
+        for j in range(problem.columns, 0, -1):
+            earlier = load(problem.one, table, place(problem, i + 1, j, ENDED))
+            m, _, _ = states_at(problem, table, i + 1, j)
+            rest, ends[i, j] = split(rest, earlier, ended_in(problem, m, i))
             row_sums[i] += ends[i, j]
-            rest *= shares[i, j, EARLIER]
     ends[0, 0] = rest
 
 
 @helper
-def draw_end(mode, ends, row_sums, corner, draw):
+def draw_end(problem, table, b, ends, row_sums, draw):
     """Grid cell and state at which a sampled alignment ends."""
-    n, m = ends.shape[0] - 1, ends.shape[1] - 1
-    if mode == GLOBAL:
-        return n, m, M + choose(draw, three(corner, 0, m, 0), -1)
+    n, m = problem.rows, problem.columns
+    if problem.mode == GLOBAL:
+        last = states_before(problem, table, b, n, m, (1.0, 0.0, 0.0))
+        return n, m, M + choose(draw, last, -1)
     draw -= ends[0, 0]
-    if mode == FITTING and draw < 0.0:
+    if problem.mode == FITTING and draw < 0.0:
         return 0, m, START
     end = 0, m, START
     for i in range(1, n + 1):
@@ -79,7 +92,7 @@ def draw_end(mode, ends, row_sums, corner, draw):
 
 
 @helper
-def walk_back(problem, b, end, shares, draws, pairs):
+def draw_path(problem, table, b, end, draws, pairs):
     """Follow random arrows from an end to the start; the number of pairs met, and their score.
 
     The score does not include a trailing gap of fitting mode.
@@ -87,28 +100,29 @@ def walk_back(problem, b, end, shares, draws, pairs):
     similarity, penalties, mode = problem.similarity, problem.penalties, problem.mode
     i, j, state = end
     count, step, score = 0, 0, 0.0
-    start = 3 if mode == LOCAL else -1
     while state != START and not (i == 0 and (mode == FITTING or j == 0)):
         open_x, extend_x, open_y, extend_y = penalties_at(penalties, b, i, j, 1.0)
-        draw = draws[step]
-        step += 1
-        if state == M:
+        arrived, followed, start = state, 1.0, -1
+        if arrived == M:
             pairs[count, 0], pairs[count, 1] = i - 1, j - 1
             count += 1
             score += similarity[b, i - 1, j - 1]
-            k = choose(draw, three(shares, i, j, INTO_M), start)
-            state = START if k == 3 else M + k
             i, j = i - 1, j - 1
-        elif state == X:
-            k = choose(draw, (shares[i, j, INTO_X], shares[i, j, INTO_X + 1]), -1)
-            state = M + k
-            score -= open_x if state == M else extend_x
-            j -= 1
+            if mode == LOCAL:
+                h = load(problem.one, table, place(problem, i + 1, j, H))
+                followed, start = split(1.0, h, problem.one)[0], 3
+            arrival = followed, 0.0, 0.0
+        elif arrived == X:
+            j, arrival = j - 1, (0.0, 1.0, 0.0)
         else:
-            k = choose(draw, three(shares, i, j, INTO_Y), -1)
-            state = M + k
+            i, arrival = i - 1, (0.0, 0.0, 1.0)
+        k = choose(draws[step], states_before(problem, table, b, i, j, arrival), start)
+        step += 1
+        state = START if k == 3 else M + k
+        if arrived == X:
+            score -= open_x if state == M else extend_x
+        elif arrived == Y:
             score -= extend_y if state == Y else open_y
-            i -= 1
     return count, score
 
 
@@ -119,22 +133,26 @@ def draw_alignments(
     """Sample draws.shape[0] alignments of pair b into pairs [size, K, 2], ascending."""
     n, m = shape
     trailing = row_ends(penalties, b, n, m, 1.0, mode)
-    unmoved = similarity, penalties, 0.0, np.zeros(n + 1)
     problem = Problem(
-        similarity, penalties, 1.0, with_inverse(temperature), mode, trailing, *unmoved
+        n,
+        m,
+        similarity,
+        penalties,
+        1.0,
+        mode,
+        trailing,
+        (similarity, penalties),
+        trailing,
+        one(1.0 / max(temperature, 1e-300), None),
     )
-    table = np.empty((n + 2, m + 1, FIELDS[ENTROPIES]))
-    shares, corner = np.empty((n + 1, m + 1, SHARES)), np.zeros((1, m + 1, 6))
-    total, ends, row_sums = np.empty(TOTAL_FIELDS), np.zeros((n + 1, m + 1)), np.zeros(n + 1)
-    begin(table, total, m, problem)
-    forward_strip(problem, b, m, (0, n + 1), table, shares, total, ENTROPIES)
-    if mode == GLOBAL:
-        end_in_corner(problem, total, table, n + 1, m, corner[0], ENTROPIES)
-    else:
-        spread_ends(shares, ends, row_sums)
+    table = np.empty((n + 2) * (m + 1) * NUMBERS * size_of(problem.one))
+    ends, row_sums = np.zeros((n + 1, m + 1)), np.zeros(n + 1)
+    forward_strip(problem, b, (0, n + 1), table, begin(problem, table))
+    if mode != GLOBAL:
+        find_ends(problem, table, ends, row_sums)
     for s in range(draws.shape[0]):
-        end = draw_end(mode, ends, row_sums, corner, draws[s, 0])
-        counts[s], scores[s] = walk_back(problem, b, end, shares, draws[s, 1:], pairs[s])
+        end = draw_end(problem, table, b, ends, row_sums, draws[s, 0])
+        counts[s], scores[s] = draw_path(problem, table, b, end, draws[s, 1:], pairs[s])
         if mode == FITTING:
             scores[s] += trailing[end[0], 0]
         turn_round(pairs[s], counts[s])

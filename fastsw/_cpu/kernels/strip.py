@@ -1,14 +1,13 @@
-"""What the walks over a strip share: arrays, their fields, squares of cells, waiting.
+"""What the passes over a strip share: arrays, their fields, squares of cells, waiting.
 
-A strip of W rows is walked along a skewed front: at step t, lane r stands on row ``bottom - r`` and
-column ``t - (W - 1) + r``. Left neighbours are the registers of the step before, upper ones those
-of the next lane; the last lane takes them from the row carried over from the strip above, and lane
-0 leaves the row for the strip below. Similarity is read, and gradients are written, in squares of
-W x W that are transposed in registers; gradients pass through an array of the strip's rows, so that
-whole rows of it go to memory at a time.
+A strip of W rows is computed along an anti-diagonal wavefront: at step t, lane r stands on row
+``bottom - r`` and column ``t - (W - 1) + r``. Left neighbours are the registers of the step before,
+upper ones those of the next lane; the last lane takes them from the boundary row that the strip
+above left, and lane 0 leaves the boundary row for the strip below. Similarity is read, and
+gradients are written, in squares of W x W that are transposed in registers; gradients pass through
+an array of the strip's rows, so that whole rows of it go to memory at a time.
 
-Two sums of a cell go to the row below: h = m + x + y, which M follows on the diagonal, and v, the
-mass that enters Y right below, already times that row's gap factors.
+Two sums of a cell go to the row below, h and v of `cell`.
 
 Rows and columns count from the origin of the mode: in global and fitting mode row and column 0 lie
 before the first pair; in local mode they are the first pair's.
@@ -25,58 +24,62 @@ import numpy as np
 from fastsw._cpu.runtime.compile import Variant, helper
 from fastsw._cpu.runtime.handoff import give_way, read_shared
 from fastsw._cpu.runtime.parts import callable_in_kernels
-from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.runtime.pointers import address, put
 from fastsw._cpu.runtime.workspace import aligned
+from fastsw._cpu.simd.dual import numbers
 from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import scalars
 from fastsw._cpu.simd.vectors import fma, native_lanes, vmax
+from fastsw._types import FITTING
 
 #: Tables of a pair up to this size are kept from the forward to the backward pass.
 KEPT_BYTES = 2**23
 
 # Fields of one step in the table of floats and in the table of integers.
-# A walk with tangents uses the fields from SLOPE on as well.
-WEIGHT, M, X, Y, SLOPE, M_DOT, X_DOT, Y_DOT = range(8)
-SHIFT, SCALE, INTEGERS = 0, 1, 2
+WEIGHT, M, X, Y, STEP_NUMBERS = range(5)
+SHIFT, SCALE, INTEGERS = range(3)
 
 # Parameters that each lane has of its own.
 # Factors of Y are those of the row below, which the lane computes Y for.
-START, END, OPEN_X, EXTEND_X, OPEN_Y, EXTEND_Y = range(6)
-# The same again, DOT further on, for tangents; then what makes up for the rounding of the factor of
-# an extended column gap, over some steps.
-DOT = 6
+START, END, OPEN_X, EXTEND_X, OPEN_Y, EXTEND_Y, LANE_NUMBERS = range(7)
+# After these and their tangents, what makes up for the rounding of the factor of an extended column
+# gap, over some steps.
 FIX_X, LANE_FLOATS = 12, 13
 
-# Rows of a carried row, in units of `row_length`; forwards and backwards.
-H, V, H_DOT, V_DOT = range(4)
-BACK_Y, ONTO, BACK_Y_DOT, ONTO_DOT = range(4)
+# Rows of a boundary, in units of `row_length`, forwards and backwards; and those of the column
+# array, gap factors.
+H, V, ROW_NUMBERS = range(3)
+BACK_Y, ONTO = range(2)
+OPEN, EXTEND = range(2)
 
-# Sums that each lane leaves.
-PAID_OPEN_X, PAID_EXTEND_X, PAID_OPEN_Y, PAID_EXTEND_Y, MEAN, LANE_SUMS = range(6)
+# The tangent of a number lies as many fields further as there are numbers: STEP_NUMBERS in the
+# tables, LANE_NUMBERS among the parameters of lanes, ROW_NUMBERS in boundaries, in the column array
+# and in `Work.incoming`.
 
-# Rows of the column array: gap factors and their tangents.
-OPEN, EXTEND, OPEN_DOT, EXTEND_DOT, COLUMN_ROWS = range(5)
+# Sums that each lane leaves: gap counts, and the sum of posterior times similarity.
+OPENED_X, EXTENDED_X, OPENED_Y, EXTENDED_Y, MEAN, LANE_SUMS = range(6)
 
 
 def fields(with_tangents):
-    """Floats of a step, and of a carried cell, which has as many forwards and backwards."""
-    return (8, 4) if with_tangents else (4, 2)
+    """Floats of a step in the tables, and rows of a boundary."""
+    parts = 2 if with_tangents else 1
+    return parts * STEP_NUMBERS, parts * ROW_NUMBERS
 
 
 def form(by_column, with_tangents):
     """Names of a kernel's form."""
-    return "columns" if by_column else "uniform", "second" if with_tangents else "first"
+    return "columns" if by_column else "uniform", "tangents" if with_tangents else "values"
 
 
 class Work(NamedTuple):
-    """Scratch arrays of one thread, all flat; as they are made, one row for each seat."""
+    """Scratch arrays of one thread, all flat; as they are made, one row for each thread."""
 
     floats: np.ndarray  # tables: fields x W a step
     integers: np.ndarray  # tables: INTEGERS x W a step
     lane: np.ndarray  # LANE_FLOATS x W
     lane_k: np.ndarray  # exponents of START and END, x W
     square: np.ndarray  # W x W posteriors
-    entering: np.ndarray  # 10 x W: carried cells in the lane's units; then see `block_exponent`
+    incoming: np.ndarray  # 10 x W: boundary cells in the lane's units; then see `block_exponent`
     staged: np.ndarray  # rows of a strip's gradient, W x staged_length
     ended: np.ndarray  # 2 x W: what ended in each row of a strip, and its tangent
     ended_k: np.ndarray  # W: exponents
@@ -85,33 +88,33 @@ class Work(NamedTuple):
 class Shared(NamedTuple):
     """Arrays of one pair, which all threads that work on it share; flat but for rows and ends.
 
-    As they are made, for each seat one such set.
+    As they are made, one such set for each thread.
     """
 
     boundary: np.ndarray  # forward rows: h, v and their tangents
     boundary_k: np.ndarray  # their exponents
     back: np.ndarray  # backward row: y, w * m and their tangents
     back_k: np.ndarray  # exponents of y, then of w * m
-    columns: np.ndarray  # COLUMN_ROWS rows
+    columns: np.ndarray  # 2 * ROW_NUMBERS rows
     rows: np.ndarray  # [6, N + 2]: see `set_rows` and `set_row_ends`
     ends: np.ndarray  # [2, N + 1]: what ends in a row of the grid, and its tangent
     ends_k: np.ndarray  # [N + 1]: exponents
     sums: np.ndarray  # LANE_SUMS x W a strip
-    paid: np.ndarray  # what was paid by column: open, extend, a strip
+    counts: np.ndarray  # gap counts by column: opened, extended, a strip
     done: np.ndarray  # steps that a strip has done: forwards, then backwards
     counters: np.ndarray  # next strip: forwards, backwards
 
 
 @callable_in_kernels
 def own_work(work, thread):
-    """The arrays of one seat."""
+    """The arrays of one thread."""
     return Work(
         work.floats[thread],
         work.integers[thread],
         work.lane[thread],
         work.lane_k[thread],
         work.square[thread],
-        work.entering[thread],
+        work.incoming[thread],
         work.staged[thread],
         work.ended[thread],
         work.ended_k[thread],
@@ -120,7 +123,7 @@ def own_work(work, thread):
 
 @callable_in_kernels
 def own_shared(shared, thread):
-    """The arrays of one seat's pair."""
+    """The arrays of one thread's pair."""
     return Shared(
         shared.boundary[thread],
         shared.boundary_k[thread],
@@ -131,14 +134,14 @@ def own_shared(shared, thread):
         shared.ends[thread],
         shared.ends_k[thread],
         shared.sums[thread],
-        shared.paid[thread],
+        shared.counts[thread],
         shared.done[thread],
         shared.counters[thread],
     )
 
 
 class Pointers(NamedTuple):
-    """Addresses of the arrays of a thread and a pair that walks use."""
+    """Addresses of the arrays of a thread and a pair that passes use."""
 
     floats: int
     integers: int
@@ -146,7 +149,7 @@ class Pointers(NamedTuple):
     lane_k: int
     square: int
     staged: int
-    entering: int
+    incoming: int
     ended: int
     ended_k: int
     boundary: int
@@ -155,7 +158,7 @@ class Pointers(NamedTuple):
     back_k: int
     columns: int
     sums: int
-    paid: int
+    counts: int
     done: int
 
 
@@ -169,7 +172,7 @@ def pointers_to(work, shared):
         address(work.lane_k, 0),
         address(work.square, 0),
         address(work.staged, 0),
-        address(work.entering, 0),
+        address(work.incoming, 0),
         address(work.ended, 0),
         address(work.ended_k, 0),
         address(shared.boundary, 0),
@@ -178,7 +181,7 @@ def pointers_to(work, shared):
         address(shared.back_k, 0),
         address(shared.columns, 0),
         address(shared.sums, 0),
-        address(shared.paid, 0),
+        address(shared.counts, 0),
         address(shared.done, 0),
     )
 
@@ -272,6 +275,61 @@ def squares(bits, lanes):
     return SimpleNamespace(load_square=load_square, stage=stage, release=release)
 
 
+@functools.cache
+def readers(bits, lanes, by_column, with_tangents):
+    """Reading the numbers of a strip: weights, gap factors, states; dual ones with tangents."""
+    simd, number = lanes_of(bits, lanes), numbers(bits, lanes, with_tangents)
+    variant, zero = Variant(bits, lanes, *form(by_column, with_tangents)), scalars(bits).real(0)
+    load, relative, load_f = number.load, number.relative, simd.load_f
+    load_square, width, size = squares(bits, lanes).load_square, lanes, bits // 8
+    step = fields(with_tangents)[0] * width
+    of_table, of_lane = STEP_NUMBERS * width, LANE_NUMBERS * width
+
+    @variant.helper
+    def load_cells(pair, floats, slot, t0, bottom):
+        """Similarities of the steps t0 .. t0 + W - 1, into the tables from `slot` on."""
+        at = slot * step + WEIGHT * width
+        load_square(pair.source, pair.tile, floats + at * size, step, t0, bottom)
+        if with_tangents:
+            tangents = floats + (at + of_table) * size
+            load_square(pair.direction, pair.tile, tangents, step, t0, bottom)
+        if pair.tile.origin == 1 and bottom == width - 1:
+            # Row 0 lies in the last lane: M may start there, at every column or at the first.
+            for u in range(width):
+                if t0 + u == 0 or pair.mode == FITTING:
+                    put(floats, at + u * step + width - 1, zero)
+                    if with_tangents:
+                        put(floats, at + of_table + u * step + width - 1, zero)
+
+    @variant.inlined
+    def column_factors(lane, columns, at, length):
+        """Gap factors of the columns that the lanes stand on."""
+        if not by_column:
+            return load(lane, OPEN_X * width, of_lane), load(lane, EXTEND_X * width, of_lane)
+        opened = load(columns, OPEN * length + at, ROW_NUMBERS * length)
+        extended = load(columns, EXTEND * length + at, ROW_NUMBERS * length)
+        return opened * load_f(lane, OPEN_X * width), extended  # that is 0 where row 0 is free
+
+    @variant.inlined
+    def row_factors(lane):
+        """Gap factors of the rows below the lanes."""
+        return load(lane, OPEN_Y * width, of_lane), load(lane, EXTEND_Y * width, of_lane)
+
+    @variant.inlined
+    def states(floats, at, growth):
+        """Forward states of a step, relative to a total of this growth."""
+        m = relative(load(floats, at + M * width, of_table), growth)
+        x = relative(load(floats, at + X * width, of_table), growth)
+        return m, x, relative(load(floats, at + Y * width, of_table), growth)
+
+    return SimpleNamespace(
+        load_cells=load_cells,
+        column_factors=column_factors,
+        row_factors=row_factors,
+        states=states,
+    )
+
+
 @callable_in_kernels
 def staged_length(steps, lanes):
     """Elements of a row of a strip's gradient: the columns, and what the slant reaches beyond."""
@@ -280,27 +338,27 @@ def staged_length(steps, lanes):
 
 @helper
 def await_steps(done, strip, steps):
-    """Wait until a strip, which some thread is walking, has done so many steps."""
+    """Wait until a strip, that some thread is at work on, has done so many steps."""
     while read_shared(done, strip) < steps:
         give_way()
 
 
 @callable_in_kernels
 def row_length(columns, lanes):
-    """Elements of one carried row: the columns, the steps beyond them, and padding."""
+    """Elements of one boundary row: the columns, the steps beyond them, and padding."""
     return columns + 1 + 6 * lanes
 
 
 @callable_in_kernels
 def step_count(columns, lanes):
-    """Steps of a strip: columns plus the slant of the front, in whole squares."""
+    """Steps of a strip: columns plus the slant of the wavefront, in whole squares."""
     return -(-(columns + lanes - 1) // lanes) * lanes
 
 
 def strip_height(bits, rows):
     """Lanes of a strip: two registers' worth, unless that wastes rows.
 
-    The front is bound by latency, which two independent registers hide from each other.
+    The wavefront is bound by latency, which two independent registers hide from each other.
     """
     native = native_lanes(bits)
     return native if rows <= native else 2 * native
@@ -321,7 +379,7 @@ def thread_arrays(bits, lanes, with_gradients, with_tangents, threads, rows, col
         lane=aligned(threads, LANE_FLOATS * lanes, kind.real),
         lane_k=aligned(threads, 2 * lanes, kind.whole),
         square=aligned(threads, lanes * lanes, kind.real),
-        entering=aligned(threads, 10 * lanes, kind.real),
+        incoming=aligned(threads, 10 * lanes, kind.real),
         staged=aligned(
             threads, lanes * staged_length(steps, lanes) if with_gradients else 0, kind.real
         ),
@@ -331,22 +389,22 @@ def thread_arrays(bits, lanes, with_gradients, with_tangents, threads, rows, col
 
 
 def pair_arrays(bits, lanes, by_column, with_gradients, with_tangents, threads, rows, columns):
-    """Scratch arrays of pairs of up to `rows` x `columns`, one a seat."""
+    """Scratch arrays of pairs of up to `rows` x `columns`, one a thread."""
     kind = scalars(bits)
-    _, carried = fields(with_tangents)
+    _, edges = fields(with_tangents)
     length, strips = row_length(columns + 1, lanes), -(-(rows + 1) // lanes)
     kept_rows = strips + 1 if with_gradients else 1
     return Shared(
-        boundary=aligned(threads, kept_rows * carried * length, kind.real),
+        boundary=aligned(threads, kept_rows * edges * length, kind.real),
         boundary_k=aligned(threads, kept_rows * length, kind.whole),
-        back=aligned(threads, carried * length, kind.real),
+        back=aligned(threads, edges * length, kind.real),
         back_k=aligned(threads, 2 * length, kind.whole),
-        columns=aligned(threads, COLUMN_ROWS * length, kind.real),
+        columns=aligned(threads, 2 * ROW_NUMBERS * length, kind.real),
         rows=np.empty((threads, 6, rows + 2)),
         ends=np.empty((threads, 2, rows + 1)),
         ends_k=np.empty((threads, rows + 1), np.int64),
         sums=aligned(threads, strips * LANE_SUMS * lanes, kind.real),
-        paid=aligned(
+        counts=aligned(
             threads, 2 * strips * length if by_column and with_gradients else 0, kind.real
         ),
         done=np.empty((threads, 2 * strips), np.int64),

@@ -6,56 +6,84 @@ of start, M, X, Y. An end inside the table wins over the empty alignment of fitt
 
 import numpy as np
 
-from fastsw._cpu.kernels.log_space import IMPOSSIBLE, entry, penalties_at, row_ends, three
+from fastsw._cpu.kernels import cell
+from fastsw._cpu.kernels.log_space import entry, penalties_at, row_ends
 from fastsw._cpu.runtime.compile import helper, kernel
 from fastsw._cpu.runtime.handoff import next_item
-from fastsw._recurrence import NEG_INF, hard_forward
+from fastsw._cpu.simd.max_plus_numbers import later, max_plus, score_of
+from fastsw._recurrence import NEG_INF
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
 START, M, X, Y = 0, 1, 2, 3
+
+# Bits of a cell's origins: whether x extends a gap; whether, of what leads on from the cell, x is
+# better than m, y than both, an extended row gap than an opened one, and anything than a start.
+EXTENDS_X, X_OVER_M, Y_OVER_OUTER, EXTENDS_Y, OVER_START = 1, 2, 4, 8, 16
 
 
 @helper
 def best_end(similarity, penalties, scale, mode, b, n, m, trailing, origins):
     """Score, grid cell and state of the best end; fills the table of origins unless it is empty."""
-    above, row = np.full((1, m + 1, 3), NEG_INF), np.full((1, m + 1, 3), NEG_INF)
+    impossible, one = max_plus(NEG_INF), max_plus(0.0)
+    start = one if mode == LOCAL else impossible
+    rows = np.full((2, m + 1), NEG_INF)  # h and v of the row above, then of this one
     best, end = NEG_INF, (0, 0, START)
+    h = impossible
     for i in range(n + 1):
+        left_m, left_x, diagonal = impossible, impossible, impossible
         for j in range(m + 1):
-            if i == 0 and (mode == FITTING or (mode == GLOBAL and j == 0)):
-                row[0, j, 0], row[0, j, 1], row[0, j, 2] = 0.0, NEG_INF, NEG_INF
-                continue
-            inner = i > 0 and j > 0
-            cell = similarity[b, i - 1, j - 1] * scale if inner else NEG_INF
-            start = 0.0 if mode == LOCAL else NEG_INF
-            diagonal = three(above, 0, j - 1, 0) if inner else IMPOSSIBLE
-            left = three(row, 0, j - 1, 0) if j > 0 else IMPOSSIBLE
-            up = three(above, 0, j, 0) if i > 0 else IMPOSSIBLE
             cost = penalties_at(penalties, b, i, j, scale)
-            state, origin = hard_forward(cell, start, diagonal, left, up, cost)
-            row[0, j, 0], row[0, j, 1], row[0, j, 2] = state
+            open_x, extend_x = max_plus(-cost[0]), max_plus(-cost[1])
+            below = penalties_at(penalties, b, min(i + 1, n), j, scale)
+            open_y, extend_y = max_plus(-below[2]), max_plus(-below[3])
+            above, y = max_plus(rows[0, j]), max_plus(rows[1, j])
+            if i == 0 and (mode == FITTING or (mode == GLOBAL and j == 0)):
+                new_m, new_x = one, impossible
+            else:
+                inner = i > 0 and j > 0
+                weight = max_plus(similarity[b, i - 1, j - 1] * scale if inner else NEG_INF)
+                new_m, new_x = cell.enter(
+                    weight, diagonal + start, left_m, left_x, open_x, extend_x
+                )
+            h, v = cell.leave(new_m, new_x, y, open_y, extend_y)
             if origins.size > 0:
-                origins[i, j] = origin[0] | (origin[1] << 2) | (origin[2] << 4)
-            if inner and mode != GLOBAL and state[0] + trailing[i] > best:
-                best, end = state[0] + trailing[i], (i, j, M)
-        above, row = row, above
-    if mode == GLOBAL:
-        for k in range(3):
-            if above[0, m, k] > best:
-                best, end = above[0, m, k], (n, m, M + k)
+                outer = new_m + new_x
+                origins[i, j] = (
+                    EXTENDS_X * later(open_x * left_m, extend_x * left_x)
+                    | X_OVER_M * later(new_m, new_x)
+                    | Y_OVER_OUTER * later(outer, y)
+                    | EXTENDS_Y * later(open_y * outer, extend_y * y)
+                    | OVER_START * later(start, h)
+                )
+            if i > 0 and j > 0 and mode != GLOBAL and score_of(new_m) + trailing[i] > best:
+                best, end = score_of(new_m) + trailing[i], (i, j, M)
+            rows[0, j], rows[1, j] = score_of(h), score_of(v)
+            left_m, left_x, diagonal = new_m, new_x, above
+    if mode == GLOBAL and score_of(h) > NEG_INF:
+        best, end = score_of(h), (n, m, M)
     elif mode == FITTING and trailing[0] > best:
         best, end = trailing[0], (0, m, START)
     return best, end
 
 
 @helper
+def followed(origin):
+    """The state that M of the diagonal successor follows, given a cell's origins."""
+    if origin & Y_OVER_OUTER:
+        return Y
+    return X if origin & X_OVER_M else M
+
+
+@helper
 def trace(origins, mode, b, n, m, end, pairs, gradients):
-    """Walk back from an end; returns the number of pairs, written in order from the last row up.
+    """Follow the origins back; returns the number of pairs, written in order from the last row up.
 
     The gradients of the penalties are minus the number of times each is paid.
     """
     open_x, extend_x, open_y, extend_y = gradients
     i, j, state = end
+    if mode == GLOBAL:
+        state = followed(origins[i, j])
     if mode == FITTING:
         for r in range(i, n):
             if r == i:
@@ -65,26 +93,28 @@ def trace(origins, mode, b, n, m, end, pairs, gradients):
     count = 0
     while state != START and not (i == 0 and (mode == FITTING or j == 0)):
         r, c = max(i, 1) - 1, max(j, 1) - 1
-        origin = origins[i, j]
         if state == M:
             pairs[count, 0], pairs[count, 1] = i - 1, j - 1
             count += 1
-            state = origin & 3
             i, j = i - 1, j - 1
-        elif state == X:
-            state = (origin >> 2) & 3
-            if state == M:
-                open_x[entry(open_x, b, r, c)] -= 1.0
+            if mode == LOCAL and not origins[i, j] & OVER_START:
+                state = START
             else:
+                state = followed(origins[i, j])
+        elif state == X:
+            if origins[i, j] & EXTENDS_X:
                 extend_x[entry(extend_x, b, r, c)] -= 1.0
+            else:
+                open_x[entry(open_x, b, r, c)] -= 1.0
+                state = M
             j -= 1
         else:
-            state = (origin >> 4) & 3
-            if state == Y:
+            i -= 1
+            if origins[i, j] & EXTENDS_Y:
                 extend_y[entry(extend_y, b, r, c)] -= 1.0
             else:
                 open_y[entry(open_y, b, r, c)] -= 1.0
-            i -= 1
+                state = X if origins[i, j] & X_OVER_M else M
     return count
 
 

@@ -31,6 +31,7 @@ from fastsw._cache import (
 )
 from fastsw._cpu.runtime.handoff import entry_of
 from fastsw._cpu.runtime.parts import KERNEL, PART
+from fastsw._cpu.runtime.subnormals import flush_subnormals, restore
 from fastsw._cpu.runtime.waiting import Compilation
 
 logger = logging.getLogger("fastsw")
@@ -54,8 +55,12 @@ _FRUGAL = {**_OPTIONS, "_nrt": False}
 #: A function that kernels call; compiled as part of them.
 helper = njit(**_OPTIONS, **PART)
 
+#: How `numba.extending.overload` compiles what kernels call, and what is expanded in its caller.
+PART_OPTIONS = {**_FRUGAL, **PART}
+EXPANDED_OPTIONS = {"forceinline": True, **PART_OPTIONS}
+
 #: A function that is always expanded in its caller; it must close over nothing, see `Variant`.
-inlined = njit(forceinline=True, **_FRUGAL, **PART)
+inlined = njit(**EXPANDED_OPTIONS)
 
 
 def serial_kernel(function):
@@ -68,7 +73,7 @@ def kernel(function):
 
     Threads may run it together, each with an index of its own.
     """
-    return functools.wraps(function)(_SharedKernel(function, function.__name__, _OPTIONS))
+    return functools.wraps(function)(SharedKernel(function, function.__name__, _OPTIONS))
 
 
 class Variant:
@@ -97,8 +102,8 @@ class Variant:
         return njit(forceinline=True, **_FRUGAL, **PART)(self._named(function))
 
     def kernel(self, function):
-        """See `kernel`."""
-        return _SharedKernel(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
+        """See `kernel`; subnormal numbers count as 0 in it, see `subnormals`."""
+        return _Flushing(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
 
 
 class _Kernel:
@@ -141,13 +146,32 @@ class _Kernel:
         return self._function
 
 
-class _SharedKernel(_Kernel):
+class SharedKernel(_Kernel):
     """A kernel that several threads may run together; called with a mailbox and their number."""
 
     def _entry(self):
-        entry = entry_of(njit(**self._options, **PART)(self._function), self.name)
+        entry = entry_of(self._body(), self.name)
         entry.__qualname__ += f"_{self.name}"
         return entry
+
+    def _body(self):
+        """What each thread runs."""
+        return njit(**self._options, **PART)(self._function)
+
+
+class _Flushing(SharedKernel):
+    """A kernel in which subnormal numbers count as 0. It may not raise."""
+
+    def _body(self):
+        body = super()._body()
+
+        def flushing(thread, *arguments):
+            word = flush_subnormals()
+            body(thread, *arguments)
+            restore(word)
+
+        flushing.__qualname__ += f"_{self.name}"
+        return njit(**self._options, **PART)(flushing)
 
 
 class _DiskCache(caching._Cache):

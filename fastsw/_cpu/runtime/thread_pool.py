@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from queue import SimpleQueue
+from typing import Any
 
 import numba
 import numpy as np
@@ -23,7 +24,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel as numba_threads
 
 from fastsw._cpu.runtime import handoff
-from fastsw._cpu.runtime.compile import serial_kernel
+from fastsw._cpu.runtime.compile import SharedKernel, serial_kernel
 
 #: Below this many cells the hand-off to another thread costs more than it saves.
 SERIAL_CELLS = 20_000
@@ -70,7 +71,7 @@ if hasattr(os, "register_at_fork"):
 def thread_count() -> int:
     """Numba's thread count; does not start Numba's own threads."""
     if getattr(numba_threads, "_is_initialized", True):
-        return numba.get_num_threads()
+        return int(numba.get_num_threads())
     return int(numba.config.NUMBA_NUM_THREADS)
 
 
@@ -96,7 +97,7 @@ def _wake(count: int) -> None:
         _calls.put(None)
 
 
-def together(kernel, threads: int, *arguments) -> None:
+def together(kernel: SharedKernel, threads: int, *arguments: Any) -> None:
     """Run a kernel in this thread and in up to threads - 1 workers."""
     try:
         if threads > 1:
@@ -119,13 +120,13 @@ def threads_for(pairs: int, cells: int) -> int:
     return min(thread_count(), pairs) if cells >= SERIAL_CELLS else 1
 
 
-def queue(order) -> np.ndarray:
+def queue(order: Any) -> np.ndarray:
     """Pairs for threads to share: how many are taken, then the pairs (`handoff.next_item`)."""
     shared = np.empty(len(order) + 1, np.int64)
     shared[0], shared[1:] = 0, order
     return shared
 
 
-def run_on_threads(kernel, threads: int, order, *arguments) -> None:
+def run_on_threads(kernel: SharedKernel, threads: int, order: Any, *arguments: Any) -> None:
     """Run kernel(thread, queue, *arguments) on so many threads, which share the pairs in order."""
     together(kernel, threads, queue(order), *arguments)

@@ -30,12 +30,16 @@ _LONGEST_WAIT = 300.0
 _FAMILIES = {
     "add_up": "sums of gradients",
     "align": "the robust alignment",
+    "cut": "the choice of kernels",
+    "doubt": "the choice of kernels",
+    "survey": "the choice of kernels",
+    "max_plus": "scores at temperature 0",
     "viterbi_paths": "the alignment at temperature 0",
     "dtw": "soft-DTW",
     "draw_alignments": "sampling",
     "viterbi_dtw": "DTW at temperature 0",
-    "linear": "the alignment",
-    "paired": "the alignment of many small pairs",
+    "intra_pair": "the alignment",
+    "inter_pair": "the alignment of many small pairs",
     "plan": "the range check",
     "warp": "the robust soft-DTW",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import operator
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ LINE = 64
 _local = threading.local()
 
 
-def scratch(make, key, sizes):
+def scratch(make: Callable[..., Any], key: tuple[Any, ...], sizes: tuple[int, ...]) -> Any:
     """This thread's scratch arrays of a kind, made anew when the sizes outgrow them."""
     have = _local.__dict__.setdefault("arrays", {})
     held, arrays = have.get((make, key), (None, None))
@@ -29,17 +31,18 @@ def scratch(make, key, sizes):
     return arrays
 
 
-def aligned(threads, size, dtype):
+def aligned(threads: int, size: int, dtype: Any) -> np.ndarray:
     """Uninitialised array of rows of `size` or some more elements.
 
     Each starts a cache line, so that no vector straddles two and no two threads share one.
     """
     item = np.dtype(dtype).itemsize
     row = -(-size * item // LINE) * LINE
-    return _from_line(threads * row, np.empty).view(dtype).reshape(threads, row // item)
+    rows: np.ndarray = _from_line(threads * row, np.empty).view(dtype)
+    return rows.reshape(threads, row // item)
 
 
-def output(shape, dtype, make):
+def output(shape: tuple[int, ...], dtype: Any, make: Callable[..., np.ndarray]) -> np.ndarray:
     """Array of gradients; a large one begins a cache line.
 
     The order in which the kernels sum what they write past the caches depends on where lines begin,
@@ -48,10 +51,11 @@ def output(shape, dtype, make):
     size = math.prod(shape) * dtype.itemsize
     if size < STREAMED_BYTES:
         return make(shape, dtype)
-    return _from_line(size, make).view(dtype).reshape(shape)
+    cells: np.ndarray = _from_line(size, make).view(dtype)
+    return cells.reshape(shape)
 
 
-def _from_line(size, make):
+def _from_line(size: int, make: Callable[..., np.ndarray]) -> np.ndarray:
     """So many bytes, of which the first begins a cache line."""
     raw = make(size + LINE, np.uint8)
     start = -raw.ctypes.data % LINE

@@ -15,20 +15,20 @@ import itertools
 import operator
 from types import SimpleNamespace
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.simd.lanes import lanes_of
-from fastsw._cpu.simd.scaled import scalars
-from fastsw._cpu.simd.vectors import Vector
+from fastsw._cpu.simd.vectors import Vector, where_greater
 
 
 class Dual(types.Type):
     """Numba type of a vector and its tangent."""
 
-    def __init__(self, part: Vector):
+    def __init__(self, part: types.Type):
         self.part = part
         super().__init__(name=f"Dual({part.name})")
 
@@ -41,7 +41,7 @@ class _DualModel(models.StructModel):
 
 def _split(context, builder, kind, number):
     """A number's vector and its tangent; None for that of a constant."""
-    if isinstance(kind, Vector):
+    if not isinstance(kind, Dual):
         return number, None
     both = cgutils.create_struct_proxy(kind)(context, builder, value=number)
     return both.primal, both.tangent
@@ -49,7 +49,7 @@ def _split(context, builder, kind, number):
 
 def _joined(context, builder, kind, primal, tangent):
     """A vector and its tangent as a number."""
-    if isinstance(kind, Vector):
+    if not isinstance(kind, Dual):
         return primal
     both = cgutils.create_struct_proxy(kind)(context, builder)
     both.primal, both.tangent = primal, tangent
@@ -61,12 +61,13 @@ def _part(kind):
     return kind.part if isinstance(kind, Dual) else kind
 
 
-def _fused(builder, vector, a, b, c):
+def _fused(builder, part, a, b, c):
     """a * b + c with one rounding; None for the c of constants."""
     if c is None:
         return builder.fmul(a, b)
-    kind = ir.FunctionType(vector.llvm, [vector.llvm] * 3)
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.{vector.suffix}")
+    suffix = part.suffix if isinstance(part, Vector) else f"f{part.bitwidth}"
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.{suffix}")
     return builder.call(function, [a, b, c])
 
 
@@ -91,6 +92,11 @@ def derivative(context, a):
 
 def mul_add(a, b, c):
     """a * b + c, of numbers, with one rounding."""
+    raise NotImplementedError("compiled code only")
+
+
+def sum_of_three(a, b, c):
+    """a + b + c, of numbers that take less time for it than for two sums."""
     raise NotImplementedError("compiled code only")
 
 
@@ -157,7 +163,7 @@ def numbers(bits: int, lanes: int, with_tangents: bool) -> SimpleNamespace:
 
     The tangent of a number in memory lies `apart` elements after its vector.
     """
-    simd, zero = lanes_of(bits, lanes), scalars(bits).real(0)
+    simd, zero = lanes_of(bits, lanes), np.float32(0) if bits == 32 else np.float64(0)
     variant = Variant(bits, lanes, "dual" if with_tangents else "plain")
     load_f, store_f, above, below = simd.load_f, simd.store, simd.from_above, simd.from_below
     first, last, splat = simd.store_first, simd.store_last, simd.splat_f
@@ -206,6 +212,21 @@ def numbers(bits: int, lanes: int, with_tangents: bool) -> SimpleNamespace:
             return dual(a, splat(zero))
         return a
 
+    @variant.inlined
+    def weighed(weight, place, at, apart, per_temperature):
+        """The weight of a similarity, whose tangent lies where that of the weight would."""
+        if with_tangents:
+            tangent = weight * (per_temperature * load_f(place, at + apart))
+            return dual(weight, where_greater(weight, splat(zero), tangent, splat(zero)))
+        return weight
+
+    @variant.inlined
+    def relative(a, growth):
+        """A number as a part of a total, whose log has the tangent `growth`."""
+        if with_tangents:
+            return dual(primal(a), derivative(a) - growth * primal(a))
+        return a
+
     return SimpleNamespace(
         load=load,
         store=store,
@@ -214,4 +235,6 @@ def numbers(bits: int, lanes: int, with_tangents: bool) -> SimpleNamespace:
         store_first=store_first,
         store_last=store_last,
         constant=constant,
+        weighed=weighed,
+        relative=relative,
     )

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from fastsw._cpu.runtime.compile import Variant
+from fastsw._cpu.simd.dual import mul_add, primal
 from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.vectors import fma, nearest, to_integers, vmax, vmin, where_greater
 
@@ -109,14 +110,15 @@ def arithmetic(bits, lanes):
 
     @variant.inlined
     def scaled_sum(a, ka, b, kb):
-        """a * 2**ka + b * 2**kb and its exponent."""
+        """a * 2**ka + b * 2**kb and its exponent, of numbers."""
         k = vmax(ka, kb)
-        return fma(a, power(ka - k), b * power(kb - k)), k
+        return mul_add(a, power(ka - k), b * power(kb - k)), k
 
     @variant.inlined
     def common(m, km, x, kx, y, ky):
-        """The three states brought to a common exponent, the largest in [1, 2)."""
-        k = vmax(vmax(km + exponent(m), kx + exponent(x)), ky + exponent(y)) - splat_i(bias)
+        """The three states, numbers, brought to a common exponent, the largest in [1, 2)."""
+        k = vmax(km + exponent(primal(m)), kx + exponent(primal(x)))
+        k = vmax(k, ky + exponent(primal(y))) - splat_i(bias)
         return m * power(km - k), x * power(kx - k), y * power(ky - k), k
 
     return SimpleNamespace(

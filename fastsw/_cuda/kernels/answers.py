@@ -3,19 +3,9 @@
 import math
 
 from fastsw._cuda.device import LANES, device, increment_release, noinline, sync
-from fastsw._cuda.kernels.penalties import (
-    BY_COLUMN,
-    BY_ROW,
-    FORM_BITS,
-    GRADIENT,
-    SCORE,
-    TANGENT,
-    at,
-    own_pair,
-    penalty,
-)
+from fastsw._cuda.kernels.penalties import BY_COLUMN, BY_ROW, FORM_BITS, at, own_pair, penalty
 from fastsw._cuda.kernels.records import FINISHED, SOUND
-from fastsw._types import GLOBAL, LOCAL
+from fastsw._types import GLOBAL, GRADIENT, LOCAL, SCORE, TANGENT
 
 
 @noinline

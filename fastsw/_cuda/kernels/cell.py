@@ -10,7 +10,7 @@ import functools
 from typing import Any, NamedTuple
 
 from fastsw._cuda.device import device
-from fastsw._cuda.scaled import arithmetic
+from fastsw._cuda.scaled import arithmetic, numbers, sums_of_three
 
 
 class Cell(NamedTuple):
@@ -18,24 +18,32 @@ class Cell(NamedTuple):
 
     forward: Any
     backward: Any
-    shares: Any
+    pair_share: Any
+    gap_shares: Any
 
 
 @functools.cache
 def affine_cell(name: str, *, with_tangents: bool) -> Cell:
     """Give the equations of alignment with affine gaps, with or without tangents."""
     add, add_power, times, normalised, share = arithmetic(name, with_tangents=with_tangents)
+    kind = numbers(name)
+    free = kind.real(1), kind.whole(0), kind.real(0), kind.mass(0)
 
     @device
-    def forward(weight, start, diagonal, left, above, column_costs, row_costs):
+    def forward(weight, start, diagonal, left, above, costs, rows_are_free):
         """Sums (m, x, y) of all ways to a cell.
 
         ``start`` is the exponent of the way that starts here, ``diagonal`` m + x + y of the cell
-        before in both, ``left`` (m, x), and ``above`` (m + x, y). Costs are (open, extend).
+        before in both, ``left`` (m, x), and ``above`` (m + x, y). Costs are those of opening and
+        extending column gaps and row gaps; at the grid's edge rows may be free to skip.
         """
         m = normalised(times(add_power(diagonal, start), weight))
-        x = normalised(add(times(left[0], column_costs[0]), times(left[1], column_costs[1])))
-        y = normalised(add(times(above[0], row_costs[0]), times(above[1], row_costs[1])))
+        x = normalised(add(times(left[0], costs[0]), times(left[1], costs[1])))
+        # Chosen here, and not by the caller: the kernel of any penalties would spill registers.
+        open_cost, extend_cost = costs[2], costs[3]
+        if rows_are_free:
+            open_cost, extend_cost = free, free
+        y = normalised(add(times(above[0], open_cost), times(above[1], extend_cost)))
         return m, x, y
 
     @device
@@ -53,29 +61,46 @@ def affine_cell(name: str, *, with_tangents: bool) -> Cell:
         return (m, x, y), (open_x, extend_x, open_y, extend_y)
 
     @device
-    def shares(before, m_after, gaps, per_total, per_total_below, total_k, total_d):
-        """Shares of the alignments that pair a cell, and that pass through each of its gaps.
+    def pair_share(before, m_after, per_total, total_k, total_d):
+        """Share of the alignments that pair a cell, given its forward sums and m backwards."""
+        return share(before[0], m_after, per_total, total_k, total_d)
 
-        ``before`` are the forward sums; of the gaps below the shares are over a total of their own.
+    @device
+    def gap_shares(before, gaps, per_total, per_total_below, total_k, total_d):
+        """Shares of the alignments that pass through each of the gaps that follow a cell.
+
+        Those of the gaps below are over a total of their own.
         """
         m, x, y = before
         return (
-            share(m, m_after, per_total, total_k, total_d),
             share(m, gaps[0], per_total, total_k, total_d),
             share(x, gaps[1], per_total, total_k, total_d),
             share(add(m, x), gaps[2], per_total_below, total_k, total_d),
             share(y, gaps[3], per_total_below, total_k, total_d),
         )
 
-    return Cell(forward, backward, shares)
+    return Cell(forward, backward, pair_share, gap_shares)
 
 
-@functools.cache
-def warping_cell(total, product, one):
-    """Give the equation of time warping, which has one state, forwards and backwards.
+def warping_cell():
+    """Give the equation of time warping over scaled numbers, and at temperature 0 over costs."""
 
-    ``total`` of three numbers, ``product`` of two, and its neutral element: sums and products of
-    scaled numbers, or, at temperature 0, minima and sums of costs.
+    @device
+    def least(a, b, c):
+        return min(c, min(a, b))
+
+    @device
+    def plus(a, b):
+        return a + b
+
+    total, product = sums_of_three("double")
+    return _one_state(total, product, (1.0, 0.0)), _one_state(least, plus, 0.0)
+
+
+def _one_state(total, product, one):
+    """Give the equation of a cell with one state, which is the same forwards and backwards.
+
+    ``total`` of three numbers, ``product`` of two, and its neutral element.
     """
 
     @device

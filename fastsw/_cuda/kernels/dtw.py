@@ -20,7 +20,6 @@ from fastsw._cuda.device import (
     LANES,
     SIMULATED,
     device,
-    fetch_add,
     fma_double,
     from_above,
     from_below,
@@ -30,7 +29,7 @@ from fastsw._cuda.device import (
 from fastsw._cuda.kernels.answers import fill
 from fastsw._cuda.kernels.cell import warping_cell
 from fastsw._cuda.kernels.penalties import LN2, LOG2E, LOG2E_REST, NUMBER, sides
-from fastsw._cuda.kernels.strip import lane_or, lane_sum
+from fastsw._cuda.kernels.strip import lane_of, lane_or, lane_sum, next_item
 from fastsw._cuda.scaled import numbers
 
 #: Warps of a block.
@@ -38,7 +37,8 @@ WARPS = 1 if SIMULATED else 4
 
 KIND = numbers("double")
 NOTHING, UNDERFLOW = KIND.nothing, KIND.underflow
-power, normal, weight = KIND.power, KIND.normal, KIND.weight
+power, weight = KIND.power, KIND.weight
+through, through_cold = warping_cell()
 
 
 class Warping(NamedTuple):
@@ -54,35 +54,6 @@ class Warping(NamedTuple):
     remainder: Any  # what `unit` leaves out
     boundary: Any  # [pairs, columns, 2], the row between two strips
     cells: Any  # [pairs, rows, columns, 2]
-
-
-@device
-def sum_of_three(a, b, c):
-    """Sum of three numbers, its mantissa not normalised."""
-    k = max(a[1], max(b[1], c[1]))
-    return a[0] * power(a[1] - k) + b[0] * power(b[1] - k) + c[0] * power(c[1] - k), k
-
-
-@device
-def product(a, b):
-    """Product of two numbers."""
-    return normal(a[0] * b[0], a[1] + b[1])
-
-
-@device
-def least_of_three(a, b, c):
-    """The least of three costs."""
-    return min(c, min(a, b))
-
-
-@device
-def plus(a, b):
-    """Sum of two costs."""
-    return a + b
-
-
-through = warping_cell(sum_of_three, product, (1.0, 0.0))
-through_cold = warping_cell(least_of_three, plus, 0.0)
 
 
 @device
@@ -236,7 +207,7 @@ def dtw_kernel():
         slope,
         gradient,
     ):
-        lane = np.int32(cuda.threadIdx.x) % np.int32(LANES)
+        lane = lane_of(cuda.threadIdx.x)
         if given & NUMBER == 0:
             temperature = temperatures[0]
         valid = temperature >= 0.0 and temperature < math.inf
@@ -248,10 +219,7 @@ def dtw_kernel():
             cost, rows, columns, band, cold, with_gradients, unit, remainder, boundary, cells
         )
         while True:
-            b = np.int32(0)
-            if lane == 0:
-                b = np.int32(fetch_add(control, 0, np.int32(1)))
-            b = from_lane(b, lane, np.int32(0))
+            b = next_item(control, 0, lane)
             if b >= pairs:
                 break
             n, m, fit = sides(given, lengths, b, rows, columns)

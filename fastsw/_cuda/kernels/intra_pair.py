@@ -25,7 +25,6 @@ from fastsw._cuda.device import (
     exit_kernel,
     fetch_add,
     fma_double,
-    from_lane,
     increment_release,
     load_acquire,
     noinline,
@@ -37,8 +36,6 @@ from fastsw._cuda.kernels.penalties import (
     FORM_BITS,
     LOG2E,
     LOG2E_REST,
-    SCORE,
-    TANGENT,
     Penalties,
     sides,
     temperature_of,
@@ -67,12 +64,13 @@ from fastsw._cuda.kernels.strip import (
     SUMS,
     TILE,
     lane_of,
+    next_item,
     publish,
     wait,
     warp_of,
 )
 from fastsw._cuda.scaled import numbers
-from fastsw._types import GLOBAL, LOCAL
+from fastsw._types import GLOBAL, LOCAL, SCORE, TANGENT
 
 
 @device
@@ -126,7 +124,7 @@ def attempt(name: str, *, general: bool, with_tangents: bool):
     forward, backward = passes(name, general=general, with_tangents=with_tangents)
     lanes, steps = LANES, STEPS
     first_of_two, retried = name == "narrow", name == "wide"
-    next_item, base = (NEXT_RETRIED, RETRIED) if retried else (NEXT_ITEM, 0)
+    counter, base = (NEXT_RETRIED, RETRIED) if retried else (NEXT_ITEM, 0)
     small = np.int32
 
     @device
@@ -203,10 +201,7 @@ def attempt(name: str, *, general: bool, with_tangents: bool):
             strips = max(small((small(rows) + 1 - first + lanes - 1) // lanes), small(1))
             items = small(small(pairs) * strips)
             directions = small(1) if request.want == SCORE else small(2)
-            item = small(0)
-            if lane == 0:
-                item = small(fetch_add(counters.control, next_item, small(1)))
-            item = from_lane(item, lane, small(0))
+            item = next_item(counters.control, counter, lane)
             if item >= small(items * directions):
                 break
             in_reverse = item >= items

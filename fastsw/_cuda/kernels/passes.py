@@ -34,8 +34,6 @@ from fastsw._cuda.kernels.penalties import (
     BY_ROW,
     FORM_BITS,
     LN2,
-    SCORE,
-    TANGENT,
     at,
     costs_are_finite,
     gain_of,
@@ -57,7 +55,7 @@ from fastsw._cuda.kernels.strip import (
     wait,
 )
 from fastsw._cuda.scaled import GAIN, arithmetic, numbers
-from fastsw._types import FITTING, GLOBAL, LOCAL
+from fastsw._types import FITTING, GLOBAL, LOCAL, SCORE, TANGENT
 
 #: What a forward pass found, in bits: NaN or infinity, more than narrow numbers hold, a finite
 #: cell.
@@ -88,7 +86,9 @@ def passes(name: str, *, general: bool, with_tangents: bool) -> Passes:
     real, whole, scale, mass = kind.real, kind.whole, kind.scale, kind.mass
     nothing = kind.nothing
     add, _, times, normalised, _ = arithmetic(name, with_tangents=with_tangents)
-    forward_cell, backward_cell, shares = affine_cell(name, with_tangents=with_tangents)
+    forward_cell, backward_cell, pair_share, gap_shares = affine_cell(
+        name, with_tangents=with_tangents
+    )
     costs_at, weigh = weighing(name, with_tangents=with_tangents)
     load_tile, load_boundary, store_boundary, get, put, lane_before, lane_after = transfers(
         name, with_tangents=with_tangents
@@ -133,11 +133,8 @@ def passes(name: str, *, general: bool, with_tangents: bool) -> Passes:
         value = shared.similarity[spot_of(strip, u)]
         weight = weight_of(call, strip, value, scaling[0], scaling[1], j)
         start = origin if mode == LOCAL else nothing
-        open_y, extend_y = costs[2], costs[3]
-        if j == virtual and mode == LOCAL:
-            open_y, extend_y = free, free
         m, x, y = forward_cell(
-            weight, start, diagonal, state, (opened, skipped), costs, (open_y, extend_y)
+            weight, start, diagonal, state, (opened, skipped), costs, j == virtual and mode == LOCAL
         )
         if j == virtual:
             m, x = ended, none
@@ -440,16 +437,17 @@ def passes(name: str, *, general: bool, with_tangents: bool) -> Passes:
                     get(states, np.uint32(q + 2 * pitch)),
                 )
                 own = per_total if active else zero
-                own_below = zero if ending else own
                 spot = spot_of(strip, u)
                 value = shared.similarity[spot]
-                visited, into_0, into_1, into_2, into_3 = shares(
-                    state, fm, gaps, own, own_below, total_k, total_d
-                )
+                visited = pair_share(state, fm, own, total_k, total_d)
                 if not value > -math.inf:
                     visited = zero
                 part += mass(visited) * max(mass(value * scaling[0]), lowest_bits)
                 shared.similarity[spot] = visited
+                own_below = zero if ending else own
+                into_0, into_1, into_2, into_3 = gap_shares(
+                    state, gaps, own, own_below, total_k, total_d
+                )
                 if general:
                     part += into_0 * beside[0][3] + into_1 * beside[1][3]
                     part += into_2 * open_y[3] + into_3 * extend_y[3]

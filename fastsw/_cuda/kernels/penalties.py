@@ -9,9 +9,6 @@ import numpy as np
 from fastsw._cuda.device import device
 from fastsw._cuda.scaled import numbers
 
-#: What is asked for.
-SCORE, GRADIENT, TANGENT = 0, 1, 2
-
 #: Natural logarithm of 2; 1 / log(2), and what float64 leaves out of it.
 LN2, LOG2E, LOG2E_REST = math.log(2.0), 1.0 / math.log(2.0), 2.0355273740931033e-17
 
@@ -82,6 +79,26 @@ def penalty(values, number, forms, which, b, r, c, rows, columns):
     return values[at(forms, which, b, r, c, rows, columns)]
 
 
+@device
+def cell_of(i, j, n, m):
+    """The cell of the matrix whose penalties those of grid cell (i, j) are."""
+    return max(min(i, n), 1) - 1, max(min(j, m), 1) - 1
+
+
+@device
+def penalties_at(penalties, b, i, j, n, m):
+    """The four penalties of grid cell (i, j)."""
+    pointers, given, forms = penalties.values, penalties.numbers, penalties.forms
+    rows, columns = penalties.rows, penalties.columns
+    r, c = cell_of(i, j, n, m)
+    return (
+        penalty(pointers[0], given[0], forms, 0, b, r, c, rows, columns),
+        penalty(pointers[1], given[1], forms, 1, b, r, c, rows, columns),
+        penalty(pointers[2], given[2], forms, 2, b, r, c, rows, columns),
+        penalty(pointers[3], given[3], forms, 3, b, r, c, rows, columns),
+    )
+
+
 class Weighing(NamedTuple):
     """Device functions that weigh penalties and similarities in one kind of numbers."""
 
@@ -113,7 +130,7 @@ def weighing(name: str, *, with_tangents: bool) -> Weighing:
     @device
     def costs_at(penalties, b, i, j, n, m):
         """Weights of the four penalties of grid cell (i, j)."""
-        r, c = max(min(i, n), 1) - 1, max(min(j, m), 1) - 1
+        r, c = cell_of(i, j, n, m)
         return (
             cost_at(penalties, 0, b, r, c),
             cost_at(penalties, 1, b, r, c),

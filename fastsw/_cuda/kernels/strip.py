@@ -15,6 +15,7 @@ from fastsw._cuda.device import (
     SIMULATED,
     back_off,
     device,
+    fetch_add,
     from_above,
     from_below,
     from_lane,
@@ -99,6 +100,15 @@ def store_tile(call, strip, tile, gradient, c):
         i, j = np.int32(i + ROWS_AT_ONCE), np.int32(j - ROWS_AT_ONCE)
         place += stride
         spot = np.int32(spot + ROWS_AT_ONCE * (STEPS + 1))
+
+
+@device
+def next_item(control, counter, lane):
+    """Take the next item of a work counter, the same for all lanes."""
+    item = np.int32(0)
+    if lane == 0:
+        item = np.int32(fetch_add(control, counter, np.int32(1)))
+    return from_lane(item, lane, np.int32(0))
 
 
 @device

@@ -18,7 +18,6 @@ from fastsw._cuda.device import (
     LANES,
     SIMULATED,
     device,
-    fetch_add,
     from_above,
     from_lane,
     sync,
@@ -26,16 +25,15 @@ from fastsw._cuda.device import (
 from fastsw._cuda.kernels.answers import empty_pair, fill, fill_penalties
 from fastsw._cuda.kernels.penalties import (
     FORM_BITS,
-    SCORE,
     Penalties,
     at,
     own_pair,
-    penalty,
+    penalties_at,
     sides,
     temperature_of,
 )
-from fastsw._cuda.kernels.strip import lane_of, lane_or
-from fastsw._types import FITTING, GLOBAL, LOCAL
+from fastsw._cuda.kernels.strip import lane_of, lane_or, next_item
+from fastsw._types import FITTING, GLOBAL, LOCAL, SCORE
 
 START, M, X, Y = 0, 1, 2, 3
 
@@ -59,20 +57,6 @@ class Viterbi(NamedTuple):
     boundary: Any  # [pairs, columns + 1, 3], the row between two strips
     trailing: Any  # [pairs, rows + 1], what the rows behind a row's last pair add
     origins: Any  # [pairs, rows + 1, columns + 1]
-
-
-@device
-def costs(penalties, b, i, j, n, m):
-    """Penalties of grid cell (i, j)."""
-    pointers, given, forms = penalties.values, penalties.numbers, penalties.forms
-    rows, columns = penalties.rows, penalties.columns
-    r, c = max(min(i, n), 1) - 1, max(min(j, m), 1) - 1
-    return (
-        penalty(pointers[0], given[0], forms, 0, b, r, c, rows, columns),
-        penalty(pointers[1], given[1], forms, 1, b, r, c, rows, columns),
-        penalty(pointers[2], given[2], forms, 2, b, r, c, rows, columns),
-        penalty(pointers[3], given[3], forms, 3, b, r, c, rows, columns),
-    )
 
 
 @device
@@ -133,7 +117,7 @@ def set_trailing(call, b, n, m, empty):
         ends[ends_at + n] = 0.0
         for r in range(n):
             i = n - 1 - r
-            cost = costs(call.penalties, b, i + 1, m, n, m)
+            cost = penalties_at(call.penalties, b, i + 1, m, n, m)
             ends[ends_at + i] = -cost[2] - extended
             extended += cost[3]
 
@@ -168,7 +152,7 @@ def forward(call, b, n, m, lane):
                     cell = np.float64(call.similarity[(b * rows + i - 1) * columns + j - 1])
                     if not cell < math.inf:
                         sound, cell = False, NOWHERE
-                cost = costs(call.penalties, b, i, j, n, m)
+                cost = penalties_at(call.penalties, b, i, j, n, m)
                 sound = sound and abs(cost[0]) + abs(cost[1]) < math.inf
                 sound = sound and abs(cost[2]) + abs(cost[3]) < math.inf
                 state, origin = best_forward(
@@ -272,10 +256,7 @@ def viterbi_kernel():
         )
         strips = (rows + lanes) // lanes
         while True:
-            b = np.int32(0)
-            if lane == 0:
-                b = np.int32(fetch_add(control, 0, np.int32(1)))
-            b = from_lane(b, lane, np.int32(0))
+            b = next_item(control, 0, lane)
             if b >= pairs:
                 break
             n, m, fit = sides(forms >> (FORM_BITS * 4), lengths, b, rows, columns)

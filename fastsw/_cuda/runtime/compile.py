@@ -39,7 +39,7 @@ from fastsw._cuda.runtime.memory import Part
 logger = logging.getLogger("fastsw")
 
 #: Modules of this folder that only launch kernels.
-_NO_KERNELS = {"backend", "operands", "layouts", "warping", "runtime.compile", "runtime.memory"}
+_NO_KERNELS = {"backend", "inputs", "layouts", "warping", "runtime.compile", "runtime.memory"}
 
 #: Settings of numba-cuda that change the code of a kernel, beside those that it took from Numba.
 GPU_CODE_SETTINGS = (

@@ -96,7 +96,7 @@ def _tensor(*arguments: Any) -> Any:
     """Stand in for torch's constructor of tensors."""
     from torch._utils import _rebuild_tensor_v2
 
-    return _rebuild_tensor_v2(*arguments)  # type: ignore[no-untyped-call]
+    return _rebuild_tensor_v2(*arguments)
 
 
 _GLOBALS: Mapping[tuple[str, str], Callable[..., Any]] = MappingProxyType(

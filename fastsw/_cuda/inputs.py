@@ -1,4 +1,4 @@
-"""The operands of a call: tensors of a GPU, and what the host knows of them.
+"""Checked input of the CUDA backend: tensors, and what the host knows of them.
 
 Numbers and lengths that the host knows are checked there, as on the CPU; those on the device are
 not read back, and make the answers of their pairs NaN where they are out of range.
