@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import lightning
 import numpy as np
@@ -12,7 +12,7 @@ from lac.data._usable import usable
 from lac.data.augment import Augmentation
 from lac.data.cache import ArrayCache, default_directory
 from lac.data.clip import Clip, Collection, Content
-from lac.data.dataset import TwoViewDataset
+from lac.data.dataset import TwoViewDataset, Views
 from lac.data.decoded import DecodedFrames
 from lac.data.extracted import ExtractedFeatures, FrozenExtractor
 from lac.data.features import read_features
@@ -241,11 +241,13 @@ class ClipDataModule(lightning.LightningDataModule):
                 return np.resize(frames, (count, *frames.shape[1:]))  # a short clip is repeated
         raise ValueError(f"`root` must hold a clip that can be read, got none: {reason}")
 
-    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+    def train_dataloader(self) -> DataLoader[Views]:
         """Return batches of two augmented views."""
         return self._loader("train")
 
-    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[DataLoader[dict[str, Any]]]:
+    def val_dataloader(
+        self,
+    ) -> DataLoader[Views] | list[DataLoader[Views]]:
         """Return batches of two plain views, the same in every epoch."""
         return self._loader("val") if self.collection.select("val") else []
 
@@ -289,7 +291,7 @@ class ClipDataModule(lightning.LightningDataModule):
             seed=self.seed,
         )
 
-    def _loader(self, split: Literal["train", "val"]) -> DataLoader[dict[str, Any]]:
+    def _loader(self, split: Literal["train", "val"]) -> DataLoader[Views]:
         """Return a loader of two-view batches of a split."""
         training = split == "train"
         clips = self.collection.select(split)

@@ -1,7 +1,7 @@
 """Two views of a clip, as a batch wants them: drawn, augmented, padded to one number of frames."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,10 +11,13 @@ from lac.data.augment import Augmentation
 from lac.data.clip import Content
 from lac.data.views import TwoViews
 
+#: Two views of a clip: its frames or features, times and mask, and the number of the clip.
+Views: TypeAlias = dict[str, torch.Tensor | int]
+
 Place: TypeAlias = tuple[int, int, int]  # epoch, visit, clip: with the seed they decide all
 
 
-class TwoViewDataset(Dataset[dict[str, Any]]):
+class TwoViewDataset(Dataset[Views]):
     """Draw two views of a clip, padded to the same number of frames.
 
     Parameters
@@ -56,7 +59,7 @@ class TwoViewDataset(Dataset[dict[str, Any]]):
         """Return the number of clips."""
         return len(self.clips)
 
-    def __getitem__(self, place: Place) -> dict[str, Any]:
+    def __getitem__(self, place: Place) -> Views:
         """Return the two views of a clip in a visit of an epoch."""
         epoch, visit, clip = place
         rng = np.random.default_rng([self.seed, epoch, visit, clip])

@@ -278,9 +278,9 @@ def locked(tmp_path):
 
 def test_a_process_forked_meanwhile_does_not_hold_the_lock(locked, tmp_path):
     inherited = os.dup(locked._handle)  # as a fork has it
-    with open(tmp_path / "twice.bin.lock") as waiting:
+    with open(tmp_path / "twice.bin.lock") as file:
         locked.end()
-        waiting.fcntl.flock(waiting, waiting.fcntl.LOCK_EX | waiting.fcntl.LOCK_NB)
+        waiting.fcntl.flock(file, waiting.fcntl.LOCK_EX | waiting.fcntl.LOCK_NB)
     os.close(inherited)
 
 

@@ -356,6 +356,7 @@ def test_upstream_gradients_of_half_precision_are_applied_in_float32(low):
     assert 0 < cost.grad[0, 1, 0].float() < 65504  # it fits, and is there
 
 
+@pytest.mark.slow
 def test_values_equal_tslearn():
     metrics = pytest.importorskip("tslearn.metrics")
     rng = np.random.default_rng(8)

@@ -172,7 +172,7 @@ def kernels(bits: int, lanes: int):
         """A thread's mantissas and exponents."""
         return arrays[0][thread], arrays[1][thread]
 
-    @variant.kernel
+    @variant.scaled_kernel
     def dtw(
         thread,
         queue,

@@ -247,7 +247,7 @@ def kernels(bits: int, lanes: int, with_tangents: bool):
                 mean -= count * at(penalties[field], b, 0, 0)
             slope[b] = unit * ((0.0 if with_tangents else score[b]) - mean) / LOG2E
 
-    @variant.kernel
+    @variant.scaled_kernel
     def inter_pair(
         thread,
         queue,

@@ -367,7 +367,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
             earlier += gone
         return mean
 
-    @variant.kernel
+    @variant.scaled_kernel
     def intra_pair(
         thread,
         queue,

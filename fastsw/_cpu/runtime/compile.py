@@ -102,7 +102,11 @@ class Variant:
         return njit(forceinline=True, **_FRUGAL, **PART)(self._named(function))
 
     def kernel(self, function):
-        """See `kernel`; subnormal numbers count as 0 in it, see `subnormals`."""
+        """See `kernel`."""
+        return SharedKernel(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
+
+    def scaled_kernel(self, function):
+        """See `kernel`; of scaled numbers, among which subnormal ones count as 0 (`subnormals`)."""
         return _Flushing(self._named(function), f"{function.__name__}_{self._suffix}", _FRUGAL)
 
 

@@ -1,4 +1,4 @@
-"""Kernels of vectors count subnormal numbers as 0, as their range checks do.
+"""Kernels of scaled numbers count subnormal ones as 0, as their range checks do.
 
 Where a product underflows gradually, Intel's processors leave the fast path for some 150 cycles,
 cell by cell: posteriors far from the path are such products. So while a kernel of scaled numbers
