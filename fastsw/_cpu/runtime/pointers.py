@@ -12,6 +12,7 @@ import operator
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.types.containers import NamedTuple, NamedUniTuple, StarArgTuple
 from numba.extending import intrinsic
 
 I64 = ir.IntType(64)
@@ -49,7 +50,7 @@ def addresses_of(context, *records):
     """Where all arrays of some named tuples lie, by their names."""
     arrays = [kind for record in records for kind in record.types]
     names = [name for record in records for name in record.instance_class._fields]
-    made = types.NamedUniTuple(types.intp, len(names), _record(*names))
+    made = NamedUniTuple(types.intp, len(names), _record(*names))
 
     def generate(context, builder, signature, arguments):
         packed = [
@@ -63,14 +64,14 @@ def addresses_of(context, *records):
         ]
         return context.make_tuple(builder, made, data)
 
-    return made(types.StarArgTuple.from_types(records)), generate
+    return made(StarArgTuple.from_types(records)), generate
 
 
 @intrinsic
 def of_thread(context, record, thread):
     """A named tuple of the rows that a thread has of another's arrays."""
     rows = [context.resolve_function_type(operator.getitem, (a, thread), {}) for a in record]
-    made = types.NamedTuple([row.return_type for row in rows], record.instance_class)
+    made = NamedTuple([row.return_type for row in rows], record.instance_class)
 
     def generate(context, builder, signature, arguments):
         arrays = cgutils.unpack_tuple(builder, arguments[0])
