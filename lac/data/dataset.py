@@ -76,8 +76,11 @@ class TwoViewDataset(Dataset[Views]):
             content.append(
                 torch.cat([values, values.new_zeros(padded - len(chosen), *values.shape[1:])])
             )
-        views = {self.content: torch.stack(content), "times": times, "mask": mask, "clip": clip}
-        return views if self.actions is None else views | {"action": self.actions[clip]}
+        views: Views = {"times": times, "mask": mask, "clip": clip}
+        views[self.content] = torch.stack(content)
+        if self.actions is not None:
+            views["action"] = self.actions[clip]
+        return views
 
     def _values(self, values: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         """Return features as they are, frames as floats, augmented in training."""

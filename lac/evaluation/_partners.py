@@ -7,13 +7,13 @@ import numpy as np
 from scipy.stats import kendalltau
 
 import fastsw
-from lac._matching import BREAK
+from lac._matching import BREAK, Scoring
 from lac.evaluation._crops import Crop
 from lac.evaluation._per_clip import PerClip
 from lac.evaluation.metrics import drawn_pairs, squared_distances
 
 _SHARPNESS = 10.0  # of the similarity: that of `match` for unit vectors at right angles
-_PENALTIES = {"gap_open": 1.0, "gap_extend": 0.1, "temperature": 1.0}  # as in `match`
+_SCORING = Scoring(gap_open=1.0, gap_extend=0.1, temperature=1.0)  # as in `match`
 _PAIRED = 0.5  # a frame less likely paired than that has no partner
 _CELLS = 4_000_000  # of similarities that are held at once
 
@@ -32,7 +32,8 @@ class Truth:
     @property
     def partnered(self) -> np.ndarray:
         """Which frames have any partner, (T,) bool."""
-        return np.isfinite(self.low).any(1)
+        there: np.ndarray = np.isfinite(self.low).any(1)
+        return there
 
     def error(self, places: np.ndarray) -> np.ndarray:
         """Return how far places (T,) are from the nearest partner; NaN of a frame without one."""
@@ -168,8 +169,10 @@ def _align(distances: Sequence[np.ndarray]) -> list[np.ndarray]:
         mean = distance.mean()
         scaled = (mean - distance) / mean if mean > 0 else np.zeros_like(distance)
         similarities.append((_SHARPNESS * scaled).astype(np.float32))
-    posteriors = fastsw.posterior(similarities, **_PENALTIES)
-    return [alignment.pairs for alignment in fastsw.mea(posteriors, min_paired=_PAIRED)]
+    posteriors = fastsw.posterior(similarities, **_SCORING._asdict())
+    alignments = fastsw.mea(posteriors, min_paired=_PAIRED)
+    assert isinstance(alignments, list)  # a list in, a list out
+    return [alignment.pairs for alignment in alignments]
 
 
 def _said_alone(pairs: np.ndarray, rows: int) -> np.ndarray:
@@ -194,7 +197,8 @@ def _carried_on(pairs: np.ndarray, rows: int, columns: int) -> np.ndarray:
     here = np.arange(rows)
     found = np.interp(here, matched, places)
     found += np.minimum(here - matched[0], 0) + np.maximum(here - matched[-1], 0)
-    return found.clip(0, columns - 1)
+    within: np.ndarray = found.clip(0, columns - 1)
+    return within
 
 
 def _count(said: np.ndarray, true: np.ndarray) -> np.ndarray:
