@@ -38,8 +38,6 @@ def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics"
     ValueError
         If there was nothing to measure, or a file is damaged.
     """
-    from lac.evaluation._comparison import Run
-
     run = RunDirectory(path)
     file = run.metrics if report == "metrics" else run.evaluation
     if not (run.config.exists() and file.exists()):
@@ -47,6 +45,8 @@ def read_run(path: Path, *, report: Literal["metrics", "evaluation"] = "metrics"
     settings, measured = run.read_settings(), run.read_report(file)
     if not measured["metrics"]:
         raise ValueError(f"`runs` must have been measured, got {path}: {measured['note']}")
+    from lac.evaluation._comparison import Run
+
     return Run(path, dict(flat_settings(settings)), measured)
 
 
