@@ -51,8 +51,8 @@ def official_lac_loss(
     Notes
     -----
     For each clip, with p the row softmax of -(t1 - t2)^2 / (2 sigma2), q that of
-    <z1, z2> / temperature, S = 1 / (|z1 - z2|^2 + 1e-8) and M12, M21 the tables of match scores
-    of S and of its transpose, all penalties 1::
+    <z1, z2> / temperature, ``S = 1 / (|z1 - z2|^2 + 1e-8)`` and M12, M21 the tables of match
+    scores of S and of its transpose, all penalties 1::
 
         sum(p log(p / (q + 1e-6))) / T^2 + 0.01 (CE + score(S) + score(S^T))
         CE = mean over rows of -p log softmax(softmax(M12) softmax(M21)^T)
