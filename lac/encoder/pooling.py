@@ -40,4 +40,5 @@ def _shares(height: int, width: int, side: int) -> torch.Tensor:
     """Return how much each place of a map counts in each cell, (height x width, side x side)."""
     with torch.inference_mode(False), torch.no_grad():
         places = torch.eye(height * width, dtype=torch.float64).view(-1, 1, height, width)
-        return F.adaptive_avg_pool2d(places, side).flatten(1)
+        shares: torch.Tensor = F.adaptive_avg_pool2d(places, side).flatten(1)
+    return shares
