@@ -32,7 +32,8 @@ class GridMeans(nn.Module):
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return means (F, C, side, side) of maps (F, C, h, w)."""
         shares = _shares(maps.shape[2], maps.shape[3], self.side).to(maps)
-        return (maps.flatten(2) @ shares).unflatten(2, (self.side, self.side))
+        means: torch.Tensor = (maps.flatten(2) @ shares).unflatten(2, (self.side, self.side))
+        return means
 
 
 @functools.cache
@@ -40,5 +41,4 @@ def _shares(height: int, width: int, side: int) -> torch.Tensor:
     """Return how much each place of a map counts in each cell, (height x width, side x side)."""
     with torch.inference_mode(False), torch.no_grad():
         places = torch.eye(height * width, dtype=torch.float64).view(-1, 1, height, width)
-        shares: torch.Tensor = F.adaptive_avg_pool2d(places, side).flatten(1)
-    return shares
+        return F.adaptive_avg_pool2d(places, side).flatten(1)
