@@ -1,4 +1,4 @@
-"""Draw the modules of both packages and who imports whom: ``python docs/draw_architecture.py``.
+"""Draw the modules of both packages and who imports whom: ``python -m docs.draw_architecture``.
 
 Nothing is drawn by hand: boxes and arrows are read from the source. A module stands above all that
 it imports; an arrow that others imply is left out. A colour is a package.
@@ -6,7 +6,6 @@ it imports; an arrow that others imply is left out. A colour is a package.
 
 from __future__ import annotations
 
-import ast
 from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -16,7 +15,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-ROOT = Path(__file__).parent.parent
+from tests.support.layers import imports, modules
+
 FIGURES = Path(__file__).parent / "figures"
 COLOURS = [
     "#dbe7f6",
@@ -37,37 +37,11 @@ COLOURS = [
 LETTER, GAP, BOX, FLOOR = 1.0, 2.2, 2.4, 7.0
 
 
-def modules_of(package: str) -> dict[str, Path]:
-    """Files of a package by the names of the modules."""
-    found = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-def imports_of(name: str, modules: dict[str, Path]) -> set[str]:
-    """Modules of the package that a module imports anywhere, those for type checkers left out."""
-    tree = ast.parse(modules[name].read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            node.body = [ast.Pass()]
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                found.add(inner if inner in modules else node.module)
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return (found & modules.keys()) - {name}
-
-
 def graph_of(package: str) -> dict[str, set[str]]:
     """What each module imports. A package's own module only hands on, and is left out."""
-    modules = modules_of(package)
-    direct = {name: imports_of(name, modules) for name in modules}
-    hands_on = {name for name, path in modules.items() if path.name == "__init__.py"}
+    found = modules(package)
+    direct = {name: imports(path, set(found)) - {name} for name, path in found.items()}
+    hands_on = {name for name, path in found.items() if path.name == "__init__.py"}
 
     def resolved(names: set[str]) -> set[str]:
         through = names & hands_on

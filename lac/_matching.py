@@ -8,9 +8,9 @@ import numpy as np
 
 import fastsw
 from lac._trust import Trust, measure_trust
-from lac.losses import LacLoss, Loss
+from lac.losses import Loss
 
-_BREAK = 5  # skipped frames that end a part and begin the next
+BREAK = 5  # skipped frames that end a part and begin the next
 
 
 class Scoring(NamedTuple):
@@ -53,25 +53,24 @@ class Matching:
     def parts(self) -> list[np.ndarray]:
         """Pairs (K, 2) cut where more than five frames of a video are skipped."""
         steps = np.diff(self.alignment.pairs, axis=0).max(1, initial=0)
-        return np.split(self.alignment.pairs, np.flatnonzero(steps > _BREAK) + 1)
+        return np.split(self.alignment.pairs, np.flatnonzero(steps > BREAK) + 1)
 
 
 def match(x: np.ndarray, y: np.ndarray, *, loss: Loss | None = None) -> Matching:
     """Align two sequences of embeddings locally.
 
-    The similarity is that of `LacLoss`, less its mean: what matches no better than an average
-    pair of frames should not lengthen an alignment. Of the frames that are more likely paired
-    than not, those are matched that make the expected number of right pairs largest (maximum
-    expected accuracy [1]_). Where similarities differ little, many paths score nearly alike and
-    the best of them may be far from most.
+    The similarity is cosines over a temperature, less their mean: what matches no better than an
+    average pair of frames should not lengthen an alignment. Of the frames that are more likely
+    paired than not, those are matched that make the expected number of right pairs largest
+    (maximum expected accuracy [1]_). Where similarities differ little, many paths score nearly
+    alike and the best of them may be far from most.
 
     Parameters
     ----------
     x, y : ndarray of float32, shapes (T, D) and (U, D)
         Of unit length.
     loss : Loss, optional
-        If it is a `LacLoss`, its temperatures and gap penalties are used, else those that
-        `LacLoss` begins with.
+        Whose temperatures and gap penalties are used, see `Loss.match_settings`.
 
     Returns
     -------
@@ -91,12 +90,10 @@ def match(x: np.ndarray, y: np.ndarray, *, loss: Loss | None = None) -> Matching
     >>> matching.trust.verdict  # two pairs prove little
     'unsure'
     """
-    settings = loss if isinstance(loss, LacLoss) else LacLoss()
+    settings = (loss or Loss()).match_settings()
     similarity = x @ y.T / settings.temperature
     similarity = (similarity - similarity.mean()).astype(np.float32)
-    scoring = Scoring(
-        settings.gap_open.item(), settings.gap_extend.item(), settings.alignment_temperature
-    )
+    scoring = Scoring(*settings[1:])
     posterior = fastsw.posterior(similarity, **scoring._asdict())
     # A likely paired frame has a partner of more than 0.5 / its frames: what is half of that and
     # less can be no more than a pair that costs nothing.

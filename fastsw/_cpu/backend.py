@@ -42,6 +42,12 @@ from fastsw._types import GRADIENT, MODES, SCORE, TANGENT, Derivatives
 #: errors of 1e-6 and 1e-8.
 SQUARED32, SQUARED64 = 3e3, 100.0
 
+#: What kernels are given for the gradients that a score alone does not have, by dtype.
+_UNWRITTEN = {
+    np.dtype(dtype): (np.zeros((1, 1, 1), dtype), (np.zeros((1, 1, 1)),) * 4)
+    for dtype in (np.float32, np.float64)
+}
+
 
 def score(inputs: Inputs) -> np.ndarray:
     """Soft (or, at temperature 0, hard) scores, float64."""
@@ -165,14 +171,18 @@ def _run(
     pairs, plan = len(sides.lengths), routing.plan_alignment(inputs)
     if most < math.inf:
         plan = plan.to_log_space(plan.bounds[1] > most * temperature)
-    shape = similarity.shape if want != SCORE else (1, 1, 1)
-    written = sides.cells == similarity.size and not any(plan.counts[:BLOCK32])
-    out = Derivatives(
-        np.zeros(pairs),
-        output(shape, similarity.dtype, np.empty if written else np.zeros),
-        tuple([np.zeros((pairs, *p.shape[1:])) for p in penalties]),
-        np.zeros(pairs),
-    )
+    entropies = np.zeros(pairs)
+    if want == SCORE:
+        no_cell, no_penalty = _UNWRITTEN[similarity.dtype]
+        out = Derivatives(np.zeros(pairs), no_cell, no_penalty, entropies)
+    else:
+        written = sides.cells == similarity.size and not any(plan.counts[:BLOCK32])
+        out = Derivatives(
+            np.zeros(pairs),
+            output(similarity.shape, similarity.dtype, np.empty if written else np.zeros),
+            tuple([np.zeros((pairs, *p.shape[1:])) for p in penalties]),
+            entropies,
+        )
     job = _Job(inputs, want, dots, out, plan)
     for route in plan.taken():
         _ROUTES[route](job, plan.pairs_of(route, sides))

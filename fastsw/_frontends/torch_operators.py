@@ -111,30 +111,12 @@ def score(
 
 
 @score.register_kernel("cuda")
-def _(
-    similarity: Tensor,
-    open_x: Tensor,
-    extend_x: Tensor,
-    open_y: Tensor,
-    extend_y: Tensor,
-    temperature: Tensor,
-    lengths: Tensor,
-    mode: str,
-) -> Any:
-    return gpu().score(similarity, open_x, extend_x, open_y, extend_y, temperature, lengths, mode)
+def _(*operands: Any) -> Any:
+    return gpu().score(*operands)
 
 
 @score.register_fake
-def _(
-    similarity: Tensor,
-    open_x: Tensor,
-    extend_x: Tensor,
-    open_y: Tensor,
-    extend_y: Tensor,
-    temperature: Tensor,
-    lengths: Tensor,
-    mode: str,
-) -> Any:
+def _(similarity: Tensor, *others: Any) -> Tensor:
     return _fake_value(similarity)
 
 
@@ -160,35 +142,14 @@ def align(
 
 
 @align.register_kernel("cuda")
-def _(
-    similarity: Tensor,
-    open_x: Tensor,
-    extend_x: Tensor,
-    open_y: Tensor,
-    extend_y: Tensor,
-    temperature: Tensor,
-    lengths: Tensor,
-    mode: str,
-    slope: bool,
-) -> Any:
-    penalties = open_x, extend_x, open_y, extend_y
-    return gpu().align(similarity, *penalties, temperature, lengths, mode, slope)
+def _(*operands: Any) -> Any:
+    return gpu().align(*operands)
 
 
 @align.register_fake
-def _(
-    similarity: Tensor,
-    open_x: Tensor,
-    extend_x: Tensor,
-    open_y: Tensor,
-    extend_y: Tensor,
-    temperature: Tensor,
-    lengths: Tensor,
-    mode: str,
-    slope: bool,
-) -> Any:
-    penalties = open_x, extend_x, open_y, extend_y
-    return _fake_value(similarity), *_fake_derivatives(similarity, *penalties, temperature)
+def _(*operands: Any) -> tuple[Tensor, ...]:
+    primals = operands[:6]
+    return _fake_value(primals[0]), *_fake_derivatives(*primals)
 
 
 @torch.library.custom_op("fastsw::align_tangent", mutates_args=(), device_types="cpu")
@@ -222,36 +183,13 @@ def align_tangent(
 
 
 @align_tangent.register_kernel("cuda")
-def _(
-    similarity: Tensor,
-    open_x: Tensor,
-    extend_x: Tensor,
-    open_y: Tensor,
-    extend_y: Tensor,
-    temperature: Tensor,
-    lengths: Tensor,
-    mode: str,
-    slope: bool,
-    *dots: Tensor,
-) -> Any:
-    penalties = open_x, extend_x, open_y, extend_y
-    return gpu().align_tangent(similarity, *penalties, temperature, lengths, mode, slope, *dots)
+def _(*operands: Any) -> Any:
+    return gpu().align_tangent(*operands)
 
 
 @align_tangent.register_fake
-def _(
-    similarity: Tensor,
-    open_x: Tensor,
-    extend_x: Tensor,
-    open_y: Tensor,
-    extend_y: Tensor,
-    temperature: Tensor,
-    lengths: Tensor,
-    mode: str,
-    slope: bool,
-    *dots: Tensor,
-) -> Any:
-    return _fake_derivatives(similarity, open_x, extend_x, open_y, extend_y, temperature)
+def _(*operands: Any) -> tuple[Tensor, ...]:
+    return _fake_derivatives(*operands[:6])
 
 
 @torch.library.custom_op("fastsw::soft_dtw", mutates_args=(), device_types="cpu")
@@ -263,12 +201,12 @@ def soft_dtw(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int 
 
 
 @soft_dtw.register_kernel("cuda")
-def _(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None) -> Any:
-    return gpu().soft_dtw(cost, temperature, lengths, bandwidth)
+def _(*operands: Any) -> Any:
+    return gpu().soft_dtw(*operands)
 
 
 @soft_dtw.register_fake
-def _(cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None) -> Any:
+def _(cost: Tensor, *others: Any) -> Tensor:
     return _fake_value(cost)
 
 
@@ -296,16 +234,12 @@ def soft_dtw_gradient(
 
 
 @soft_dtw_gradient.register_kernel("cuda")
-def _(
-    cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None, slope: bool
-) -> Any:
-    return gpu().soft_dtw_gradient(cost, temperature, lengths, bandwidth, slope)
+def _(*operands: Any) -> Any:
+    return gpu().soft_dtw_gradient(*operands)
 
 
 @soft_dtw_gradient.register_fake
-def _(
-    cost: Tensor, temperature: Tensor, lengths: Tensor, bandwidth: int | None, slope: bool
-) -> Any:
+def _(cost: Tensor, temperature: Tensor, *others: Any) -> tuple[Tensor, ...]:
     return _fake_value(cost), *_fake_derivatives(cost, temperature)
 
 
@@ -330,26 +264,12 @@ def soft_dtw_tangent(
 
 
 @soft_dtw_tangent.register_kernel("cuda")
-def _(
-    cost: Tensor,
-    temperature: Tensor,
-    lengths: Tensor,
-    bandwidth: int | None,
-    dot_cost: Tensor,
-    dot_temperature: Tensor,
-) -> Any:
+def _(*operands: Any) -> Any:
     raise NotImplementedError("`soft_dtw` has no second derivatives on CUDA tensors")
 
 
 @soft_dtw_tangent.register_fake
-def _(
-    cost: Tensor,
-    temperature: Tensor,
-    lengths: Tensor,
-    bandwidth: int | None,
-    dot_cost: Tensor,
-    dot_temperature: Tensor,
-) -> Any:
+def _(cost: Tensor, temperature: Tensor, *others: Any) -> tuple[Tensor, ...]:
     return _fake_derivatives(cost, temperature)
 
 

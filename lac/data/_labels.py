@@ -7,7 +7,8 @@
 
 Clips go by their file name without suffix, whose accented letters may be composed or decomposed
 here as there. A phase is an index into `phase_names` or a name. Where clips show several actions,
-`action` tells which; each action is then evaluated alone.
+`action` tells which; each action is then evaluated alone. Beside `phase` there may be `progress`,
+how far each frame has come in its phase, from 0 to 1, where that does not go by time.
 """
 
 import json
@@ -40,6 +41,7 @@ def read_labelled(file: Path, paths: dict[str, Path], *, content: Content) -> Co
         split = labels.split(paths)
         entries = labels.entries(paths)
         phases, actions = labels.phases(entries), labels.actions(entries)
+        progress = labels.progress(entries, phases)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not valid JSON: {error}") from error
     except _LabelsError as error:
@@ -51,7 +53,14 @@ def read_labelled(file: Path, paths: dict[str, Path], *, content: Content) -> Co
             stacklevel=3,
         )
     clips = (
-        Clip(name, paths[name], split[name], phases.get(name), actions.get(name))
+        Clip(
+            name,
+            paths[name],
+            split[name],
+            phases.get(name),
+            actions.get(name),
+            progress.get(name),
+        )
         for name in sorted(split)
     )
     return Collection(tuple(clips), labels.phase_names if phases else None, content)
@@ -120,6 +129,29 @@ class _Labels:
             for name, entry in entries.items()
             if "action" in entry
         }
+
+    def progress(
+        self, entries: dict[str, dict[str, Any]], phases: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Map the names of clips to how far frames have come in their phase, where it is told."""
+        found = {}
+        for name, entry in entries.items():
+            if "progress" not in entry:
+                continue
+            where = f"clips.{name}.progress"
+            values = _typed(entry["progress"], list, f"`{where}`")
+            if name not in phases or len(values) != len(phases[name]):
+                raise _LabelsError(f"`{where}` must be one number for each frame of `phase`")
+            for t, value in enumerate(values):
+                if type(value) not in (int, float) or not 0 <= value <= 1:
+                    raise _LabelsError(
+                        f"`{where}[{t}]` must be a number from 0 to 1, got {value!r}"
+                    )
+            found[name] = np.array(values, np.float64)
+            within = np.diff(phases[name]) == 0
+            if (np.diff(found[name])[within] < 0).any():
+                raise _LabelsError(f"`{where}` must not fall within a phase")
+        return found
 
     def _phase(self, value: object, where: str) -> int:
         """Return the index of a phase that may be given by name."""

@@ -75,5 +75,6 @@ def usable(
             left_out[str(clip.path)] = reason if named else f"{clip.path}: {reason}"
         else:
             phase = None if clip.phase is None else clip.phase[::every]
-            good.append(replace(clip, phase=phase))
+            progressed = None if clip.progress is None else clip.progress[::every]
+            good.append(replace(clip, phase=phase, progress=progressed))
     return replace(collection, clips=tuple(good)), left_out

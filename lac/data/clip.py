@@ -27,6 +27,9 @@ class Clip:
         Index into the collection's `phase_names` of every frame, if labelled.
     action : str or None
         What is done in it, where the source has several actions.
+    progress : ndarray of float64, shape (T,), or None
+        How far each frame has come in its phase, in [0, 1] and never falling within a stretch of
+        one phase, where that is known better than by time.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Clip:
     split: str
     phase: np.ndarray | None = None
     action: str | None = None
+    progress: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

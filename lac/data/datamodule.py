@@ -1,7 +1,8 @@
 """The data module: sources, caches and sampling behind Lightning's interface."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import lightning
 import numpy as np
@@ -21,6 +22,8 @@ from lac.data.sources import LAYOUTS, Source, read_source
 from lac.data.synthetic import Rendered, render
 from lac.data.views import TwoViews
 
+Batches = Literal["mixed", "one_action"]
+
 
 class ClipDataModule(lightning.LightningDataModule):
     """Two-view batches of the clips of a source.
@@ -28,7 +31,8 @@ class ClipDataModule(lightning.LightningDataModule):
     A training batch is a dict of tensors: `frames` (B, 2, T, 3, H, W) float32 in [0, 1], or
     `features` (B, 2, T, C[, h, w]) float32 with an extractor or from source `"features"`;
     `times` (B, 2, T) float32, in frames of the clip; `mask` (B, 2, T) bool, true where a frame
-    is there; `clip` (B,) int64, index into the split. What a batch holds depends on `seed`, the
+    is there; `clip` (B,) int64, index into the split; where clips show several actions, `action`
+    (B,) int64, which of them. What a batch holds depends on `seed`, the
     epoch and its place alone, not on workers nor on the state of any generator.
 
     Parameters
@@ -51,6 +55,9 @@ class ClipDataModule(lightning.LightningDataModule):
         and fast cameras. Times then count the frames that are taken.
     min_crop : float
         Shortest temporal crop as a share of the clip, in (0, 1].
+    batches : {"mixed", "one_action"}
+        Whether training batches are of any clips, or as far as they go of one action each, for
+        losses that learn across clips. Where there is one action it is the same.
     pairs_per_clip : int
         How often an epoch visits each clip, >= 1.
     augmentation : Augmentation, optional
@@ -94,6 +101,7 @@ class ClipDataModule(lightning.LightningDataModule):
         image_size: int = 64,
         every: int = 1,
         min_crop: float = 0.5,
+        batches: Batches = "mixed",
         pairs_per_clip: int = 1,
         augmentation: Augmentation | None = Augmentation(),  # noqa: B008
         feature_copies: int = 4,
@@ -123,6 +131,8 @@ class ClipDataModule(lightning.LightningDataModule):
             raise ValueError(f"`root` must name a folder when `source` is {source!r}, got None")
         if on_error not in ("refuse", "skip"):
             raise ValueError(f"`on_error` must be 'refuse' or 'skip', got {on_error!r}")
+        if batches not in get_args(Batches):
+            raise ValueError(f"`batches` must be one of {get_args(Batches)}, got {batches!r}")
         views = TwoViews(frames=frames, min_crop=min_crop)
         self.source = source
         self.action = action
@@ -131,6 +141,7 @@ class ClipDataModule(lightning.LightningDataModule):
         self.batch_size = batch_size
         self.image_size = image_size
         self.every = every
+        self.batches: Batches = batches
         self.pairs_per_clip = pairs_per_clip
         self.augmentation = augmentation
         self.feature_copies = feature_copies
@@ -283,16 +294,25 @@ class ClipDataModule(lightning.LightningDataModule):
     def _loader(self, split: Literal["train", "val"]) -> DataLoader[Views]:
         """Return a loader of two-view batches of a split."""
         training = split == "train"
+        clips = self.collection.select(split)
+        actions = self._actions(clips)
         dataset = TwoViewDataset(
-            [self._arrays(clip) for clip in self.collection.select(split)],
+            [self._arrays(clip) for clip in clips],
             content=self.content,
             views=self.views,
             augmentation=self.augmentation if training else None,
             size=self.image_size,
             seed=self.seed,
+            actions=actions,
         )
-        visits = self.pairs_per_clip if training else 1
-        sampler = EpochSampler(len(dataset), visits, self.seed, shuffle=training)
+        sampler = EpochSampler(
+            len(dataset),
+            self.pairs_per_clip if training else 1,
+            self.seed,
+            shuffle=training,
+            actions=actions if training and self.batches == "one_action" else None,
+            batch_size=self.batch_size,
+        )
         # Lightning tells the epoch too, but when workers have begun on the first batches.
         sampler.set_epoch(self.first_epoch)
         return DataLoader(
@@ -302,3 +322,13 @@ class ClipDataModule(lightning.LightningDataModule):
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
         )
+
+    def _actions(self, clips: Sequence[Clip]) -> list[int] | None:
+        """Number the actions of clips, None where all clips there are show one."""
+        numbers = {
+            action: number
+            for number, action in enumerate(
+                sorted({clip.action for clip in self.collection.clips}, key=str)
+            )
+        }
+        return [numbers[clip.action] for clip in clips] if len(numbers) > 1 else None

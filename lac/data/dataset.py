@@ -35,6 +35,8 @@ class TwoViewDataset(Dataset[Views]):
         Side of the augmented frames in pixels.
     seed : int
         Decides sampling and augmentation, with the place that is asked for.
+    actions : sequence of int, optional
+        What each clip shows, told as `action` with its views.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class TwoViewDataset(Dataset[Views]):
         augmentation: Augmentation | None,
         size: int,
         seed: int,
+        actions: Sequence[int] | None = None,
     ):
         """Keep the clips; nothing is drawn yet."""
         self.clips, self.content, self.views = clips, content, views
         self.augmentation, self.size, self.seed = augmentation, size, seed
+        self.actions = actions
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -72,7 +76,11 @@ class TwoViewDataset(Dataset[Views]):
             content.append(
                 torch.cat([values, values.new_zeros(padded - len(chosen), *values.shape[1:])])
             )
-        return {self.content: torch.stack(content), "times": times, "mask": mask, "clip": clip}
+        views: Views = {"times": times, "mask": mask, "clip": clip}
+        views[self.content] = torch.stack(content)
+        if self.actions is not None:
+            views["action"] = self.actions[clip]
+        return views
 
     def _values(self, values: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         """Return features as they are, frames as floats, augmented in training."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lac.evaluation._differences import Clips, Estimate, difference, estimate
 from lac.evaluation._record import Report
-from lac.evaluation._report import seen_as, short_name
+from lac.evaluation._report import ACROSS, LOWER_IS_BETTER, seen_as, short_name
 
 Values = dict[str, list[float]]  # of every run, by metric
 Part = tuple[tuple[str, str], ...]  # settings as text, by dotted name
@@ -43,6 +44,34 @@ class Comparison:
     metrics: list[str]
     rows: dict[str, Values]  # learned embeddings by the settings that differ, best first
     baselines: dict[str, Values]
+    runs: dict[str, list[Run]]  # of each row
+
+    def estimates(self, reference: str | None = None) -> dict[str, dict[str, Estimate]]:
+        """Return a row with its intervals, and how far each other is above it, by metric.
+
+        Nothing unless there are several rows and all runs tell the values of every clip. Rows
+        are paired by seed; of those without a common seed nothing is said.
+
+        Parameters
+        ----------
+        reference : str, optional
+            Name of the row, by default the first.
+        """
+        told = all("clips" in run.report for runs in self.runs.values() for run in runs)
+        if len(self.rows) < 2 or not told:
+            return {}
+        reference = next(iter(self.rows)) if reference is None else reference
+        seeds = {name: _by_seed(runs) for name, runs in self.runs.items()}
+        own = seeds[reference]
+        found = {reference: {m: estimate([run[m] for run in own.values()]) for m in self.metrics}}
+        for name, other in seeds.items():
+            common = sorted(other.keys() & own.keys())
+            if name != reference and common:
+                found[name] = {
+                    m: difference([other[s][m] for s in common], [own[s][m] for s in common])
+                    for m in self.metrics
+                }
+        return found
 
     @property
     def counts(self) -> dict[str, int]:
@@ -91,7 +120,7 @@ def _compare(runs: Sequence[Run]) -> Comparison:
         for name, told in (
             ("split", lambda r: r.report["split"]),
             ("protocol", lambda r: r.report["protocol"]),
-            ("metrics", lambda r: list(r.report["metrics"]["learned"])),
+            ("metrics", lambda r: [m for m in _metrics(r) if m not in ACROSS]),
         ):
             if told(run) != told(first):
                 raise ValueError(
@@ -111,18 +140,29 @@ def _compare(runs: Sequence[Run]) -> Comparison:
                     f"`runs` must differ in settings or seed, got {seeds[seed]} and {run.path}"
                 )
             seeds[seed] = run.path
-    metrics = list(first.report["metrics"]["learned"])
-    rows = {
-        name: _collect(group, "learned", metrics)
-        for name, group in zip(_names(list(groups)), groups.values(), strict=True)
-    }
+    # Older runs have not been measured across clips.
+    metrics = [m for m in _metrics(first) if all(m in _metrics(run) for run in runs)]
+    named = dict(zip(_names(list(groups)), groups.values(), strict=True))
+    rows = {name: _collect(group, "learned", metrics) for name, group in named.items()}
     order = "phase_accuracy@1" if "phase_accuracy@1" in metrics else metrics[0]
+    best_first = sorted(rows, key=lambda name: -np.mean(rows[name][order]))
     return Comparison(
         title=_title(first),
         metrics=metrics,
-        rows=dict(sorted(rows.items(), key=lambda row: -np.mean(row[1][order]))),
+        rows={name: rows[name] for name in best_first},
         baselines=_baselines(runs, metrics),
+        runs={name: named[name] for name in best_first},
     )
+
+
+def _metrics(run: Run) -> list[str]:
+    """Return what the learned embedding of a run was measured by."""
+    return list(run.report["metrics"]["learned"])
+
+
+def _by_seed(runs: Iterable[Run]) -> dict[str, Mapping[str, Clips]]:
+    """Return what was measured of each clip by the seeds of runs, and by metric."""
+    return {str(run.settings.get("seed_everything")): run.report["clips"] for run in runs}
 
 
 def _baselines(runs: Sequence[Run], metrics: Sequence[str]) -> dict[str, Values]:
@@ -179,10 +219,34 @@ def mean_and_deviation(values: Sequence[float]) -> str:
     return mean if np.ptp(values) == 0 else f"{mean} ({np.std(values, ddof=1):.3f})"
 
 
-def as_markdown(comparison: Comparison) -> str:
-    """Return a comparison as a Markdown table, the best mean of learned rows in bold."""
+def in_words(found: Estimate, *, is_difference: bool) -> str:
+    """Say an estimate, and of a difference how sure it is."""
+    if not is_difference:
+        return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
+    chance = ", ".join("-" if p is None else f"{p:.2g}" for p in (found.p_clips, found.p_seeds))
+    words = f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f}), p {chance}"
+    return f"{words} \u2605" if found.significant else words
+
+
+HOW_SURE = (
+    "Difference from the first column, in brackets its 95 % interval by the bootstrap over clips;"
+    " p over clips (signs) and over seeds (Student's t), with a star where both are below 0.05."
+)
+
+
+def as_markdown(comparison: Comparison, *, reference: str | None = None) -> str:
+    """Return a comparison as a Markdown table, the best mean of learned rows in bold.
+
+    Where runs tell what was measured of each clip, a second table says how sure it is that other
+    rows differ from that of the name `reference`.
+    """
     metrics = comparison.metrics
-    best = {m: max(np.mean(row[m]) for row in comparison.rows.values()) for m in metrics}
+    best = {
+        m: (min if m in LOWER_IS_BETTER else max)(
+            np.mean(row[m]) for row in comparison.rows.values()
+        )
+        for m in metrics
+    }
     lines = [
         f"## {_as_text(comparison.title)}",
         "",
@@ -200,6 +264,18 @@ def as_markdown(comparison: Comparison) -> str:
         lines.append(f"| {_as_text(name)} | {count} | " + " | ".join(cells) + " |")
     if comparison.remark:
         lines += ["", _as_text(comparison.remark)]
+    if estimates := comparison.estimates(reference):
+        lines += [
+            "",
+            "| | " + " | ".join(_as_text(name) for name in estimates) + " |",
+            "|---" * (1 + len(estimates)) + "|",
+        ]
+        for m in metrics:
+            cells = [
+                in_words(own[m], is_difference=k > 0) for k, own in enumerate(estimates.values())
+            ]
+            lines.append(f"| {short_name(m)} | " + " | ".join(cells) + " |")
+        lines += ["", HOW_SURE]
     return "\n".join(lines) + "\n"
 
 

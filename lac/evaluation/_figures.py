@@ -40,8 +40,7 @@ def draw_figures(
     encoder : Encoder
         Trained.
     loss : Loss
-        Its temperatures and penalties are used if it is a `LacLoss`, else that loss's defaults.
-        The alignment is that of `lac.align`.
+        Whose temperatures and penalties are used; the alignment is that of `lac.align`.
     directory : Path
         Made if it is not there.
     split : {"val", "test", "train"}

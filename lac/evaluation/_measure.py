@@ -9,13 +9,15 @@ from lac._progress import part
 from lac.data import Clip, ClipDataModule, Collection
 from lac.encoder import Encoder
 from lac.evaluation._crops import DEFAULT_PROTOCOL, Crop, Protocol, draw_crops
+from lac.evaluation._partners import compare_crops
+from lac.evaluation._per_clip import PerClip, mean_of_draws, recorded
 from lac.evaluation._record import Metrics, Report
 from lac.evaluation._representations import Representation, describe, representations
 from lac.evaluation.metrics import (
-    kendall_tau,
-    phase_accuracy,
-    progression_r2,
-    retrieval_precision,
+    explained_progression,
+    neighbour_hits,
+    neighbour_taus,
+    told_phases,
 )
 
 
@@ -52,7 +54,8 @@ def measure(
     Report
         `split`, `protocol`, `baselines` (what they are), `skipped` (metrics and the reason), and
         `metrics`: by representation, then by name. With several actions also `actions`: for
-        each, what `metrics` holds.
+        each, what `metrics` holds. `clips`: what the learned embedding's metrics are the means
+        of, by name and clip, as value and weight.
 
     Raises
     ------
@@ -67,6 +70,7 @@ def measure(
         )
     named = representations(data, encoder)
     actions: dict[str, Metrics] = {}
+    learned: list[dict[str, PerClip]] = []
     skipped: dict[str, str] = {}
     several = len({clip.action for clip in data.collection.select(split)}) > 1
     # The matrices are small: threads that wait for each other made this ten times slower.
@@ -74,7 +78,11 @@ def measure(
         for action, clips in scored.items():
             trained = [c for c in data.collection.select("train") if c.action == action]
             found, lacking = _measure_action(data, named, trained, clips, protocol)
-            actions[str(action)] = found
+            actions[str(action)] = {
+                name: {metric: values.figure for metric, values in own.items()}
+                for name, own in found.items()
+            }
+            learned.append(found["learned"])
             skipped |= {f"{k} of {action}" if several else k: v for k, v in lacking.items()}
     if several:
         few = {str(clip.action) for clip in data.collection.select(split)} - actions.keys()
@@ -85,6 +93,7 @@ def measure(
         "baselines": describe(data),
         "skipped": skipped,
         "metrics": {name: _mean([found[name] for found in actions.values()]) for name in named},
+        "clips": recorded(learned),
     }
     if several:
         report["actions"] = actions
@@ -103,7 +112,7 @@ def _measure_action(
     train: Sequence[Clip],
     test: Sequence[Clip],
     protocol: Protocol,
-) -> tuple[Metrics, dict[str, str]]:
+) -> tuple[dict[str, dict[str, PerClip]], dict[str, str]]:
     """Return the metrics of clips of one action by representation, and what was skipped why."""
     tested, trained = _crops(data, test, protocol), _crops(data, train, protocol)
     skipped = _skipped(trained, tested)
@@ -168,43 +177,57 @@ def _measure_one(
     events: Sequence[int],
     skipped: Mapping[str, str],
     protocol: Protocol,
-) -> dict[str, float]:
+) -> dict[str, PerClip]:
     """Return the metrics of one representation by name."""
     tested = [(crop, representation(crop)) for crop in part(test, name)]
-    found: dict[str, float] = {}
+    found: dict[str, PerClip] = {}
     labelled = [(crop, x) for crop, x in tested if crop.clip.phase is not None]
     if "phase_accuracy" not in skipped:
         labelled_train = [crop for crop in train if crop.clip.phase is not None]
         trained = [(crop, representation(crop)) for crop in part(labelled_train, name)]
         for fraction, draws in zip(protocol.fractions, protocol.draws, strict=True):
-            found[f"phase_accuracy@{fraction:g}"] = float(
-                np.mean(
-                    [
-                        phase_accuracy(
-                            [(x, crop.phase, crop.clip.name) for crop, x in trained],
-                            [(x, crop.phase) for crop, x in labelled],
-                            fraction=fraction,
-                            seed=protocol.seed + draw,
-                            classifier=protocol.classifier,
-                        )
-                        for draw in range(draws)
-                    ]
+            told = [
+                told_phases(
+                    [(x, crop.phase, crop.clip.name) for crop, x in trained],
+                    [(x, crop.phase) for crop, x in labelled],
+                    fraction=fraction,
+                    seed=protocol.seed + draw,
+                    classifier=protocol.classifier,
                 )
+                for draw in range(draws)
+            ]
+            found[f"phase_accuracy@{fraction:g}"] = mean_of_draws(
+                [_by_clip(labelled, frames) for frames in told]
             )
     if "progression_r2" not in skipped:
-        found["progression_r2"] = progression_r2(
+        explained = explained_progression(
             [(x, _progression(crop, events)) for crop, x in trained],
             [(x, _progression(crop, events)) for crop, x in labelled],
         )
-    found["kendall_tau"] = kendall_tau(
-        [x[:: protocol.tau_stride] for crop, x in tested if crop.first]
+        found["progression_r2"] = _by_clip(labelled, explained)
+    first = [(crop, x[:: protocol.tau_stride]) for crop, x in tested if crop.first]
+    found["kendall_tau"] = _by_clip(
+        first, neighbour_taus([x for _, x in first], seed=protocol.seed)
     )
     neighbours = [k for k in protocol.neighbours if f"precision@{k}" not in skipped]
     if "precision" not in skipped and neighbours:
-        every = protocol.tau_stride
-        precision = retrieval_precision(
-            [(x[::every], crop.phase[::every]) for crop, x in labelled if crop.first],
+        queries = [(crop, x) for crop, x in first if crop.clip.phase is not None]
+        hits = neighbour_hits(
+            [(x, crop.phase[:: protocol.tau_stride]) for crop, x in queries],
             neighbours=neighbours,
+            seed=protocol.seed,
         )
-        found.update({f"precision@{k}": value for k, value in precision.items()})
+        found.update({f"precision@{k}": _by_clip(queries, own) for k, own in hits.items()})
+    if "phase_accuracy" not in skipped:
+        found |= compare_crops([(c, x) for c, x in labelled if c.first], seed=protocol.seed)
     return found
+
+
+def _by_clip(
+    crops: Sequence[tuple[Crop, np.ndarray]], values: Sequence[Sequence[float] | np.ndarray]
+) -> PerClip:
+    """Put the values of all crops of a clip together."""
+    found: dict[str, list[float]] = {crop.clip.name: [] for crop, _ in crops}
+    for (crop, _), own in zip(crops, values, strict=True):
+        found[crop.clip.name] += list(own)
+    return PerClip.means(found)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
 
 Metrics = dict[str, dict[str, float]]  # by representation, then by name
+Clips = dict[str, Sequence[float]]  # value and weight, by clip
 
 
 class ProtocolRecord(TypedDict):
@@ -58,7 +59,7 @@ class Report(TypedDict):
     ----------
     metrics : dict of str to dict of str to float
         By representation, then by name; empty where there was nothing to compare.
-    split, protocol, baselines, skipped, actions
+    split, protocol, baselines, skipped, actions, clips
         See `measure`.
     verdict, checkpoint, epoch, seconds
         What `lac.evaluate` adds.
@@ -73,6 +74,7 @@ class Report(TypedDict):
     baselines: NotRequired[dict[str, str]]
     skipped: NotRequired[dict[str, str]]
     actions: NotRequired[dict[str, Metrics]]
+    clips: NotRequired[dict[str, Clips]]
     verdict: NotRequired[VerdictRecord]
     checkpoint: NotRequired[Literal["last", "best"]]
     epoch: NotRequired[int]

@@ -15,7 +15,14 @@ _TITLES = {
     "progression_r2": "R²",
     "kendall_tau": "tau",
     "precision": "p",
+    "alignment_error": "error",
+    "alone_precision": "alone p",
+    "alone_recall": "alone r",
+    "true_tau": "true tau",
 }
+LOWER_IS_BETTER = ("alignment_error",)
+# Of clips aligned with each other; they have a table of their own.
+ACROSS = ("alignment_error", "alone_precision", "alone_recall", "true_tau")
 _CLASSIFIERS = {
     "logistic": "logistic regression",
     "logistic_plain": "logistic regression on plain features",
@@ -47,19 +54,25 @@ def print_report(report: Report, console: Console) -> None:
     protocol = report["protocol"]
     title = f"{report['split']} clips by protocol {protocol['name']}: {seen_as(report)}"
     measured = list(report["metrics"]["learned"])
-    _print_table(title, report["metrics"], measured, console)
+    own = [name for name in measured if name not in ACROSS]
+    _print_table(title, report["metrics"], own, console)
+    if across := [name for name in measured if name in ACROSS]:
+        _print_table("each clip aligned with others", report["metrics"], across, console)
     if "actions" in report:
         learned = {action: rows["learned"] for action, rows in report["actions"].items()}
-        _print_table("learned embedding by action", learned, measured, console)
+        _print_table("learned embedding by action", learned, own, console)
     legend = {
         "phase_accuracy": f"acc@f: phase accuracy by {_CLASSIFIERS[protocol['classifier']]} given"
         " the share f of training clips",
         "progression_r2": "R²: phase progression",
         "kendall_tau": f"tau: Kendall's, at stride {protocol['tau_stride']}",
         "precision": "p@K: precision of the K nearest frames",
+        "alignment_error": "error: median distance in frames from the true partner",
+        "alone_precision": "alone p, r: precision and recall of frames without a partner",
+        "true_tau": "true tau: Kendall's, of nearest frames and true partners",
     }
     shown = dict.fromkeys(name.partition("@")[0] for name in measured)
-    console.print("; ".join(legend[name] for name in shown) + ".", style="dim")
+    console.print("; ".join(legend[name] for name in shown if name in legend) + ".", style="dim")
     reasons: dict[str, list[str]] = {}
     for name, reason in report["skipped"].items():
         reasons.setdefault(reason, []).append(name)
@@ -91,7 +104,12 @@ def _print_table(
     table.add_column("", no_wrap=True)
     for name in metrics:
         table.add_column(short_name(name), justify="right")
-    best = {name: max(row[name] for row in rows.values() if name in row) for name in metrics}
+    best = {
+        name: (min if name in LOWER_IS_BETTER else max)(
+            row[name] for row in rows.values() if name in row
+        )
+        for name in metrics
+    }
     for label, row in rows.items():
         cells = [
             ""

@@ -10,7 +10,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -19,6 +18,8 @@ from lac.evaluation._crops import Classifier
 
 REGULARISATION = (0.01, 0.1, 1.0)  # scikit-learn's C; the best on held-out training clips is used
 HELD_OUT = 0.25  # share of the given training clips that chooses it
+PAIRS = 2000  # ordered pairs of clips that are compared, about; all of up to 45 clips
+QUERIES = 200  # clips whose frames look for neighbours in all others
 
 
 def phase_accuracy(
@@ -29,7 +30,23 @@ def phase_accuracy(
     seed: int = 0,
     classifier: Classifier = "logistic",
 ) -> float:
-    """Return the accuracy of a phase classifier on frames of other clips.
+    """Return the accuracy of a phase classifier on frames of other clips, in [0, 1].
+
+    Parameters are those of `told_phases`.
+    """
+    told = told_phases(train, test, fraction=fraction, seed=seed, classifier=classifier)
+    return float(np.concatenate(told).mean())
+
+
+def told_phases(
+    train: Sequence[tuple[np.ndarray, np.ndarray, str]],
+    test: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    fraction: float = 1.0,
+    seed: int = 0,
+    classifier: Classifier = "logistic",
+) -> list[np.ndarray]:
+    """Say of each frame of other clips whether a classifier tells its phase.
 
     Parameters
     ----------
@@ -49,8 +66,8 @@ def phase_accuracy(
 
     Returns
     -------
-    float
-        In [0, 1].
+    list of ndarrays of bool, shape (T,)
+        One a crop.
     """
     names = sorted({name for _, _, name in train})
     rng = np.random.default_rng(seed)
@@ -64,17 +81,17 @@ def phase_accuracy(
 
     if classifier != "logistic":
         model = SVC() if classifier == "svm" else LogisticRegression(max_iter=10_000)
-        return _score(_fit(model, *gather(set(chosen))), test)
+        return _try(_fit(model, *gather(set(chosen))), test)
     strength = REGULARISATION[-1]
     if held_out:
         fit_on, choose_on = gather(set(chosen) - held_out), gather(held_out)
         strength = max(REGULARISATION, key=lambda c: _fit_classifier(*fit_on, c).score(*choose_on))
-    return _score(_fit_classifier(*gather(set(chosen)), strength), test)
+    return _try(_fit_classifier(*gather(set(chosen)), strength), test)
 
 
-def _score(model: ClassifierMixin, test: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Return the accuracy of a fitted classifier."""
-    return float(model.score(*(np.concatenate(part) for part in zip(*test, strict=True))))
+def _try(model: ClassifierMixin, test: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    """Say of which frames a fitted classifier tells the phase."""
+    return [model.predict(x) == y for x, y in test]
 
 
 def _fit_classifier(x: np.ndarray, y: np.ndarray, strength: float) -> ClassifierMixin:
@@ -97,6 +114,16 @@ def progression_r2(
 ) -> float:
     """Return R^2 of a linear prediction of phase progression, averaged over key events.
 
+    Parameters are those of `explained_progression`. At most 1; 0 is the mean's.
+    """
+    return float(np.concatenate(explained_progression(train, test)).mean())
+
+
+def explained_progression(
+    train: Sequence[tuple[np.ndarray, np.ndarray]], test: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> list[np.ndarray]:
+    """Return the part of every frame in R^2 of a linear prediction of phase progression.
+
     Parameters
     ----------
     train, test : sequence of (features (T, D), progression (T, K))
@@ -104,13 +131,45 @@ def progression_r2(
 
     Returns
     -------
-    float
-        At most 1; 0 is the mean's.
+    list of ndarrays of float64, shape (T,)
+        One a crop of `test`. Their mean over frames is R^2, itself the mean over key events.
     """
     model = make_pipeline(StandardScaler(), LinearRegression())
     model.fit(*(np.concatenate(part) for part in zip(*train, strict=True)))
-    x, y = (np.concatenate(part) for part in zip(*test, strict=True))
-    return float(r2_score(y, model.predict(x)))
+    errors = [(y - model.predict(x)) ** 2 for x, y in test]
+    variance = np.concatenate([y for _, y in test]).var(0)
+    # As scikit-learn has it: what does not vary is explained if it is met, else not.
+    constant = np.where(np.concatenate(errors).any(0), 1.0, 0.0)
+    return [
+        1 - np.where(variance > 0, error / np.where(variance > 0, variance, 1), constant).mean(1)
+        for error in errors
+    ]
+
+
+def drawn_pairs(clips: int, *, seed: int = 0) -> list[tuple[int, int]]:
+    """Return ordered pairs of different clips, each clip first equally often.
+
+    All there are if those are at most `PAIRS`, else nearly as many, drawn by a seed: what is
+    measured of pairs would grow with the square of clips.
+
+    Examples
+    --------
+    >>> drawn_pairs(3)
+    [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    >>> len(drawn_pairs(1000))
+    2000
+    """
+    others = clips - 1
+    if clips * others > PAIRS:
+        others = max(1, PAIRS // clips)
+    rng = np.random.default_rng(seed)
+    chosen = (
+        np.arange(clips - 1)
+        if others == clips - 1
+        else np.sort(rng.choice(clips - 1, others, replace=False))
+        for _ in range(clips)
+    )
+    return [(i, int(j + (j >= i))) for i, own in enumerate(chosen) for j in own]
 
 
 def kendall_tau(crops: Sequence[np.ndarray]) -> float:
@@ -129,14 +188,20 @@ def kendall_tau(crops: Sequence[np.ndarray]) -> float:
     float
         In [-1, 1]. A constant answer counts as 0.
     """
-    values = []
-    for i, x in enumerate(crops):
-        for j, y in enumerate(crops):
-            if i != j:
-                nearest = squared_distances(x, y).argmin(1)
-                tau = kendalltau(np.arange(len(x)), nearest).statistic
-                values.append(0.0 if np.isnan(tau) else tau)
-    return float(np.mean(values))
+    return float(np.mean([tau for own in neighbour_taus(crops) for tau in own]))
+
+
+def neighbour_taus(crops: Sequence[np.ndarray], *, seed: int = 0) -> list[list[float]]:
+    """Return what `kendall_tau` averages: for each crop, tau with other crops.
+
+    Of many crops each goes with some others, which a seed decides; see `drawn_pairs`.
+    """
+    values: list[list[float]] = [[] for _ in crops]
+    for i, j in drawn_pairs(len(crops), seed=seed):
+        nearest = squared_distances(crops[i], crops[j]).argmin(1)
+        tau = kendalltau(np.arange(len(nearest)), nearest).statistic
+        values[i].append(0.0 if np.isnan(tau) else float(tau))
+    return values
 
 
 def crop_order(matches: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
@@ -187,17 +252,48 @@ def retrieval_precision(
     dict of int to float
         Averaged over all frames as queries.
     """
-    hits: dict[int, list[np.ndarray]] = {k: [] for k in neighbours}
-    for i, (query, phase) in enumerate(crops):
-        others = [crop for j, crop in enumerate(crops) if j != i]
-        gallery = np.concatenate([x for x, _ in others])
-        labels = np.concatenate([y for _, y in others])
-        # A stable sort, where scikit-learn's search for neighbours leaves it open which of several
-        # equally near frames it takes; by time alone many are equally near.
-        order = np.argsort(squared_distances(query, gallery), axis=1, kind="stable")
+    hits = neighbour_hits(crops, neighbours=neighbours)
+    return {k: float(np.concatenate(own).mean()) for k, own in hits.items()}
+
+
+def neighbour_hits(
+    crops: Sequence[tuple[np.ndarray, np.ndarray]], *, neighbours: Sequence[int], seed: int = 0
+) -> dict[int, list[np.ndarray]]:
+    """Return what `retrieval_precision` averages: by K and crop, the share for every frame (T,).
+
+    Of more than `QUERIES` crops, so many query all others, which a seed decides; the rest has
+    arrays of length 0.
+    """
+    queries = np.arange(len(crops))
+    if len(crops) > QUERIES:
+        queries = np.random.default_rng(seed).choice(queries, QUERIES, replace=False)
+    gallery = np.concatenate([x for x, _ in crops]).astype(np.float64)
+    labels = np.concatenate([y for _, y in crops])
+    begins = np.cumsum([0, *(len(y) for _, y in crops)])
+    hits = {k: [np.zeros(0)] * len(crops) for k in neighbours}
+    for i in queries:
+        own = slice(begins[i], begins[i + 1])
+        distances = squared_distances(gallery[own], gallery)
+        distances[:, own] = np.inf  # the clip itself
+        nearest = labels[_smallest(distances, max(neighbours))]
+        right = nearest == labels[own][:, None]
         for k in neighbours:
-            hits[k].append((labels[order[:, :k]] == phase[:, None]).mean(1))
-    return {k: float(np.concatenate(values).mean()) for k, values in hits.items()}
+            hits[k][i] = right[:, :k].mean(1)
+    return hits
+
+
+def _smallest(values: np.ndarray, count: int) -> np.ndarray:
+    """Return where the smallest values of every row are, in their order; of equals the first.
+
+    scikit-learn's search for neighbours leaves it open which of several equally near frames it
+    takes; by time alone many are equally near.
+    """
+    bound = np.partition(values, count - 1, axis=1)[:, count - 1 : count]
+    found = np.empty((len(values), count), np.int64)
+    for row, (own, limit) in enumerate(zip(values, bound, strict=True)):
+        places = np.flatnonzero(own <= limit)
+        found[row] = places[np.argsort(own[places], kind="stable")[:count]]
+    return found
 
 
 def squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:

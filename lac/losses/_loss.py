@@ -1,7 +1,22 @@
 """What every loss is: a module from embeddings of two views to named scalars."""
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
+
+
+class MatchSettings(NamedTuple):
+    """How two clips are matched that have been embedded as a loss teaches.
+
+    Cosines over `temperature` are aligned with `gap_open` and `gap_extend` at
+    `alignment_temperature`. Defaults are those of LAC and of what learns across clips.
+    """
+
+    temperature: float = 0.1
+    gap_open: float = 1.0
+    gap_extend: float = 0.1
+    alignment_temperature: float = 1.0
 
 
 class Loss(nn.Module):
@@ -29,6 +44,10 @@ class Loss(nn.Module):
         actions : Tensor of int64, shape (B,), or None
             Which action each clip of the batch shows, where there are several.
         """
+
+    def match_settings(self) -> MatchSettings:
+        """Return how to match clips; a loss that aligns with settings of its own returns those."""
+        return MatchSettings()
 
     def forward(
         self, embeddings: torch.Tensor, times: torch.Tensor, mask: torch.Tensor

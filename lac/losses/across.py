@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import fastsw
 from lac.losses._contrastive import contrastive_loss
-from lac.losses._loss import Loss
+from lac.losses._loss import Loss, MatchSettings
 from lac.losses._settings import require_not_negative, require_one_of, require_positive
 
 Teacher = Literal["local", "global", "fitting", "dual_softmax"]
@@ -144,6 +144,11 @@ class AcrossLoss(Loss):
     def prepare(self, *, progress: float, actions: torch.Tensor | None) -> None:
         """Remember how far training is and what the clips of the batch show."""
         self._progress, self._actions = progress, actions
+
+    def match_settings(self) -> MatchSettings:
+        """Return the teacher's temperatures and penalties."""
+        gaps = self.gap_open, self.gap_extend
+        return MatchSettings(self.temperature, *gaps, self.alignment_temperature)
 
     def forward(
         self, embeddings: torch.Tensor, times: torch.Tensor, mask: torch.Tensor

@@ -17,7 +17,7 @@ from lac.losses._alignment import (
     posterior_divergence,
 )
 from lac.losses._contrastive import contrastive_loss, gaussian_targets
-from lac.losses._loss import Loss
+from lac.losses._loss import Loss, MatchSettings
 from lac.losses._settings import require_not_negative, require_one_of, require_positive
 
 Penalties = Literal["scalar", "fixed", "table", "embedding"]
@@ -141,6 +141,11 @@ class LacLoss(Loss):
     def gap_extend(self) -> torch.Tensor:
         """Penalty of every further frame of a gap, scalar, > 0; the mean of a table."""
         return F.softplus(self.raw_gap_extend).mean()
+
+    def match_settings(self) -> MatchSettings:
+        """Return the temperatures, and penalties as they have been learned."""
+        gaps = self.gap_open.item(), self.gap_extend.item()
+        return MatchSettings(self.temperature, *gaps, self.alignment_temperature)
 
     def check(self, *, frames: int, dimension: int) -> None:
         """Refuse longer views than the table of penalties, and embeddings that predict none."""

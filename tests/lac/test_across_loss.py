@@ -4,10 +4,11 @@ import lightning
 import pytest
 import torch
 
+from lac._matching import match
 from lac._module import EmbeddingModule
 from lac.data import ClipDataModule, Rendered
 from lac.encoder import Encoder
-from lac.losses import AcrossLoss, SclLoss
+from lac.losses import AcrossLoss, LacLoss, SclLoss
 from lac.losses._contrastive import contrastive_loss
 from tests.support import plain_torch
 from tests.support.drawn_views import two_views
@@ -251,3 +252,16 @@ def test_single_precision_is_near_double():
 def test_settings_out_of_range_are_refused_by_name(settings, message):
     with pytest.raises(ValueError, match=message):
         AcrossLoss(**settings)
+
+
+@pytest.mark.parametrize("kind", [AcrossLoss, LacLoss])
+def test_clips_are_matched_by_the_settings_of_the_loss(kind):
+    """`lac align` and the figures compare and align as the loss did."""
+    settings = {"temperature": 0.3, "gap_open": 0.7, "gap_extend": 0.2}
+    x, y = torch.nn.functional.normalize(torch.randn(2, 9, 4), dim=-1).numpy()
+    found = match(x, y, loss=kind(**settings, alignment_temperature=0.5))
+    similarity = x @ y.T / 0.3
+    torch.testing.assert_close(found.similarity, similarity - similarity.mean())
+    expected = [settings["gap_open"], settings["gap_extend"], 0.5]
+    assert list(found.scoring) == pytest.approx(expected)
+    assert list(match(x, y, loss=SclLoss()).scoring) == [1.0, 0.1, 1.0]

@@ -57,6 +57,60 @@ def test_runs_that_differ_by_seed_share_a_row_with_mean_and_spread(tmp_path, cap
     assert (tmp_path / "out" / "comparison-1.png").stat().st_size > 0
 
 
+def measured(values):
+    """What a run tells of each clip."""
+    clips = {name: [value, 0.25] for name, value in zip("abcd", values, strict=True)}
+    return {"phase_accuracy@1": clips, "kendall_tau": clips}
+
+
+def test_rows_are_tested_against_one_where_runs_tell_of_clips(tmp_path, capsys):
+    runs = [
+        write_run(
+            tmp_path / f"{loss}{seed}", seed=seed, loss=loss, accuracy=acc + gain, clips=clips
+        )
+        for loss, gain in (("SclLoss", 0.0), ("LacLoss", 0.1))
+        for seed, acc in enumerate((0.5, 0.52, 0.51))
+        for clips in [measured([acc + gain + 0.01 * seed * k for k in (0, 1, 3, -4)])]
+    ]
+    compare.main([*runs, "-o", str(tmp_path / "out")])
+    lines = (tmp_path / "out" / "comparison.md").read_text().splitlines()
+    head = lines.index("| | Lac | Scl |")
+    figure, difference = lines[head + 2].split(" | ")[1:]
+    assert figure.startswith("0.610 (0.") and difference.startswith("-0.100 (-0.1")
+    assert "p 0.12, 0" in difference  # of 4 clips the signs of all are as likely as 2 in 16
+    assert "\u2605" not in difference
+    assert lines[-1].startswith("Difference from the first column")
+    assert "Difference from the first column" in capsys.readouterr().out
+    compare.main([*runs, "-o", str(tmp_path / "out"), "--against", "Scl"])
+    assert "| | Scl | Lac |" in (tmp_path / "out" / "comparison.md").read_text()
+    with pytest.raises(SystemExit) as refusal:
+        compare.main([*runs, "-o", str(tmp_path / "out"), "--against", "Tcn"])
+    assert "`against` must be the name of a row, Lac, Scl, got Tcn" in str(refusal.value)
+
+
+def test_runs_from_before_clips_were_aligned_go_with_later_ones(tmp_path):
+    later = {
+        name: {"phase_accuracy@1": 0.5, "kendall_tau": 0.9, "alignment_error": 3.0}
+        for name in ("learned", "time only")
+    }
+    runs = [
+        write_run(tmp_path / "before"),
+        write_run(tmp_path / "later", seed=1, metrics=later, clips=measured([0.5] * 4)),
+    ]
+    compare.main([*runs, "-o", str(tmp_path / "out")])
+    text = (tmp_path / "out" / "comparison.md").read_text()
+    assert "| | runs | acc@1 | tau |" in text and "Difference" not in text
+
+
+def test_of_errors_the_lowest_is_the_best(tmp_path):
+    runs = [
+        write_run(tmp_path / loss, loss=loss, metrics={"learned": {"alignment_error": error}})
+        for loss, error in (("LacLoss", 4.0), ("SclLoss", 3.0))
+    ]
+    compare.main([*runs, "-o", str(tmp_path / "out")])
+    assert "| Scl | 1 | **3.000** |" in (tmp_path / "out" / "comparison.md").read_text()
+
+
 def test_other_clips_have_a_table_of_their_own(tmp_path):
     runs = [write_run(tmp_path / "a"), write_run(tmp_path / "b")]
     config = yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())

@@ -50,6 +50,16 @@ def test_labels_give_split_and_phases_by_index_or_name(tmp_path):
     assert second.phase.tolist() == [0, 1] and third.phase is None
 
 
+def test_labels_may_tell_how_far_frames_have_come_in_their_phase(tmp_path):
+    labels = {
+        "phase_names": ["reach", "lift"],
+        "clips": {"a": {"phase": [0, 0, 1], "progress": [0.2, 1, 0.5]}, "b": {"phase": [0]}},
+    }
+    first, second = read_folder(folder(tmp_path, "ab", labels)).clips
+    assert first.progress.tolist() == [0.2, 1.0, 0.5] and first.progress.dtype == np.float64
+    assert second.progress is None
+
+
 def test_clips_left_out_of_the_split_are_reported(tmp_path):
     with pytest.warns(UserWarning, match="`split` leaves out 2 clips: b, c"):
         collection = read_folder(folder(tmp_path, "abc", {"split": {"train": ["a"]}}))
@@ -116,6 +126,15 @@ PHASES = {"phase_names": ["x", "y"]}
         ({**PHASES, "clips": {"a": {"phase": [True]}}}, r"`clips.a.phase\[0\]` .* got True"),
         ({**PHASES, "clips": {"a": {"phase": [0.5]}}}, r"`clips.a.phase\[0\]` .* got 0.5"),
         ({"clips": {"a": {"phase": [0]}}}, "`clips.a.phase.0.` needs `phase_names`"),
+        ({"clips": {"a": {"progress": [0]}}}, "`clips.a.progress` must be one number for each"),
+        (
+            {**PHASES, "clips": {"a": {"phase": [0, 0], "progress": [0, 1.5]}}},
+            r"`clips.a.progress\[1\]` must be a number from 0 to 1, got 1.5",
+        ),
+        (
+            {**PHASES, "clips": {"a": {"phase": [0, 0], "progress": [0.5, 0.25]}}},
+            "`clips.a.progress` must not fall within a phase",
+        ),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):

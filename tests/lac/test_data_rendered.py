@@ -74,8 +74,8 @@ def test_every_clip_does_all_phases_in_order_at_its_own_pace():
 def test_the_figure_stands_on_the_floor_and_keeps_its_proportions():
     rng = np.random.default_rng(0)
     script, body = draw_script(rng), Body.draw(rng)
-    angles, way = move(script, rng)
-    place = joints(body, angles, way)
+    movement = move(script, rng)
+    place = joints(body, movement.angles, movement.way)
     ankles = np.minimum(place["ankle"][:, 1], place["far_ankle"][:, 1])
     np.testing.assert_allclose(ankles, 0.03, atol=1e-9)
     for side in ("", "far_"):

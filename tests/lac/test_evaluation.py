@@ -6,14 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from lac.cli._console import plain_console
 from lac.data import Clip, ClipDataModule, Rendered, read_folder
 from lac.data.importers.convert import convert
 from lac.encoder import Encoder
-from lac.evaluation import PROTOCOLS, Protocol, draw_crops, measure, print_report
+from lac.evaluation import PROTOCOLS, Protocol, draw_crops, measure, metrics, print_report
 from lac.evaluation.metrics import (
+    PAIRS,
+    drawn_pairs,
     kendall_tau,
+    neighbour_hits,
     phase_accuracy,
     progression_r2,
     retrieval_precision,
@@ -54,6 +61,54 @@ def test_retrieval_leaves_the_own_clip_out():
     x = np.arange(4.0)[:, None]
     crops = [(x, np.array([0, 0, 1, 1])), (x, np.array([1, 1, 0, 0]))]
     assert retrieval_precision(crops, neighbours=(1, 2))[1] == 0.0
+
+
+def test_the_same_frames_are_nearest_as_in_a_plain_search():
+    rng = np.random.default_rng(0)
+    # Few different values, so that there are ties.
+    crops = [(rng.integers(0, 3, (n, 2)).astype(float), rng.integers(0, 3, n)) for n in (7, 4, 9)]
+    found = neighbour_hits(crops, neighbours=(1, 5))
+    for i, (x, y) in enumerate(crops):
+        others = [crop for j, crop in enumerate(crops) if j != i]
+        gallery, labels = (np.concatenate(part) for part in zip(*others, strict=True))
+        for t, query in enumerate(x):
+            order = np.argsort(((gallery - query) ** 2).sum(1), kind="stable")
+            for k in (1, 5):
+                assert found[k][i][t] == (labels[order[:k]] == y[t]).mean()
+
+
+def test_the_parts_of_frames_in_r2_have_it_for_their_mean():
+    rng = np.random.default_rng(0)
+
+    def clips(count):
+        # The second event is always as far away: there is nothing to explain.
+        return [
+            (rng.normal(size=(9, 3)), np.c_[rng.normal(size=(9, 2)), np.ones(9)])
+            for _ in range(count)
+        ]
+
+    train, test = clips(5), clips(4)
+    x, y = (np.concatenate(part) for part in zip(*train, strict=True))
+    model = make_pipeline(StandardScaler(), LinearRegression()).fit(x, y)
+    x, y = (np.concatenate(part) for part in zip(*test, strict=True))
+    assert progression_r2(train, test) == pytest.approx(r2_score(y, model.predict(x)), abs=1e-12)
+
+
+def test_of_many_clips_as_many_pairs_are_compared_as_of_some():
+    pairs = drawn_pairs(300, seed=1)
+    assert len(pairs) == 1800 and len(drawn_pairs(1000)) == PAIRS
+    assert len(set(pairs)) == len(pairs) and all(i != j for i, j in pairs)
+    assert np.bincount([i for i, _ in pairs]).tolist() == [6] * 300
+    assert pairs == drawn_pairs(300, seed=1) != drawn_pairs(300, seed=2)
+    assert {i for pair in pairs for i in pair} == set(range(300))
+
+
+def test_of_many_clips_some_look_for_neighbours_in_all(monkeypatch):
+    monkeypatch.setattr(metrics, "QUERIES", 3)
+    crops = [(np.array([[0.0]]), np.array([i % 2])) for i in range(10)]
+    hits = neighbour_hits(crops, neighbours=(9,))[9]
+    assert sorted(len(own) for own in hits) == [0] * 7 + [1] * 3
+    assert retrieval_precision(crops, neighbours=(9,))[9] == pytest.approx(4 / 9)
 
 
 def test_few_labels_are_few_clips():
@@ -118,9 +173,15 @@ def test_baselines_stand_beside_the_embedding_and_the_protocol_beside_both(rende
     assert rows["time only"]["kendall_tau"] > 0.99  # so tau alone proves nothing
     assert report["protocol"]["min_crop"] == 0.5
     assert json.loads(json.dumps(report))["metrics"] == rows
+    assert report["clips"].keys() == rows["learned"].keys()
+    for metric, clips in report["clips"].items():
+        values, weights = np.array(list(clips.values())).T
+        assert weights.sum() == pytest.approx(1, abs=1e-5)  # six digits are kept of each
+        assert values @ weights == pytest.approx(rows["learned"][metric], rel=1e-4, abs=1e-5)
     console = Console(record=True, width=120)
     print_report(report, console)
-    assert "time only" in console.export_text()
+    printed = console.export_text()
+    assert "time only" in printed and "each clip aligned with others" in printed
 
 
 @pytest.mark.parametrize("classifier", ["logistic_plain", "svm"])

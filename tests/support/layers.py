@@ -1,4 +1,4 @@
-"""Which modules of fastsw import which, and which a call passes on its way to the arithmetic."""
+"""Which modules import which, and which a call of fastsw passes on its way to the arithmetic."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 import fastsw
 from fastsw._cpu.runtime.compile import _Kernel
 
-_ROOT = Path(fastsw.__file__).parent
+_ROOT = Path(fastsw.__file__).parents[1]
 
 
-def modules() -> dict[str, Path]:
-    """Name of each module of fastsw, and where it lies."""
+def modules(package: str = "fastsw") -> dict[str, Path]:
+    """Name of each module of a package of ours, and where it lies."""
     found = {}
-    for path in _ROOT.rglob("*.py"):
-        parts = path.relative_to(_ROOT.parent).with_suffix("").parts
+    for path in sorted((_ROOT / package).rglob("*.py")):
+        parts = path.relative_to(_ROOT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
 def imports(path: Path, known: set[str]) -> set[str]:
-    """The modules of fastsw that a module imports, anywhere in it but for type checkers alone."""
+    """The known modules that a module imports, anywhere in it but for type checkers alone."""
     found = set()
     for node in _statements(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -46,15 +46,13 @@ from fastsw._cpu.kernels.inter_pair_row import (
     N,
     Tile,
     Work,
-    own_work,
     passes,
-    pointers_to,
 )
 from fastsw._cpu.kernels.intra_pair import at
 from fastsw._cpu.kernels.strip import step_count
 from fastsw._cpu.runtime.compile import Variant, serial_kernel
 from fastsw._cpu.runtime.handoff import next_item
-from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.runtime.pointers import address, addresses_of, of_thread
 from fastsw._cpu.runtime.workspace import aligned
 from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import LOG2E, scalars
@@ -267,9 +265,9 @@ def kernels(bits: int, lanes: int, with_tangents: bool):
         with_gradients,
     ):
         unit = np.float64(real(LOG2E / temperature))  # see `intra_pair`
-        work = own_work(all_work, thread)
+        work = of_thread(all_work, thread)
         addresses = address(similarity, 0), address(dots[0], 0), address(out[0], 0)
-        pointers, scale = pointers_to(work), (real(unit), real(1.0 / temperature))
+        pointers, scale = addresses_of(work), (real(unit), real(1.0 / temperature))
         for _ in range(queue.size):
             g = next_item(queue)
             if g < 0:

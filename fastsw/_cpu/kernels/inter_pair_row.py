@@ -20,8 +20,6 @@ import numpy as np
 from fastsw._cpu.kernels import cell
 from fastsw._cpu.kernels.block_exponent import BLOCK, HEAD
 from fastsw._cpu.runtime.compile import Variant
-from fastsw._cpu.runtime.parts import callable_in_kernels
-from fastsw._cpu.runtime.pointers import address
 from fastsw._cpu.simd.dual import derivative, mul_add, numbers, primal
 from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import arithmetic, scalars
@@ -73,63 +71,8 @@ class Work(NamedTuple):
     pairs: np.ndarray  # int64, PAIR_INTEGERS x W: see below
 
 
-@callable_in_kernels
-def own_work(work, thread):
-    """The arrays of one thread."""
-    return Work(
-        work.weights[thread],
-        work.tables[thread],
-        work.scales[thread],
-        work.boundary[thread],
-        work.boundary_k[thread],
-        work.back[thread],
-        work.back_k[thread],
-        work.posterior[thread],
-        work.lane[thread],
-        work.lane_k[thread],
-        work.means[thread],
-        work.pairs[thread],
-    )
-
-
 # Rows of `Work.pairs`: addresses of similarities, their tangents and gradients; rows, columns.
 SOURCE, DIRECTION, TARGET, N, M_, PAIR_INTEGERS = range(6)
-
-
-class Pointers(NamedTuple):
-    """Addresses of the arrays of `Work`."""
-
-    weights: int
-    tables: int
-    scales: int
-    boundary: int
-    boundary_k: int
-    back: int
-    back_k: int
-    posterior: int
-    lane: int
-    lane_k: int
-    means: int
-    pairs: int
-
-
-@callable_in_kernels
-def pointers_to(work):
-    """Where the arrays lie."""
-    return Pointers(
-        address(work.weights, 0),
-        address(work.tables, 0),
-        address(work.scales, 0),
-        address(work.boundary, 0),
-        address(work.boundary_k, 0),
-        address(work.back, 0),
-        address(work.back_k, 0),
-        address(work.posterior, 0),
-        address(work.lane, 0),
-        address(work.lane_k, 0),
-        address(work.means, 0),
-        address(work.pairs, 0),
-    )
 
 
 class Tile(NamedTuple):

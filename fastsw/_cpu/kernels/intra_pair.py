@@ -36,16 +36,13 @@ from fastsw._cpu.kernels.strip import (
     Tile,
     fields,
     form,
-    own_shared,
-    own_work,
-    pointers_to,
     row_length,
     step_count,
 )
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.runtime.handoff import fence, next_item, take_next
 from fastsw._cpu.runtime.parts import callable_in_kernels
-from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.runtime.pointers import address, addresses_of, of_thread
 from fastsw._cpu.runtime.workspace import STREAMED_BYTES
 from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import LOG2E, scalars
@@ -245,7 +242,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
         pair, work, shared, strips, steps, length, scale, factors, keep_all, with_gradients
     ):
         """Forward pass over the strips that this thread gets hold of."""
-        ended, ended_k, pointers = work.ended, work.ended_k, pointers_to(work, shared)
+        ended, ended_k, pointers = work.ended, work.ended_k, addresses_of(work, shared)
         s = take_next(shared.counters, 0)
         while s < strips:
             bottom = (s + 1) * width - 1
@@ -291,7 +288,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
     @variant.inlined
     def backward_pass(pair, work, shared, strips, steps, length, scale, factors, keep_all, total):
         """Backward pass over the strips that this thread gets hold of."""
-        pointers = pointers_to(work, shared)
+        pointers = addresses_of(work, shared)
         s = strips - 1 - take_next(shared.counters, 1)
         while s >= 0:
             set_lanes(pair, work.lane, work.lane_k, shared.rows, (s + 1) * width - 1, factors)
@@ -389,8 +386,8 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
     ):
         # The temperature whose unit is a number of this precision, 2**-24 of itself off at most.
         unit = np.float64(real(LOG2E / temperature))
-        work = own_work(all_work, thread)
-        shared = own_shared(all_shared, thread if phase == ALL else 0)
+        work = of_thread(all_work, thread)
+        shared = of_thread(all_shared, thread if phase == ALL else 0)
         for _ in range(queue.size):
             b = next_item(queue)
             if b < 0:

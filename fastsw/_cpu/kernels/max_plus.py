@@ -24,7 +24,7 @@ from fastsw._cpu.kernels.log_numbers import add
 from fastsw._cpu.kernels.strip import Tile, row_length, squares, step_count
 from fastsw._cpu.runtime.compile import Variant
 from fastsw._cpu.runtime.handoff import next_item
-from fastsw._cpu.runtime.pointers import address
+from fastsw._cpu.runtime.pointers import address, addresses_of, of_thread
 from fastsw._cpu.runtime.workspace import LINE, aligned
 from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.max_plus_numbers import max_plus as number
@@ -48,15 +48,6 @@ class Work(NamedTuple):
     boundary: np.ndarray  # BOUNDARY_ROWS rows: what the strip above has left, and then this one
     lane: np.ndarray  # LANE_FLOATS x W
     ends: np.ndarray  # the largest M of each row
-
-
-class Pointers(NamedTuple):
-    """Addresses of the arrays of `Work`."""
-
-    square: int
-    columns: int
-    boundary: int
-    lane: int
 
 
 @functools.cache
@@ -172,19 +163,8 @@ def kernels(bits: int, lanes: int):
 
     @variant.kernel
     def max_plus(thread, queue, similarity, shape, penalties, mode, lengths, all_work, scores):
-        work = Work(
-            all_work.square[thread],
-            all_work.columns[thread],
-            all_work.boundary[thread],
-            all_work.lane[thread],
-            all_work.ends[thread],
-        )
-        pointers = Pointers(
-            address(work.square, 0),
-            address(work.columns, 0),
-            address(work.boundary, 0),
-            address(work.lane, 0),
-        )
+        work = of_thread(all_work, thread)
+        pointers = addresses_of(work)
         cells, origin = address(similarity, 0), 0 if mode == LOCAL else 1
         start = 0.0 if mode == LOCAL else NEG_INF
         for _ in range(queue.size):

@@ -24,7 +24,7 @@ import numpy as np
 from fastsw._cpu.runtime.compile import Variant, helper
 from fastsw._cpu.runtime.handoff import give_way, read_shared
 from fastsw._cpu.runtime.parts import callable_in_kernels
-from fastsw._cpu.runtime.pointers import address, put
+from fastsw._cpu.runtime.pointers import put
 from fastsw._cpu.runtime.workspace import aligned
 from fastsw._cpu.simd.dual import numbers
 from fastsw._cpu.simd.lanes import lanes_of
@@ -103,87 +103,6 @@ class Shared(NamedTuple):
     counts: np.ndarray  # gap counts by column: opened, extended, a strip
     done: np.ndarray  # steps that a strip has done: forwards, then backwards
     counters: np.ndarray  # next strip: forwards, backwards
-
-
-@callable_in_kernels
-def own_work(work, thread):
-    """The arrays of one thread."""
-    return Work(
-        work.floats[thread],
-        work.integers[thread],
-        work.lane[thread],
-        work.lane_k[thread],
-        work.square[thread],
-        work.incoming[thread],
-        work.staged[thread],
-        work.ended[thread],
-        work.ended_k[thread],
-    )
-
-
-@callable_in_kernels
-def own_shared(shared, thread):
-    """The arrays of one thread's pair."""
-    return Shared(
-        shared.boundary[thread],
-        shared.boundary_k[thread],
-        shared.back[thread],
-        shared.back_k[thread],
-        shared.columns[thread],
-        shared.rows[thread],
-        shared.ends[thread],
-        shared.ends_k[thread],
-        shared.sums[thread],
-        shared.counts[thread],
-        shared.done[thread],
-        shared.counters[thread],
-    )
-
-
-class Pointers(NamedTuple):
-    """Addresses of the arrays of a thread and a pair that passes use."""
-
-    floats: int
-    integers: int
-    lane: int
-    lane_k: int
-    square: int
-    staged: int
-    incoming: int
-    ended: int
-    ended_k: int
-    boundary: int
-    boundary_k: int
-    back: int
-    back_k: int
-    columns: int
-    sums: int
-    counts: int
-    done: int
-
-
-@callable_in_kernels
-def pointers_to(work, shared):
-    """Where the arrays lie."""
-    return Pointers(
-        address(work.floats, 0),
-        address(work.integers, 0),
-        address(work.lane, 0),
-        address(work.lane_k, 0),
-        address(work.square, 0),
-        address(work.staged, 0),
-        address(work.incoming, 0),
-        address(work.ended, 0),
-        address(work.ended_k, 0),
-        address(shared.boundary, 0),
-        address(shared.boundary_k, 0),
-        address(shared.back, 0),
-        address(shared.back_k, 0),
-        address(shared.columns, 0),
-        address(shared.sums, 0),
-        address(shared.counts, 0),
-        address(shared.done, 0),
-    )
 
 
 class Tile(NamedTuple):

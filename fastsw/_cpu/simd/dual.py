@@ -118,32 +118,22 @@ def _type_of_three(context):
     return lambda a, b, c: _type_of(a, b, c)
 
 
+def _all_split(context, builder, signature, arguments):
+    """Vectors and tangents of the arguments of an operation."""
+    given = zip(signature.args, arguments, strict=True)
+    return [_split(context, builder, kind, number) for kind, number in given]
+
+
 def _add(context, builder, signature, arguments):
-    kind = signature.return_type
-    (v, d), (w, e) = (
-        _split(context, builder, *given) for given in zip(signature.args, arguments, strict=True)
-    )
+    (v, d), (w, e) = _all_split(context, builder, signature, arguments)
     tangent = d if e is None else e if d is None else builder.fadd(d, e)
-    return _joined(context, builder, kind, builder.fadd(v, w), tangent)
-
-
-def _multiply(context, builder, signature, arguments):
-    kind = signature.return_type
-    (v, d), (w, e) = (
-        _split(context, builder, *given) for given in zip(signature.args, arguments, strict=True)
-    )
-    tangent = None
-    for factor, rate in ((v, e), (w, d)):
-        if rate is not None:
-            tangent = _fused(builder, kind.part, factor, rate, tangent)
-    return _joined(context, builder, kind, builder.fmul(v, w), tangent)
+    return _joined(context, builder, signature.return_type, builder.fadd(v, w), tangent)
 
 
 def _multiply_add(context, builder, signature, arguments):
-    kind = signature.return_type
-    (v, d), (w, e), (x, tangent) = (
-        _split(context, builder, *given) for given in zip(signature.args, arguments, strict=True)
-    )
+    """Code of a * b + c, and of a * b, which has no c."""
+    kind, none = signature.return_type, (None, None)
+    (v, d), (w, e), (x, tangent) = [*_all_split(context, builder, signature, arguments), none][:3]
     for factor, rate in ((v, e), (w, d)):
         if rate is not None:
             tangent = _fused(builder, kind.part, factor, rate, tangent)
@@ -154,7 +144,7 @@ for _kinds in itertools.product((Vector, Dual), repeat=3):
     lower_builtin(mul_add, *_kinds)(_multiply_add)
     if Dual in _kinds[:2]:
         lower_builtin(operator.add, *_kinds[:2])(_add)
-        lower_builtin(operator.mul, *_kinds[:2])(_multiply)
+        lower_builtin(operator.mul, *_kinds[:2])(_multiply_add)
 
 
 @functools.cache

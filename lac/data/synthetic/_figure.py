@@ -3,6 +3,7 @@
 World coordinates are in units of about the figure's height; x points ahead, y up from the floor.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -36,40 +37,68 @@ FRAMES = (40, 90)  # fewest and most frames of a clip
 
 @dataclass(frozen=True)
 class Script:
-    """Which phase each frame belongs to and how far it has come: both shape (T,)."""
+    """Which of its steps each frame belongs to and how far it has come: both shape (T,)."""
 
     phase: np.ndarray
     progress: np.ndarray
+    steps: tuple[str, ...] = PHASES
 
 
-def draw_script(rng: np.random.Generator) -> Script:
+def draw_script(
+    rng: np.random.Generator,
+    steps: tuple[str, ...] = PHASES,
+    *,
+    typical: Sequence[int] = TYPICAL_FRAMES,
+    tempo_spread: float = 0.2,
+) -> Script:
     """Draw tempo and pauses of a clip, until its length is one of those allowed."""
     while True:
-        tempo = rng.lognormal(0, 0.2) * rng.lognormal(0, 0.6, len(PHASES))
-        moving = np.maximum(3, np.rint(tempo * TYPICAL_FRAMES)).astype(np.int64)
-        pause = rng.integers(3, 12, len(PHASES)) * (rng.random(len(PHASES)) < 0.25)
+        tempo = rng.lognormal(0, tempo_spread) * rng.lognormal(0, 0.6, len(steps))
+        moving = np.maximum(3, np.rint(tempo * typical)).astype(np.int64)
+        pause = rng.integers(3, 12, len(steps)) * (rng.random(len(steps)) < 0.25)
         if FRAMES[0] <= moving.sum() + pause.sum() <= FRAMES[1]:
             break
     progress = []
-    for steps, held in zip(moving.tolist(), pause.tolist(), strict=True):
-        at = int(rng.integers(steps))
-        path = np.arange(1, steps + 1) / steps
+    for count, held in zip(moving.tolist(), pause.tolist(), strict=True):
+        at = int(rng.integers(count))
+        path = np.arange(1, count + 1) / count
         progress.append(np.insert(path, at, np.full(held, path[at])))
-    return Script(np.repeat(np.arange(len(PHASES)), moving + pause), np.concatenate(progress))
+    numbers = np.repeat(np.arange(len(steps)), moving + pause)
+    return Script(numbers, np.concatenate(progress), steps)
 
 
-def move(script: Script, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the angles (T, 10) of every frame and the way walked (T,) of a drawn performer."""
-    habit = rng.normal(0, 0.08, (len(PHASES), len(ANGLES)))
-    final = np.array(list(FINAL_POSE.values())) + habit
+@dataclass(frozen=True)
+class Movement:
+    """What a performer does in every frame.
+
+    `angles` (T, 10); `way` (T,) walked; `done` (T,), the share of the step's movement that is
+    behind it: two frames of one step with the same share show the same pose.
+    """
+
+    angles: np.ndarray
+    way: np.ndarray
+    done: np.ndarray
+
+
+def move(
+    script: Script,
+    rng: np.random.Generator,
+    poses: Mapping[str, Sequence[float]] = FINAL_POSE,
+) -> Movement:
+    """Move a drawn performer from pose to pose."""
+    steps = script.steps
+    habit = rng.normal(0, 0.08, (len(steps), len(ANGLES)))
+    final = np.array([poses[step] for step in steps]) + habit
     initial = np.concatenate([final[:1], final[:-1]])
-    arrival = rng.uniform(0.5, 0.9, len(PHASES))[script.phase]
-    eased = np.clip(script.progress / arrival, 0, 1)
-    eased = (eased * eased * (3 - 2 * eased))[:, None]
+    arrival = rng.uniform(0.5, 0.9, len(steps))[script.phase]
+    done = np.clip(script.progress / arrival, 0, 1)
+    eased = (done * done * (3 - 2 * done))[:, None]
     angles = (1 - eased) * initial[script.phase] + eased * final[script.phase]
     way = np.zeros(len(script.phase))
     for name, distance in WALK.items():
-        index = PHASES.index(name)
+        if name not in steps:
+            continue
+        index = steps.index(name)
         here = script.phase == index
         strides = rng.integers(1, 3)
         stride = 2 * np.pi * strides * script.progress[here]
@@ -86,8 +115,9 @@ def move(script: Script, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
         length = 0.45 * strides * distance
         way[here] += length * script.progress[here]
         way[script.phase > index] += length
+        done[here] = script.progress[here]  # a walk goes on to the end
     angles += rng.normal(0, 0.02, angles.shape)
-    return angles, way
+    return Movement(angles, way, done)
 
 
 @dataclass(frozen=True)
@@ -142,9 +172,8 @@ def joints(body: Body, angles: np.ndarray, way: np.ndarray) -> dict[str, np.ndar
 def carried(script: Script, place: dict[str, np.ndarray], reach: float) -> np.ndarray:
     """Return the centre of the box (T, 2): on the floor, in the hands, then where it was put."""
     hands = (place["hand"] + place["far_hand"]) / 2 + (reach, 0)
-    lifted, put = PHASES.index("lift"), PHASES.index("step_back")
-    first = int(np.argmax(script.phase == lifted))
-    last = int(np.argmax(script.phase == put)) - 1
+    first = int(np.argmax(script.phase == script.steps.index("lift")))
+    last = int(np.flatnonzero(script.phase == script.steps.index("place"))[-1])
     box: np.ndarray = hands.copy()
     box[:first] = hands[first - 1]
     box[last:] = hands[last]

@@ -133,22 +133,45 @@ def draw_clip(seed: int, number: int, *, size: int) -> tuple[np.ndarray, np.ndar
     rng = np.random.default_rng([seed, number])
     script = draw_script(rng)
     body = Body.draw(rng)
-    angles, way = move(script, rng)
-    place = joints(body, angles, way)
+    movement = move(script, rng)
+    place = joints(body, movement.angles, movement.way)
     box = carried(script, place, reach=0.05)
-    canvas = Canvas(_camera(way, size, rng), size)
+    return draw_scene(body, movement.way, place, box, rng, size=size), script.phase
+
+
+@dataclass(frozen=True)
+class View:
+    """How a camera may look: world units across the picture, and tilt in radians."""
+
+    across: tuple[float, float] = (1.15, 1.5)
+    tilt: float = 0.12
+
+
+def draw_scene(
+    body: Body,
+    way: np.ndarray,
+    place: dict[str, np.ndarray],
+    box: np.ndarray | None,
+    rng: np.random.Generator,
+    *,
+    size: int,
+    camera: View = View(),
+    colours: np.random.Generator | None = None,
+) -> np.ndarray:
+    """Draw a performer in a room, uint8 (T, 3, size, size); `colours` decides those of clothes."""
+    canvas = Canvas(_camera(way, size, rng, camera), size)
     _draw_room(canvas, rng)
     for _ in range(rng.integers(1, 3)):
         _draw_passer(canvas, way, rng)
-    _draw_figure(canvas, body, place, box, rng)
+    _draw_figure(canvas, body, place, box, rng if colours is None else colours)
     _draw_passer(canvas, way, rng)
     light = 1 + 0.05 * rng.standard_normal((len(way), 1, 1, 1))
     grain = rng.normal(0, 0.02, canvas.frames.shape)
     frames = np.clip(canvas.frames * light + grain, 0, 1) * 255
-    return frames.round().astype(np.uint8).transpose(0, 3, 1, 2), script.phase
+    return frames.round().astype(np.uint8).transpose(0, 3, 1, 2)
 
 
-def _camera(way: np.ndarray, size: int, rng: np.random.Generator) -> Camera:
+def _camera(way: np.ndarray, size: int, rng: np.random.Generator, view: View) -> Camera:
     """Follow the figure loosely, from a place, height, zoom and tilt of the clip's own."""
     frames = len(way)
     sway = _wander(frames, 4, rng)
@@ -160,8 +183,8 @@ def _camera(way: np.ndarray, size: int, rng: np.random.Generator) -> Camera:
         ],
         axis=1,
     )
-    scale = size / rng.uniform(1.15, 1.5) * (1 + 0.06 * sway[2])
-    angle = rng.uniform(-0.12, 0.12) + 0.04 * sway[3]
+    scale = size / rng.uniform(*view.across) * (1 + 0.06 * sway[2])
+    angle = rng.uniform(-view.tilt, view.tilt) + 0.04 * sway[3]
     return Camera(centre, scale, angle, mirror=int(rng.choice([-1, 1])))
 
 
@@ -214,15 +237,15 @@ def _draw_figure(
     canvas: Canvas,
     body: Body,
     place: dict[str, np.ndarray],
-    box: np.ndarray,
+    box: np.ndarray | None,
     rng: np.random.Generator,
 ) -> None:
-    """Paint the performer, far limbs first, and the box between the arms."""
+    """Paint the performer, far limbs first, and the box, if any, between the arms."""
     shirt, trousers, box_colour = rng.uniform(0.45, 1, (3, 3))
     shoes, hair, stand_colour = rng.uniform(0.05, 0.5, (3, 3))
     skin = rng.uniform(0.6, 1) * np.array([1, 0.8, 0.65])
     half = rng.uniform(0.05, 0.09)
-    for end in box[0], box[-1]:
+    for end in () if box is None else (box[0], box[-1]):
         middle = np.array([end[0], (end[1] - 0.8 * half) / 2])
         canvas.block(middle, (1.2 * half, middle[1]), colour=stand_colour)
     sleeve = shirt if rng.random() < 0.5 else skin
@@ -254,5 +277,6 @@ def _draw_figure(
         radius=0.8 * body.head,
         colour=hair,
     )
-    canvas.block(box, (half, 0.8 * half), colour=box_colour)
+    if box is not None:
+        canvas.block(box, (half, 0.8 * half), colour=box_colour)
     arm("", 1.0)
