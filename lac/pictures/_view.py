@@ -1,6 +1,6 @@
 """What the screen of an alignment shows, as plain data; view.js draws it."""
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -20,9 +20,57 @@ from lac.pictures._words import heading
 _DIGITS = 4  # of a second
 
 
+class AlignmentView(TypedDict):
+    """What the screen of an alignment shows; lists of two are of the first and the second video.
+
+    Attributes
+    ----------
+    heading, trust, verdict : str
+        What is said of it, and how far it can be trusted.
+    names : list of str
+        Of both videos.
+    every : list of int
+        Every so many frames of the files are frames here.
+    times : list of list of float
+        Of the frames, from 0 s.
+    partner : list of list of float
+        The time in the other video that is shown with each frame.
+    matched : list of list of bool
+        Whether that is its match.
+    spans, unmatched : list of list of (int, int)
+        First and last frames of what matches, and of what does not.
+    aspects : list of float or None
+        Width of a frame over its height; None without frames to show.
+    minutes : list of bool
+        Whether clocks show minutes.
+    parts : list of list of list of int
+        Rows and columns of the matched frames of each part.
+    probability : list of float
+        The mean posterior of each part.
+    best : list of list of int
+        Rows and columns of the path that alone has the highest score.
+    """
+
+    heading: str
+    trust: str
+    verdict: str
+    names: list[str]
+    every: list[int]
+    times: list[list[float]]
+    partner: list[list[float]]
+    matched: list[list[bool]]
+    spans: list[list[tuple[int, int]]]
+    unmatched: list[list[tuple[int, int]]]
+    aspects: list[float | None]
+    minutes: list[bool]
+    parts: list[list[list[int]]]
+    probability: list[float]
+    best: list[list[int]]
+
+
 def alignment_view(
     matching: Matching, a: Shown, b: Shown, *, trust: Trust | None = None
-) -> dict[str, Any]:
+) -> AlignmentView:
     """Return what JSON can hold of a matching.
 
     Parameters
@@ -36,12 +84,7 @@ def alignment_view(
 
     Returns
     -------
-    dict
-        For both videos in lists of two: `names`, `every`, `times` of their frames from 0 s,
-        `partner` times of these in the other video, whether they are `matched`, first and last
-        frames of matched `spans` and of `unmatched` ones, the `aspects` of frames, and whether
-        clocks show `minutes`. Then `parts`, the matched frames (rows and columns), their
-        `probability` of being right, and the `best` path alone, which has the highest score.
+    AlignmentView
     """
     videos = a, b
     seconds = [video.times - video.times[0] for video in videos]
