@@ -101,6 +101,7 @@ def words_of(figure):
     return " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_a_picture_says_what_it_shows(tmp_path):
     match, a, b = matching(60, 66, (5, 9, 40)), film(60, 48, 64), film(66, 48, 64, name="b.mp4")
     words = words_of(alignment_figure(match, a, b, trust=TRUST))

@@ -17,6 +17,8 @@ from lac.evaluation._crops import Crop
 from lac.evaluation._representations import content
 from lac.evaluation._representations import embed as embed_crop
 
+pytestmark = pytest.mark.slow  # they train
+
 TINY = [
     *("--data.batch_size=4", "--data.frames=12", "--trainer.max_epochs=1"),
     *("--model.encoder.width=16", "--model.encoder.dimension=8", "--model.encoder.layers=1"),
