@@ -59,3 +59,19 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Ask whether the nearest known name was meant; return nothing if none is near."""
     near = nearest(name, known)
     return f"; did you mean {near}?" if near else ""
+
+
+def existing(path: Path) -> Path:
+    """Refuse a path that does not exist."""
+    if not path.exists():
+        near = did_you_mean(path.name, _neighbours(path))
+        raise FileNotFoundError(f"{path}: no such file{near}")
+    return path
+
+
+def _neighbours(path: Path) -> list[str]:
+    """Return the names beside a path."""
+    try:
+        return [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return []

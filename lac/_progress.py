@@ -3,10 +3,10 @@
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 
@@ -42,7 +42,17 @@ class _Task:
         return words
 
 
+class Stage(NamedTuple):
+    """How far a piece of work is: its label, what is done of what, in words the rest."""
+
+    label: str
+    done: int
+    total: int | None
+    words: str
+
+
 _running: list[_Task] = []  # outermost first; work within work is shown beside it
+_observers: list[Callable[[Sequence[Stage]], None]] = []
 
 
 def progress(items: Iterable[Item], label: str, *, total: int | None = None) -> Iterator[Item]:
@@ -82,6 +92,22 @@ def announced(label: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def observed(report: Callable[[Sequence[Stage]], None]) -> Iterator[None]:
+    """Call a function with what is running, now and then, instead of showing it on stderr.
+
+    Parameters
+    ----------
+    report : callable
+        Takes the stages, the outermost first. It is called from another thread.
+    """
+    _observers.append(report)
+    try:
+        yield
+    finally:
+        _observers.remove(report)
+
+
 def duration(seconds: float) -> str:
     """Return a duration in words, rounded.
 
@@ -114,7 +140,7 @@ def _shown(task: _Task) -> Iterator[_Task]:
 def _reporting() -> Iterator[None]:
     """Report on running tasks from a separate thread, as one item may take minutes."""
     over = threading.Event()
-    report = _draw if sys.stderr.isatty() else _print
+    report = _tell if _observers else _draw if sys.stderr.isatty() else _print
     thread = threading.Thread(target=report, args=(over,), daemon=True)
     thread.start()
     try:
@@ -131,6 +157,17 @@ def _print(over: threading.Event) -> None:
         line, wait = "; ".join(map(str, list(_running))), EVERY
         if line != last:
             print(line, file=sys.stderr, flush=True)
+        last = line
+
+
+def _tell(over: threading.Event) -> None:
+    """Tell the innermost observer, as often as a bar is drawn."""
+    report, last = _observers[-1], ""
+    while not over.wait(_FRAME):
+        tasks = list(_running)
+        line = "; ".join(map(str, tasks))
+        if line != last:
+            report([Stage(task.label, task.done, task.total, str(task)) for task in tasks])
         last = line
 
 

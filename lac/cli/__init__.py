@@ -15,6 +15,7 @@ _COMMANDS = {
     "evaluate": "measure a trained run again, by another protocol or on other clips",
     "embed": "write the embeddings of videos",
     "align": "say which part of a video matches which part of another",
+    "app": "align, search and check videos in a browser",
     "compare": "lay finished runs side by side",
     "data": "check a folder of clips, or import a data set",
 }

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lac._hints import did_you_mean
 from lac._lazy import missing_extra
 
 INTERRUPTED = 130  # the exit code of what Ctrl-C has ended: 128 + SIGINT
@@ -32,14 +31,6 @@ def interruptible() -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
-def existing(path: Path) -> Path:
-    """Refuse a path that does not exist."""
-    if not path.exists():
-        near = did_you_mean(path.name, _neighbours(path))
-        raise FileNotFoundError(f"{path}: no such file{near}")
-    return path
-
-
 def refuse_overwriting(read: Iterable[Path], **written: Path | None) -> None:
     """Refuse to write, by the names of options, over files that are read."""
     for name, file in written.items():
@@ -48,11 +39,3 @@ def refuse_overwriting(read: Iterable[Path], **written: Path | None) -> None:
                 raise ValueError(
                     f"`{name}` must be another file than those that are read, got {file}"
                 )
-
-
-def _neighbours(path: Path) -> list[str]:
-    """Return the names beside a path."""
-    try:
-        return [other.name for other in path.parent.iterdir()]
-    except OSError:
-        return []

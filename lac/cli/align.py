@@ -5,7 +5,6 @@ what only one of them shows stays unmatched.
 """
 
 import argparse
-import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +17,8 @@ from lac.cli._errors import errors_in_one_line, interruptible, refuse_overwritin
 from lac.cli._parser import CommandParser, add_reading, add_run
 
 if TYPE_CHECKING:
+    from lac._embedding import Embedded
     from lac._matching import Matching
-    from lac.cli.embed import Embedded
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -29,7 +28,7 @@ def main(args: Sequence[str] | None = None) -> None:
         require(options.run, options.checkpoint)
         _refuse_other_suffixes(options)
         files = options.a, options.b
-        from lac.cli.embed import embed_file, require_readable
+        from lac._embedding import embed_file, require_readable
 
         for file in files:
             require_readable(file)
@@ -50,8 +49,6 @@ def main(args: Sequence[str] | None = None) -> None:
         with announced("Aligning"):
             matching = match(a.embeddings, b.embeddings, loss=embedder.loss)
         _report(matching, files, (a, b), unit="" if embedder.image_size is None else " s")
-        if options.pairs:
-            _write_pairs(options.pairs, matching, (a, b), options.every)
         _draw(options, matching, files, (a, b), features=embedder.image_size is None)
 
 
@@ -157,15 +154,17 @@ def _draw(
     *,
     features: bool,
 ) -> None:
-    """Write the picture, the video and the page that are asked for."""
-    if not (options.plot or options.output or options.html):
+    """Write the table, the picture, the video and the page that are asked for."""
+    if not (options.pairs or options.plot or options.output or options.html):
         return
-    from lac.pictures import Shown, draw_alignment, write_page, write_side_by_side
+    from lac.pictures import Shown, draw_alignment, write_page, write_pairs, write_side_by_side
 
     a, b = (
         Shown(file.name, video.times, None if features else file, options.every)
         for file, video in zip(files, videos, strict=True)
     )
+    if options.pairs:
+        write_pairs(options.pairs, matching, a, b)
     trust = matching.trust if len(matching.alignment) else None
     if options.plot:
         with announced(f"Drawing {options.plot.name}"):
@@ -176,18 +175,3 @@ def _draw(
     if options.html:
         with announced(f"Writing {options.html.name}"):
             write_page(options.html, matching, a, b, trust=trust)
-
-
-def _write_pairs(
-    file: Path, matching: "Matching", videos: "Sequence[Embedded]", every: int
-) -> None:
-    """Write one line for each pair of matched frames."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["a_frame", "a_time", "b_frame", "b_time", "probability"])
-        for t, u in matching.alignment.pairs.tolist():
-            times = (f"{video.times[at]:.4f}" for video, at in zip(videos, (t, u), strict=True))
-            a_time, b_time = times
-            probability = f"{matching.posterior[t, u]:.4f}"
-            writer.writerow([t * every, a_time, u * every, b_time, probability])

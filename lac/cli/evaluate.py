@@ -10,12 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lac._hints import program
+from lac._hints import existing, program
 from lac._progress import announced
 from lac._run_directory import RunDirectory
 from lac._settings.sketch import sketch
 from lac.cli._console import plain_console
-from lac.cli._errors import errors_in_one_line, existing, interruptible
+from lac.cli._errors import errors_in_one_line, interruptible
 from lac.cli._parser import CommandParser, of_kind, one_of
 from lac.evaluation._crops import DEFAULT_PROTOCOL, PROTOCOLS, Protocol
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from lac.encoder.context import ContextConvolution, Norm, normalisation
 from lac.encoder.given import given_features_head
 from lac.encoder.lite0 import Lite0Extractor
+from lac.encoder.pooling import GridMeans
 from lac.encoder.pretrained import PretrainedBackbone, PretrainedExtractor, load_pretrained
 from lac.encoder.small import SmallBackbone
 from lac.encoder.transformer import Position, TemporalTransformer
@@ -130,7 +131,7 @@ class Encoder(nn.Module):
                 nn.Conv2d(channels, spatial, 3, padding=1, bias=False),
                 normalisation(norm, spatial),
                 nn.ReLU(inplace=True),
-                nn.AdaptiveAvgPool2d(4),
+                GridMeans(4),
                 nn.Flatten(),
                 nn.Dropout(dropout),
                 nn.Linear(16 * spatial, width),

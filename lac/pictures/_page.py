@@ -1,38 +1,46 @@
-"""A page that holds the picture and both videos, and plays them in step without a network."""
+"""The screen of an alignment as one file: players, matrix and videos, without a network."""
 
 import html
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from lac._atomic import written_whole
 from lac._matching import Matching
-from lac._progress import part
 from lac._trust import Trust
-from lac.data.video.writing import encode
+from lac.pictures._film import write_film
+from lac.pictures._layers import layer_pictures
 from lac.pictures._picture import alignment_figure
 from lac.pictures._shown import Shown
-from lac.pictures._times import clock, in_minutes, matched_parts, matched_spans, partner_times
+from lac.pictures._times import matched_parts
+from lac.pictures._view import alignment_view
 from lac.pictures._words import heading, span_in_words
 
 _HEIGHT, _WIDTH = 360, 640  # of a video in the page, at most
 _MEGABYTES = 50  # of a video in the page, at most; in text it takes a third more
-# Players can only go to whole pictures quickly; one in twelve is.
-_ENCODING = {"crf": "24", "preset": "veryfast", "g": "12", "bf": "0"}
+_START = """\
+const text = id => document.getElementById(id).textContent;
+const address = id => URL.createObjectURL(
+  new Blob([Uint8Array.from(atob(text(id)), letter => letter.charCodeAt(0))], {type: "video/mp4"}));
+new AlignView(document.getElementById("view"), JSON.parse(text("matching")), {
+  sources: ["video-0", "video-1"].map(address),
+  layers: {similarity: text("similarity"), posterior: text("posterior")}});
+"""
 
 
 def write_page(
     file: Path, matching: Matching, a: Shown, b: Shown, *, trust: Trust | None = None
 ) -> None:
-    """Write a page of HTML with the picture and both videos, which play in step.
+    """Write the screen of an alignment, as `lac.app` shows it, as one page of HTML.
 
-    The second video follows the first as in `write_side_by_side`. All is in the one file, and
-    browsers are told to load nothing else. Without frames to show there is the picture alone.
+    Both videos play in step, the second at the pace of the path, and the matrix goes to any matched
+    pair of frames. All is in the one file, and browsers are told to load nothing else. Without
+    frames to show there is the picture of `draw_alignment` alone.
 
     Parameters
     ----------
@@ -50,38 +58,68 @@ def write_page(
     ValueError
         If a video takes more than 50 megabytes.
     """
-    figure = alignment_figure(matching, a, b, trust=trust)
-    drawn = BytesIO()
-    figure.savefig(drawn, dpi=150, metadata={"Software": None})
-    box = figure.axes[0].get_position()
-    player = scripts = ""
-    if a.source is not None and b.source is not None:
-        player = _player(matching, a, b)
-        matrix = (box.x0, 1 - box.y1, box.x1, 1 - box.y0)
-        scripts = _scripts(matching, a, b, matrix)
+    seen = a.source is not None and b.source is not None
+    content = _screen(matching, a, b, trust) if seen else _picture(matching, a, b, trust)
     page = _filled(
-        "page.html",
+        _packaged("page.html"),
         {
             "title": html.escape(heading(matching, a, b, trust)),
             "trust": html.escape("" if trust is None else str(trust)),
-            "player": player,
-            "parts": _parts(matching, a, b),
-            "picture": b64encode(drawn.getvalue()).decode(),
-            "scripts": scripts,
+            "style": _packaged("view.css") if seen else "",
+            "content": content,
         },
     )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(page, encoding="utf-8", errors="replace")  # names may be no UTF-8
+    with written_whole(file) as unfinished:
+        # Names of files may be no UTF-8.
+        unfinished.write_text(page, encoding="utf-8", errors="replace")
 
 
 def _filled(template: str, words: Mapping[str, str]) -> str:
     """Fill in a template; what is filled in is not searched for placeholders."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: words[found[1]], _packaged(template))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: words[found[1]], template)
 
 
 def _packaged(name: str) -> str:
     """Return a file of this package."""
     return files("lac.pictures").joinpath(name).read_text(encoding="utf-8")
+
+
+def _screen(matching: Matching, a: Shown, b: Shown, trust: Trust | None) -> str:
+    """Return the data of the screen, both videos, and what shows them."""
+    held = [("application/json", "matching", _json(alignment_view(matching, a, b, trust=trust)))]
+    for name, picture in zip(("similarity", "posterior"), layer_pictures(matching), strict=True):
+        held.append(("text/plain", name, _data(picture)))
+    for number, video in enumerate((a, b)):
+        film = BytesIO()
+        write_film(film, video, height=_HEIGHT, width=_WIDTH, megabytes=_MEGABYTES)
+        held.append(("text/plain", f"video-{number}", b64encode(film.getvalue()).decode()))
+    return "\n".join(
+        [
+            '<div id="view"></div>',
+            *(f'<script type="{kind}" id="{name}">{text}</script>' for kind, name, text in held),
+            f'<script type="module">\n{_packaged("view.js")}\n{_START}</script>',
+        ]
+    )
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    """Return JSON that ends no script, whatever names are in it."""
+    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _data(picture: bytes) -> str:
+    """Return a PNG as an address."""
+    return f"data:image/png;base64,{b64encode(picture).decode()}"
+
+
+def _picture(matching: Matching, a: Shown, b: Shown, trust: Trust | None) -> str:
+    """Return matched parts and the picture of features, which have no frames to show."""
+    drawn = BytesIO()
+    figure = alignment_figure(matching, a, b, trust=trust)
+    figure.savefig(drawn, dpi=150, metadata={"Software": None})
+    words = "Similarity, probability and path of the alignment"
+    picture = f'<img class="picture" alt="{words}" src="{_data(drawn.getvalue())}">'
+    return f"{_parts(matching, a, b)}\n{picture}"
 
 
 def _parts(matching: Matching, a: Shown, b: Shown) -> str:
@@ -101,69 +139,3 @@ def _parts(matching: Matching, a: Shown, b: Shown) -> str:
         )
         rows.append("".join(f"<td>{cell}</td>" for cell in cells))
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
-
-
-def _player(matching: Matching, a: Shown, b: Shown) -> str:
-    """Return the part of the page that shows the videos."""
-    links = ""
-    for pairs in matched_parts(matching):
-        (p, q), (r, s) = (
-            (video.times[column[[0, -1]]] - video.times[0]) / (np.ptp(video.times) or 1.0)
-            for video, column in zip((a, b), pairs.T, strict=True)
-        )
-        links += f'<polygon points="{p:.5f},0 {q:.5f},0 {s:.5f},1 {r:.5f},1"/>'
-    words = {"links": links}
-    for letter, video in zip("ab", (a, b), strict=True):
-        words[f"{letter}_name"] = html.escape(video.name)
-        words[f"{letter}_aspect"] = f"{video.shape[1] / video.shape[0]:.4f}"
-    return _filled("player.html", words)
-
-
-def _scripts(matching: Matching, a: Shown, b: Shown, matrix: tuple[float, ...]) -> str:
-    """Return what the player plays, and how."""
-    times = [video.times - video.times[0] for video in (a, b)]
-    partner, matched = partner_times(matching, *times)
-    told = {
-        "times": [seconds.round(4).tolist() for seconds in times],
-        "partner": partner.round(4).tolist(),
-        "matched": matched.tolist(),
-        "spans": [
-            [seconds[[*span]].round(4).tolist() for span in matched_spans(matching, side)]
-            for side, seconds in enumerate(times)
-        ],
-        "matrix": matrix,
-        "minutes": [in_minutes(float(seconds[-1])) for seconds in times],
-    }
-    held = [("application/json", "matching", json.dumps(told, separators=(",", ":")))]
-    for number, (video, seconds) in enumerate(zip((a, b), times, strict=True)):
-        film = b64encode(_encoded(video, seconds)).decode()
-        held.append(("text/plain", f"video-{number}", film))
-    return "\n".join(
-        [
-            *(f'<script type="{kind}" id="{name}">{text}</script>' for kind, name, text in held),
-            f"<script>\n{_packaged('player.js')}</script>",
-        ]
-    )
-
-
-def _encoded(video: Shown, seconds: np.ndarray) -> bytes:
-    """Return a video as MP4 with its own times."""
-    written = BytesIO()
-
-    def pictures() -> Iterator[np.ndarray]:
-        size = video.within(_HEIGHT, _WIDTH, enlarge=False)
-        for number, picture in zip(
-            part(range(len(seconds)), video.name),
-            video.frames(range(len(seconds)), size),
-            strict=True,
-        ):
-            if written.tell() > 1e6 * _MEGABYTES:
-                reached = clock(seconds[number], longest=float(seconds[-1]))
-                raise ValueError(
-                    f"`html` must hold at most {_MEGABYTES} MB of a video, got more after"
-                    f" {reached} of {video.name}; match fewer frames, or write `output` instead"
-                )
-            yield picture
-
-    encode(written, pictures(), rate=25, times=seconds, options=_ENCODING)
-    return written.getvalue()

@@ -14,9 +14,10 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform, blended_transform_factory
 
-from fastsw._palette import INK, PATH, UNMATCHED, posterior_colours, similarity_colours
+from fastsw._palette import INK, PATH, UNMATCHED
 from lac._matching import Matching
 from lac._trust import Trust
+from lac.pictures._layers import layers
 from lac.pictures._shown import Shown
 from lac.pictures._times import (
     in_minutes,
@@ -36,9 +37,7 @@ _EDGE = 0.11  # width of the bar of matched spans
 _TICKS = (0.46, 0.27)  # room for the times beside rows, and above columns
 _TICK_EVERY = (0.4, 0.6)
 _BARS = (0.95, 0.7)  # room for the colour bars
-_CELLS = 1200  # rows or columns drawn at most
 _PIXELS = 220  # an inch of key frames
-_FAINT = 0.2  # least probability that the darkest colour stands for
 _SIMILARITY = "similarity of frames\n(cosine / temperature, less its mean)"
 _POSTERIOR = "probability that frames are paired"
 
@@ -124,22 +123,11 @@ def _frame_size(video: Shown) -> tuple[float, float]:
 def _draw_matrix(axes: Axes, matching: Matching) -> None:
     """Draw similarity, posterior and path."""
     rows, columns = matching.similarity.shape
-    merged = [_begins(length) for length in (rows, columns)]
-    heights, widths = (
-        np.diff(begins, append=length)
-        for begins, length in zip(merged, (rows, columns), strict=True)
-    )
-    likely = max(_FAINT, np.ceil(10 * matching.posterior.max()) / 10)
-    for cells, merge, shares, colours, limits in (
-        (matching.similarity, np.add, np.outer(heights, widths), similarity_colours(), None),
-        (matching.posterior, np.maximum, 1, posterior_colours(), (0, likely)),
-    ):
-        for axis, begins in enumerate(merged):
-            cells = merge.reduceat(cells, begins, axis)
+    for layer in layers(matching):
         axes.imshow(
-            cells / shares,
-            cmap=colours,
-            clim=limits,
+            layer.cells,
+            cmap=layer.colours,
+            norm=layer.norm,
             interpolation="nearest",
             aspect="auto",
             extent=(-0.5, columns - 0.5, rows - 0.5, -0.5),
@@ -148,11 +136,6 @@ def _draw_matrix(axes: Axes, matching: Matching) -> None:
     for part in matched_parts(matching):
         marker = "o" if len(part) == 1 else None
         axes.plot(*part.T[::-1], color=PATH, linewidth=2, marker=marker, path_effects=halo)
-
-
-def _begins(length: int) -> np.ndarray:
-    """Return where rows or columns begin when merged so that no more are drawn than can be seen."""
-    return np.linspace(0, length, min(length, _CELLS), endpoint=False).astype(np.int64)
 
 
 def _draw_colour_bars(axes: Axes) -> None:

@@ -1,21 +1,23 @@
 """Which spans of two videos match, and when the second shows what the first shows."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lac._matching import Matching
+if TYPE_CHECKING:  # with it comes PyTorch, which times do not need
+    from lac._matching import Matching
 
 _STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)  # seconds between ticks
 _MINUTES = 120  # seconds from which clocks show minutes
 
 
-def matched_parts(matching: Matching) -> list[np.ndarray]:
+def matched_parts(matching: "Matching") -> list[np.ndarray]:
     """Return the parts of a matching; none if nothing matches."""
     return matching.parts if len(matching.alignment) else []
 
 
-def matched_spans(matching: Matching, side: int) -> list[tuple[int, int]]:
+def matched_spans(matching: "Matching", side: int) -> list[tuple[int, int]]:
     """Return the first and last frame of each matched part of a video: 0 the first, 1 the second.
 
     Parts that touch are one span.
@@ -41,7 +43,7 @@ def unmatched_spans(spans: Sequence[tuple[int, int]], length: int) -> list[tuple
 
 
 def partner_times(
-    matching: Matching, times: np.ndarray, other: np.ndarray
+    matching: "Matching", times: np.ndarray, other: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return for each frame of the first video a time (T,) in the second, and whether they match.
 

@@ -13,8 +13,9 @@ from tests.support.simulated import SIMULATED
 
 @pytest.mark.skipif(SIMULATED, reason="runs inside of the simulator already")
 @pytest.mark.simulator
+@pytest.mark.slow
 @pytest.mark.subprocess
-@pytest.mark.parametrize("share", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", ["not slow", "slow"])
 def test_kernels_pass_their_tests_in_the_simulator(share):
     if importlib.util.find_spec("numba_cuda") is None:
         pytest.skip("numba-cuda is not installed")

@@ -278,6 +278,7 @@ for fails in (True, False, True, False):
     run(script, NUMBA_NUM_THREADS="2", timeout=60)
 
 
+@pytest.mark.slow
 def test_a_process_ends_at_once_while_workers_linger():
     script = """
 for _ in range(20):

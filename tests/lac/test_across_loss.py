@@ -195,6 +195,7 @@ def test_clips_of_another_action_are_no_partners():
         loss(embeddings, times, mask)
 
 
+@pytest.mark.slow
 def test_training_tells_how_far_it_is_and_which_actions_there_are(tmp_path):
     told = []
 

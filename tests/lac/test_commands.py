@@ -15,7 +15,7 @@ from lac.data import write_video
 HEAVY = ("lightning", "kornia", "torch", "matplotlib", "sklearn", "scipy", "transformers", "numba")
 EXTRA = (*HEAVY[:-1], "av", "jsonargparse", "rich", "tensorboard", "threadpoolctl", "yaml")
 PACKAGES = ("data", "encoder", "evaluation", "losses", "pictures")
-COMMANDS = ("train", "evaluate", "embed", "align", "compare", "data")
+COMMANDS = ("train", "evaluate", "embed", "align", "app", "compare", "data")
 
 # Runs command lines one after the other, prints what each ends with, then what is imported.
 RUN = f"""
@@ -58,6 +58,10 @@ def test_help_is_short_and_imports_nothing_heavy():
 
 
 ERRORS = {
+    "app nowhere": "`VIDEOS_DIR` must be a folder, got nowhere, which is nothing",
+    "app . --port 99999": "must be a port, 0 to 65535, got '99999'",
+    "app . --run nowhere": "`run` must be a run directory of lac.train or one of",
+    "app . --no-browsr": "no option --no-browsr; did you mean --no-browser?",
     "train --data.rot x": "no setting --data.rot; did you mean --data.root?",
     "train --frames 3": "no setting --frames; did you mean --data.frames?",
     "train --lr 3": "no setting --lr; python -m lac.train --help lists the settings",

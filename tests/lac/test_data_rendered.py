@@ -132,12 +132,14 @@ def position(frames):
     return np.concatenate([f**k for f in (number, share) for k in (1, 2, 3)], axis=1)
 
 
+@pytest.mark.slow
 def test_time_alone_tells_little_of_the_phase():
     scripts = [draw_script(np.random.default_rng([0, number])) for number in range(400)]
     clips = [(script.progress, script.phase) for script in scripts]
     assert accuracy(clips, position, training=300, scaled=5) < 0.45  # chance is about 0.16
 
 
+@pytest.mark.slow
 def test_pixels_alone_tell_little_of_the_phase():
     clips = [draw_clip(0, number, size=16) for number in range(64)]
     pixels = accuracy(clips, lambda frames: frames.reshape(len(frames), -1) / 255, training=48)

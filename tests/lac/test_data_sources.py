@@ -19,6 +19,7 @@ from tests.support.layouts import dump, entry, features_folder, noise, penn_acti
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
+@pytest.mark.slow
 def test_what_training_imports_reads_no_pickle():
     command = (
         "import sys, lac.data.datamodule;"

@@ -193,6 +193,21 @@ def test_a_text_is_no_video_although_ffmpeg_would_draw_it(tmp_path):
         read_video(tmp_path / "notes.txt")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile other.mp4\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n#EXT-X-ENDLIST\n",
+    ],
+)
+def test_a_list_of_other_files_is_no_video(tmp_path, bands, text):
+    for name in ("other.mp4", "other.ts"):
+        write_video(tmp_path / name, bands)
+    (tmp_path / "list.mp4").write_text(text)
+    with pytest.raises(VideoError, match="not a video but text"):
+        read_video(tmp_path / "list.mp4")
+
+
 def test_colours_of_bt709_are_right(tmp_path):
     """Red is (255, 0, 0), in limited range Y = 63, Cb = 102, Cr = 240 by BT.709."""
     with av.open(tmp_path / "a.mp4", "w") as container:

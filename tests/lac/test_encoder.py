@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lac.encoder import Encoder, Lite0Extractor, TemporalTransformer
+from lac.encoder.pooling import GridMeans
 
 needs_transformers = pytest.mark.skipif(
     __import__("importlib.util").util.find_spec("transformers") is None,
@@ -245,3 +246,16 @@ def test_lite0_weights_are_not_part_of_a_checkpoint():
 def test_extractor_settings_out_of_range_are_refused_by_name(settings, message):
     with pytest.raises(ValueError, match=message):
         Lite0Extractor(**settings)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (8, 8), (3, 5), (9, 6)])
+def test_means_over_a_grid_are_those_of_torch(size):
+    maps = torch.randn(3, 2, *size, dtype=torch.float64, requires_grad=True)
+    with torch.inference_mode():
+        GridMeans(4)(maps)  # what is kept of it must not spoil training
+    expected = torch.nn.AdaptiveAvgPool2d(4)(maps)
+    found = GridMeans(4)(maps)
+    torch.testing.assert_close(found, expected)
+    direction = torch.randn_like(expected)
+    gradients = [torch.autograd.grad(y, maps, direction)[0] for y in (found, expected)]
+    torch.testing.assert_close(*gradients)

@@ -1,20 +1,32 @@
 """Pictures of a match: what they show, and that nothing of it is cut off."""
 
+import csv
 import html
 import json
 import re
 from base64 import b64decode
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from PIL import Image
 
 import fastsw
 from lac._matching import Matching, Scoring
 from lac._trust import Trust
 from lac.data import VideoError, read_video, write_video
-from lac.pictures import Shown, _page, draw_alignment, write_page, write_side_by_side
+from lac.pictures import (
+    Shown,
+    _page,
+    alignment_view,
+    draw_alignment,
+    layer_pictures,
+    write_page,
+    write_pairs,
+    write_side_by_side,
+)
 from lac.pictures._picture import alignment_figure
 from lac.pictures._times import (
     clock,
@@ -89,6 +101,7 @@ def words_of(figure):
     return " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_a_picture_says_what_it_shows(tmp_path):
     match, a, b = matching(60, 66, (5, 9, 40)), film(60, 48, 64), film(66, 48, 64, name="b.mp4")
     words = words_of(alignment_figure(match, a, b, trust=TRUST))
@@ -220,20 +233,63 @@ def test_a_page_holds_picture_and_videos_and_needs_no_network(tmp_path):
     page = file.read_text(encoding="utf-8")
     assert not re.search(r"https?:|//[a-z]|@import|<link", re.sub(r"[\w+/=]{200,}", "", page))
     assert "default-src 'none'" in page
-    assert "alert('a')" not in page and html.escape(a.name) in page and "b&amp;b?.mp4" in page
+    assert "<script>alert" not in page and html.escape(a.name) in page and "b&amp;b?.mp4" in page
     assert html.escape(str(TRUST)) in page and "{{" not in page
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count("data:image/png;base64,") == 2
     videos, told = embedded(page)
     for video, shown, name in zip(videos, (a, b), "ab", strict=True):
         (tmp_path / f"{name}.mp4").write_bytes(video)
         read = read_video(tmp_path / f"{name}.mp4")
         np.testing.assert_allclose(read.times, shown.times, atol=1e-3)
         assert read.frames.shape == shown.source.shape
-    seconds, matched = partner_times(matching(20, 13, (5, 3, 10)), a.times, b.times)
-    np.testing.assert_allclose(told["partner"], seconds, atol=1e-4)
-    assert told["matched"] == matched.tolist()
-    left, top, right, bottom = told["matrix"]
-    assert 0 < left < right < 1 and 0 < top < bottom < 1
+    assert told == json.loads(
+        json.dumps(alignment_view(matching(20, 13, (5, 3, 10)), a, b, trust=TRUST))
+    )
+
+
+def test_a_view_holds_the_partners_of_both_videos():
+    a, b = film(20, 48, 64), film(33, 64, 36, rate=30.0)
+    found = matching(20, 33, (5, 3, 10), (17, 20, 2))
+    view = alignment_view(found, a, b, trust=TRUST)
+    seconds, matched = partner_times(found, a.times, b.times)
+    np.testing.assert_allclose(view["partner"][0], seconds, atol=1e-4)
+    assert view["matched"][0] == matched.tolist()
+    for part in found.parts:
+        for row, column in part.tolist():
+            assert view["partner"][0][row] == view["times"][1][column]
+            assert view["partner"][1][column] == view["times"][0][row]
+            assert view["matched"][0][row] and view["matched"][1][column]
+    assert view["parts"] == [part.T.tolist() for part in found.parts]
+    assert view["spans"] == [[(5, 14), (17, 18)], [(3, 12), (20, 21)]]
+    assert view["unmatched"] == [[(0, 4), (15, 16), (19, 19)], [(0, 2), (13, 19), (22, 32)]]
+    assert view["aspects"] == [1.3333, 0.5625] and view["minutes"] == [False, False]
+    best = fastsw.traceback(found.similarity, gap_open=1.0, gap_extend=0.1)
+    assert view["best"] == best.pairs.T.tolist()
+    json.dumps(view, allow_nan=False)
+
+
+def test_layers_have_the_colours_of_the_picture():
+    found = matching(20, 13, (5, 3, 10))
+    drawn = alignment_figure(found, features(20), features(13)).axes[0].images
+    for content, image in zip(layer_pictures(found), drawn, strict=True):
+        pixels = np.asarray(Image.open(BytesIO(content)))
+        assert pixels.shape == (20, 13, 4)
+        np.testing.assert_array_equal(pixels, image.to_rgba(image.get_array(), bytes=True))
+
+
+def test_layers_of_long_videos_are_small():
+    found = matching(3000, 50, (700, 0, 50))
+    similarity, posterior = (Image.open(BytesIO(content)) for content in layer_pictures(found))
+    assert similarity.size == posterior.size == (50, 1200)
+    assert np.asarray(posterior)[..., 3].any(1).sum() >= 20  # what is likely is not averaged away
+
+
+def test_pairs_are_numbered_as_in_the_files(tmp_path):
+    a, b = replace(film(20, 48, 64), every=3), replace(film(13, 64, 36), every=3)
+    write_pairs(tmp_path / "new" / "pairs.csv", matching(20, 13, (5, 3, 10)), a, b)
+    rows = list(csv.DictReader((tmp_path / "new" / "pairs.csv").open()))
+    assert [int(row["a_frame"]) for row in rows] == list(range(15, 45, 3))
+    assert [float(row["b_time"]) for row in rows] == [round(0.3 + k / 10, 4) for k in range(10)]
 
 
 def test_a_page_of_features_is_the_picture_alone(tmp_path):

@@ -9,6 +9,8 @@ import torch
 from lac.cli import evaluate, train
 from lac.data import write_video
 
+pytestmark = pytest.mark.slow  # they train
+
 TINY = [
     *("--data.batch_size=2", "--data.frames=12", "--trainer.max_epochs=1"),
     *("--model.encoder.width=16", "--model.encoder.dimension=8", "--model.encoder.layers=1"),

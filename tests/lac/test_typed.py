@@ -6,7 +6,15 @@ from importlib import import_module
 
 import pytest
 
-PACKAGES = ["lac", "lac.data", "lac.encoder", "lac.evaluation", "lac.losses", "lac.pictures"]
+PACKAGES = [
+    "lac",
+    "lac.app",
+    "lac.data",
+    "lac.encoder",
+    "lac.evaluation",
+    "lac.losses",
+    "lac.pictures",
+]
 
 
 def returned(package):

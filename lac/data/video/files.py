@@ -1,5 +1,6 @@
 """Opening files that are to be videos, and saying what they are if they are none."""
 
+from functools import cache
 from os import PathLike
 from pathlib import Path
 
@@ -16,6 +17,10 @@ SUFFIXES = (
     *WRITABLE,
     *(".3g2", ".divx", ".dv", ".f4v", ".m2v", ".mxf", ".ogv", ".qt", ".vob", ".webm"),
 )
+_LISTS = {  # formats whose files name other files, or addresses, to be read
+    *("concat", "dash", "hls", "imf", "lavfi", "rtp", "rtp_mpegts", "rtsp", "sap", "sdp"),
+    *("webm_dash_manifest",),
+}
 
 
 class VideoError(ValueError):
@@ -43,10 +48,22 @@ def open_video(path: str | PathLike[str]) -> InputContainer:
 
 
 def open_file(path: str | PathLike[str]) -> InputContainer:
-    """Open a file whose name FFmpeg shall read as a name: not as `protocol:`, nor as a pattern."""
+    """Open a file and nothing else that it names.
+
+    FFmpeg shall read its name as a name, not as `protocol:` nor as a pattern, and not take it for a
+    list of other files.
+    """
     return av.open(
-        Path(path).absolute(), container_options={"pattern_type": "none"}, metadata_errors="ignore"
+        Path(path).absolute(),
+        container_options={"pattern_type": "none", "format_whitelist": _formats()},
+        metadata_errors="ignore",
     )
+
+
+@cache
+def _formats() -> str:
+    """Return the formats that hold what they show, as FFmpeg wants them."""
+    return ",".join(sorted(av.formats_available - _LISTS))
 
 
 def best_stream(container: InputContainer, path: str | PathLike[str]) -> av.VideoStream:

@@ -1,0 +1,240 @@
+// The page: the list of videos, the list of jobs, and the screen of an alignment.
+
+import {AlignView} from "/pictures/view.js";
+import {ask, finished, isOver, playable, Refused} from "./api.js";
+import {element} from "./dom.js";
+
+const part = id => document.getElementById(id);
+const state = {videos: [], chosen: [null, null], jobs: [], view: null, shown: null, busy: null};
+
+// What goes wrong is said on the page, where it went wrong on request of the user.
+function guarded(action) {
+  return async (...given) => {
+    say("");
+    try {
+      await action(...given);
+    } catch (error) {
+      if (error.name !== "AbortError") say(error instanceof Refused ? error.message : `This failed: ${error}`);
+    }
+  };
+}
+
+function say(problem) {
+  part("problem").textContent = problem;
+  part("problem").hidden = !problem;
+}
+
+function seconds(time) {
+  return time < 120 ? `${time.toFixed(1)} s` : `${Math.floor(time / 60)}:${String(Math.floor(time % 60)).padStart(2, "0")} min`;
+}
+
+// Videos
+
+async function loadVideos() {
+  const {folder, videos, upload_limit: limit} = await ask("/api/videos");
+  part("folder").textContent = folder;
+  part("add").hidden = !limit;
+  state.videos = videos;
+  drawVideos();
+  setTimeout(() => loadVideos().catch(() => setTimeout(loadVideos, 5000)),
+    videos.every(video => video.facts || video.problem) ? 5000 : 400);
+}
+
+function drawVideos() {
+  const wanted = part("filter").value.toLowerCase();
+  const shown = state.videos.filter(video => video.name.toLowerCase().includes(wanted));
+  const rows = shown.map(video => {
+    const at = state.chosen.indexOf(video.id), {facts} = video;
+    const about = video.problem ? element("span", {class: "about wrong", title: video.problem}, video.problem)
+      : element("span", {class: "about", title: facts ? `${facts.frames} frames, ${facts.codec}` : ""}, facts ? `${seconds(facts.seconds)}, ${facts.width} × ${facts.height}` : "…");
+    return element("li", {}, element("button", {
+      type: "button", class: "video", "aria-pressed": String(at >= 0), title: video.name, "data-id": video.id,
+      disabled: Boolean(video.problem), onclick: () => choose(video.id),
+    }, element("span", {class: "name"}, video.name), about, element("span", {class: "badge"}, at === 1 ? "B" : "A")));
+  });
+  if (!rows.length) rows.push(element("li", {class: "quiet"}, state.videos.length ? "No video of that name." : "There is no video in this folder yet."));
+  replaceRows(part("videos"), rows);
+  ["a", "b"].forEach((letter, side) => {
+    const video = state.videos.find(one => one.id === state.chosen[side]), slot = part(`name-${letter}`);
+    slot.textContent = video?.name ?? (side ? "then another" : "choose a video on the left");
+    slot.title = video?.name ?? "";
+    slot.parentElement.classList.toggle("full", Boolean(video));
+  });
+  part("go").disabled = state.chosen.includes(null) || state.busy !== null;
+}
+
+// Lists are drawn anew only where they changed, so that the focus and the pointer stay.
+function replaceRows(list, rows) {
+  const [before, after] = [list, element("ul", {}, ...rows)].map(one => one.innerHTML);
+  if (before === after) return;
+  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
+  list.replaceChildren(...rows);
+  if (focused) list.querySelector(`[data-id="${focused}"]`)?.focus();
+}
+
+function choose(id) {
+  const at = state.chosen.indexOf(id);
+  if (at >= 0) state.chosen[at] = null;
+  else state.chosen[state.chosen[0] === null ? 0 : 1] = id;
+  drawVideos();
+}
+
+// Jobs
+
+async function loadJobs() {
+  clearTimeout(loadJobs.timer);
+  try {
+    state.jobs = await ask("/api/jobs");
+    drawJobs();
+  } finally {
+    loadJobs.timer = setTimeout(() => loadJobs().catch(() => {}), state.jobs.every(isOver) ? 3000 : 500);
+  }
+}
+
+function drawJobs() {
+  const rows = state.jobs.map(job => {
+    const title = job.kind === "align" && job.state === "done"
+      ? element("a", {class: "title", href: `#${job.id}`, "data-id": `${job.id} open`}, job.title) : element("span", {class: "title"}, job.title);
+    const button = (text, label, action) => element("button", {
+      type: "button", class: "plain", title: label, "aria-label": `${label}: ${job.title}`, "data-id": `${job.id} ${text}`, onclick: guarded(action)}, text);
+    const repeat = ["failed", "stopped"].includes(job.state)
+      ? button("↻", "Begin anew", async () => { await ask(`/api/jobs/${job.id}/again`, {method: "POST"}); await loadJobs(); }) : null;
+    const remove = button("✕", isOver(job) ? "Remove" : "Stop", async () => { await ask(`/api/jobs/${job.id}`, {method: "DELETE"}); await loadJobs(); });
+    const words = {queued: "waiting", failed: job.words, stopped: job.words, done: ""}[job.state] ?? job.words;
+    return element("li", {class: "job"}, element("div", {class: "line"}, title, element("span", {}, repeat, remove)),
+      isOver(job) || job.state === "queued" ? null : element("progress", job.share === null ? {} : {value: job.share, max: 1}),
+      words ? element("div", {class: job.state === "failed" ? "words wrong" : "words"}, words) : null);
+  });
+  if (!rows.length) rows.push(element("li", {class: "quiet"}, "Nothing has been done yet."));
+  replaceRows(part("jobs"), rows);
+}
+
+// Alignments
+
+function waiting(job) {
+  part("wait").hidden = job === null || isOver(job);
+  if (job === null) return;
+  part("wait").querySelector("p").textContent = `${job.title}: ${job.state === "queued" ? "waiting for other jobs" : job.words || "starting"}`;
+  const bar = part("wait").querySelector("progress");
+  if (job.share === null) bar.removeAttribute("value"); else bar.value = job.share;
+  part("wait").querySelector("button").onclick = guarded(() => ask(`/api/jobs/${job.id}`, {method: "DELETE"}));
+}
+
+async function align() {
+  const every = part("every").value ? Number(part("every").value) : null;
+  const [a, b] = state.chosen;
+  const job = await ask("/api/align", {method: "POST", body: {a, b, encoder: part("encoder").value, every}});
+  if (location.hash === `#${job.id}`) await open(job.id); else location.hash = job.id;
+}
+
+// Show the alignment that a job makes or has made.
+async function open(id) {
+  state.busy?.abort();
+  const busy = state.busy = new AbortController();
+  close();
+  drawVideos();
+  try {
+    let job = await ask(`/api/jobs/${id}`, {signal: busy.signal});
+    state.chosen = [job.request.a, job.request.b];
+    drawVideos();
+    await loadJobs();
+    // Players are made ready while the alignment is computed.
+    const sources = Promise.all(state.chosen.map(video => playable(video, told => isOver(job) && waiting(told), busy.signal)));
+    sources.catch(() => {});
+    job = await finished(job, told => { job = told; waiting(told); }, busy.signal);
+    const view = await ask(`/api/jobs/${id}/files/view.json`, {signal: busy.signal});
+    const addresses = await sources;
+    waiting(null);
+    busy.signal.throwIfAborted();
+    part("heading").textContent = view.heading;
+    part("trust").textContent = view.trust;
+    part("welcome").hidden = true;
+    part("result").hidden = false;
+    const file = name => `/api/jobs/${id}/files/${name}`;
+    state.view = new AlignView(part("view"), view, {
+      sources: addresses, layers: {similarity: file("similarity.png"), posterior: file("posterior.png")}});
+    drawExports(id, file);
+    document.title = `${view.heading} – lac`;
+  } finally {
+    if (state.busy === busy) {
+      state.busy = null;
+      waiting(null);
+      drawVideos();
+      await loadJobs();
+    }
+  }
+}
+
+function close() {
+  state.view?.close();
+  state.view = null;
+  part("result").hidden = true;
+  waiting(null);
+}
+
+function drawExports(id, file) {
+  const link = (name, text, title) => element("a", {href: file(name), download: name, title}, text);
+  const write = (what, name, text, title) => {
+    const made = element("button", {type: "button", title, onclick: guarded(async () => {
+      made.disabled = true;
+      try {
+        const asked = await ask(`/api/jobs/${id}/export`, {method: "POST", body: {what}});
+        const done = await finished(asked, job => { made.textContent = job.share ? `${text} ${Math.round(100 * job.share)} %` : `${text}…`; });
+        element("a", {href: `/api/jobs/${done.id}/files/${name}`, download: name}).click();
+      } finally {
+        made.disabled = false;
+        made.textContent = text;
+        await loadJobs();
+      }
+    })}, text);
+    return made;
+  };
+  part("exports").replaceChildren(
+    link("pairs.csv", "CSV", "Times of all matching frames"), link("alignment.png", "PNG", "Picture of the alignment"),
+    write("video", "both.mp4", "MP4", "Both videos in step, beside each other"),
+    write("report", "report.html", "HTML", "This screen as one file"));
+}
+
+const route = guarded(async () => {
+  const id = location.hash.slice(1);
+  if (id) {
+    part("welcome").hidden = true;
+    await open(id);
+  } else {
+    state.busy?.abort();
+    close();
+    part("welcome").hidden = false;
+  }
+});
+
+const add = guarded(async () => {
+  const [file] = part("file").files;
+  if (!file) return;
+  part("add").disabled = true;
+  part("add").textContent = "Adding…";
+  try {
+    const video = await ask(`/api/uploads?name=${encodeURIComponent(file.name)}`, {method: "POST", body: file});
+    state.videos = (await ask("/api/videos")).videos;
+    choose(video.id);
+  } finally {
+    part("file").value = "";
+    part("add").disabled = false;
+    part("add").textContent = "Add…";
+  }
+});
+
+part("filter").addEventListener("input", drawVideos);
+part("ask").addEventListener("submit", event => { event.preventDefault(); guarded(align)(); });
+part("swap").addEventListener("click", () => { state.chosen.reverse(); drawVideos(); });
+part("add").addEventListener("click", () => part("file").click());
+part("file").addEventListener("change", add);
+window.addEventListener("hashchange", route);
+
+await guarded(async () => {
+  const encoders = await ask("/api/encoders");
+  part("encoder").replaceChildren(...encoders.map(({name, about, usable}) =>
+    element("option", {value: name, disabled: !usable, title: about}, usable ? `${name}, ${about}` : `${name}, not installed`)));
+  await loadVideos();
+  await loadJobs();
+  await route();
+})();

@@ -1,0 +1,231 @@
+"""The page in a real browser: align, scrub, play in step, reload, and take the report along."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lac.data import read_video
+
+pytest.importorskip("fastapi")
+pytest.importorskip("playwright")
+from playwright.sync_api import sync_playwright
+
+from tests.support.served import served
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+CAMERAS = Path(__file__).parents[3] / "shared" / "data" / "pose2sim_multiview" / "SinglePerson"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.subprocess,
+    pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt-get install chromium"),
+    pytest.mark.skipif(not CAMERAS.exists(), reason=f"needs the clips in {CAMERAS}"),
+]
+NAMES = "cam01.mp4", "cam04.mp4"
+SIDE = 24  # of the pictures that are compared
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Two cameras of one performance; what browsers do not play is in Matroska."""
+    place = tmp_path_factory.mktemp("served")
+    (place / "videos").mkdir()
+    for name in NAMES:
+        shutil.copy(CAMERAS / name, place / "videos")
+    with served(place / "videos", place / "cache") as found:
+        found.folder = place / "videos"
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page on which nothing fails, and which asks no other server."""
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.set_default_timeout(120_000)
+    problems = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    opened.on(
+        "request",
+        lambda asked: (
+            None
+            if asked.url.startswith(("http://127.0.0.1:", "blob:", "data:", "file:"))
+            else problems.append(asked.url)
+        ),
+    )
+    opened.problems = problems
+    yield opened
+    opened.close()
+    assert not problems
+
+
+@pytest.fixture(scope="module")
+def frames(server):
+    """What lac sees of both videos, small and grey."""
+    return [grey(read_video(server.folder / name, size=SIDE * 4).frames) for name in NAMES]
+
+
+def grey(pictures):
+    """Grey pictures (T, SIDE, SIDE), whose mean and contrast are 0 and 1."""
+    shades = pictures.astype(np.float64).mean(1)
+    step = shades.shape[1] // SIDE
+    small = shades.reshape(len(shades), SIDE, step, SIDE, step).mean((2, 4))
+    small -= small.mean((1, 2), keepdims=True)
+    return small / small.std((1, 2), keepdims=True)
+
+
+SHOWN = """([side, edge]) => {
+  const video = document.querySelectorAll("#view video")[side];
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = edge;
+  const [w, h] = [video.videoWidth, video.videoHeight], least = Math.min(w, h);
+  canvas.getContext("2d").drawImage(
+    video, (w - least) / 2, (h - least) / 2, least, least, 0, 0, edge, edge);
+  return [...canvas.getContext("2d").getImageData(0, 0, edge, edge).data];
+}"""
+
+
+def shown_frame(page, side, frames):
+    """Which frame a player shows, by its picture."""
+    pixels = np.array(page.evaluate(SHOWN, [side, SIDE * 4]), np.uint8)
+    picture = grey(pixels.reshape(1, SIDE * 4, SIDE * 4, 4)[..., :3].transpose(0, 3, 1, 2))
+    return int(((frames[side] - picture) ** 2).sum((1, 2)).argmin())
+
+
+def stand(page):
+    """The frames that the screen says are shown, once both players have come there."""
+    page.wait_for_function(
+        """() => [...document.querySelectorAll("#view video")].every(
+             video => video.readyState >= 2 && !video.seeking)"""
+    )
+    page.wait_for_timeout(150)
+    told = page.evaluate("() => ({...document.getElementById('view').dataset})")
+    return int(told["row"]), int(told["column"])
+
+
+def drag(page, begin, end):
+    """Drag over the matrix, by shares of its sides."""
+    box = page.locator("#view canvas").bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (begin, end)]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    page.mouse.move(*places[1], steps=6)
+    page.mouse.up()
+
+
+def open_aligned(page, server):
+    """Choose both videos and align them."""
+    page.goto(server.address)
+    for name in NAMES:
+        page.click(f".video[title='{name}']")
+    page.select_option("#encoder", "small")
+    page.click("#go")
+
+
+def test_two_cameras_are_aligned_and_scrubbed(page, server, frames):
+    open_aligned(page, server)
+    page.wait_for_selector("#view canvas")
+    view = server.get(f"/api/jobs/{page.url.partition('#')[2]}/files/view.json")
+    pairs = {tuple(pair) for part in view["parts"] for pair in zip(*part, strict=True)}
+    assert len(pairs) > 30
+    seen = set()
+    for place in ((0.3, 0.3), (0.55, 0.5), (0.7, 0.8)):
+        drag(page, (0.2, 0.3), place)
+        row, column = stand(page)
+        assert (row, column) in pairs
+        assert page.inner_text(".av-mark") == "paired"
+        assert abs(shown_frame(page, 0, frames) - row) <= 1
+        assert abs(shown_frame(page, 1, frames) - column) <= 1
+        seen.add(row)
+    assert len(seen) == 3
+    page.keyboard.press("ArrowRight")
+    assert stand(page)[0] == row + 1
+    page.keyboard.press("Home")
+    assert stand(page)[0] == 0
+
+
+def test_both_videos_play_in_step(page, server):
+    open_aligned(page, server)
+    page.wait_for_selector("#view canvas")
+    view = server.get(f"/api/jobs/{page.url.partition('#')[2]}/files/view.json")
+    stand(page)
+    page.select_option("select[aria-label=Speed]", "0.25")
+    page.click(".av-play")
+    apart = []
+    for _ in range(12):
+        page.wait_for_timeout(150)
+        first, second = page.evaluate(
+            "() => [...document.querySelectorAll('#view video')].map(video => video.currentTime)"
+        )
+        wanted = np.interp(first, view["times"][0], view["partner"][0])
+        apart.append(abs(second - wanted))
+    assert np.median(apart) < 0.1 and first > 0.1
+    assert page.inner_text(".av-play") == "Pause"
+    page.keyboard.press(" ")
+    row, column = stand(page)
+    times = view["times"]
+    assert times[1][column] == pytest.approx(view["partner"][0][row], abs=0.02)
+
+
+def test_a_reload_in_the_middle_loses_nothing(page, server):
+    page.goto(server.address)
+    for name in NAMES:
+        page.click(f".video[title='{name}']")
+    page.select_option("#encoder", "small")
+    page.fill("#every", "2")
+    page.click("#go")
+    page.wait_for_selector(".job progress")
+    page.reload()
+    page.wait_for_selector("#view canvas")
+    assert page.inner_text("#name-a") == NAMES[0] and page.inner_text("#name-b") == NAMES[1]
+
+
+def test_the_report_is_the_same_screen_without_a_server(page, server, frames, tmp_path):
+    open_aligned(page, server)
+    page.wait_for_selector("#view canvas")
+    heading = page.inner_text("#heading")
+    with page.expect_download() as download:
+        page.click("#exports >> text=HTML")
+    file = tmp_path / "report.html"
+    download.value.save_as(file)
+    page.goto(file.as_uri())
+    page.wait_for_selector("#view canvas")
+    assert page.inner_text("h1") == heading
+    drag(page, (0.2, 0.3), (0.6, 0.6))
+    row, column = stand(page)
+    assert row > 5 and page.inner_text(".av-mark") == "paired"
+    assert abs(shown_frame(page, 0, frames) - row) <= 1
+    assert abs(shown_frame(page, 1, frames) - column) <= 1
+
+
+def test_what_fails_is_said_on_the_page(page, server):
+    (server.folder / "text.mp4").write_text("no video")
+    page.goto(server.address)
+    row = page.locator(".video[title='text.mp4']")
+    row.wait_for()
+    page.wait_for_function("() => document.querySelector('.video .wrong')")
+    assert row.is_disabled() and "cannot be opened" in row.inner_text()
+    (server.folder / "text.mp4").unlink()
+    page.set_input_files(
+        "#file", files=[{"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"x"}]
+    )
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "cannot be opened" in page.inner_text("#problem")
+    assert all("422" in problem for problem in page.problems)  # which the browser says, too
+    page.problems.clear()
+
+
+def test_the_documentation_lists_every_path(page, server):
+    page.goto(f"{server.address}/docs")
+    page.wait_for_selector("article")
+    shown = page.inner_text("main")
+    assert all(path in shown for path in server.get("/openapi.json")["paths"])
