@@ -79,6 +79,13 @@ def write_commands(app: Any) -> None:
             path.write_text(text.getvalue())
 
 
+def follow_included(app: Any, page: str, source: list[str]) -> None:
+    """Lead links to a file above `docs` to the page that includes it; the forge has the file."""
+    for name in ("CHANGELOG", "SECURITY"):
+        source[0] = source[0].replace(f"](../{name}.md", f"]({name.lower()}.md")
+
+
 def setup(app: Any) -> None:
-    """Have the commands' help written before the pages are read."""
+    """Have the commands' help written before the pages are read, and links led to pages."""
     app.connect("builder-inited", write_commands)
+    app.connect("source-read", follow_included)
