@@ -45,8 +45,8 @@ print(path)
 
 # %%
 # The penalties are costs, so they are positive, and ``gap_open`` is all that the first residue of a
-# gap costs. (BLAST's 11 and 1 charge a gap of k residues 11 + k, which is ``gap_open=12`` here.) The
-# letters of the path:
+# gap costs. (BLAST's 11 and 1 charge a gap of k residues 11 + k, which is ``gap_open=12`` here.)
+# The letters of the path:
 
 
 def show(path, first, second, width=60):
@@ -71,8 +71,8 @@ show(path, letters["alpha"], letters["beta"])
 # How sure is each pair?
 # ----------------------
 # BLOSUM62 counts in half bits: a score of 1 is a factor of sqrt(2) in the odds. So the temperature
-# at which scores are log-odds is 2 / log(2), about 2.9. The posterior then says how far each pair of
-# residues can be trusted: near the gaps less than elsewhere.
+# at which scores are log-odds is 2 / log(2), about 2.9. The posterior then says how far each pair
+# of residues can be trusted: near the gaps less than elsewhere.
 
 half_bits = 2 / np.log(2)
 posterior = fastsw.posterior(similarity, temperature=half_bits, **penalties)
