@@ -90,3 +90,16 @@ def test_the_commands_of_the_site_are_those_of_lac():
 
     page = (DOCS / "commands.md").read_text()
     assert re.findall(r"^## lac (\w+)$", page, flags=re.MULTILINE) == list(_COMMANDS)
+
+
+def test_options_that_pages_name_are_those_of_lac_train(capsys):
+    pytest.importorskip("jsonargparse")
+    from lac.cli import main
+
+    text = "".join((DOCS / "coming_from" / name).read_text() for name in PAGES)
+    # `train.py --config=FILE` is a command of others.
+    named = set(re.findall(r"(?<![-\w])--[a-z][\w.]*(?=[ `])", text))
+    main(["train", "--help"])
+    shown = capsys.readouterr().out
+    assert {"--run", "--model.learning_rate"} <= named
+    assert not {option for option in named if option not in shown}
