@@ -24,6 +24,8 @@ from tests.support.tasks import TASKS
 
 FILES = {"view.json", "similarity.png", "posterior.png", "pairs.csv", "alignment.png"}
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
@@ -210,6 +212,7 @@ def lane(tmp_path, tasks):
     script = tmp_path / "worker.py"
     script.write_text(
         "import sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"  # where the tasks are
         "from lac.app import _worker\n"
         f"_worker.TASKS = {{'test': {tasks!r}}}\n"
         "sys.argv = ['worker', 'test']\n"
