@@ -382,6 +382,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--tests", type=Path, help="log of the test run of the same code")
+    parser.add_argument("--commit", help="of this code, where no repository was carried along")
     parser.add_argument("--seconds", type=float, default=120, help="begin nothing after so many")
     parser.add_argument("--sanitize", action="store_true", help="run each kernel once, and leave")
     arguments = parser.parse_args()
@@ -403,7 +404,7 @@ def measured(arguments):
     report = {
         "device": torch.cuda.get_device_name(),
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
-        "commit": run("git", "describe", "--always", "--dirty"),
+        "commit": arguments.commit or run("git", "describe", "--always", "--dirty"),
         "command": " ".join(sys.argv),
         "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
         "tests": tests[-1] if tests else NOT_MEASURED,

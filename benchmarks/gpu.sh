@@ -7,6 +7,7 @@
 # they are; no network. What may be carried here to save time or stand in for what is missing:
 #   CUBINS=FOLDER    machine code of the kernels, from `python -m tests.support.cubins build FOLDER`
 #   WHEELS=FOLDER    wheels to use beside the installed packages
+#   COMMIT=NAME      of this code, where no repository was carried along
 set -uo pipefail
 cd "$(dirname "$0")/.."
 folder="${1:-benchmarks/results}"
@@ -45,7 +46,8 @@ if [ -n "${CUBINS:-}" ]; then
 fi
 # First what compiles no kernel of the CPU, which can take minutes.
 part tests 120 "${tests[@]}" -m "not slow" "${files[@]}"
-part figures 140 "$python" -m benchmarks.gpu --folder "$folder" --tests "$folder/gpu-tests.log"
+part figures 140 "$python" -m benchmarks.gpu --folder "$folder" \
+    --tests "$folder/gpu-tests.log" ${COMMIT:+--commit "$COMMIT"}
 if command -v compute-sanitizer > /dev/null; then
     for tool in memcheck racecheck; do
         part "$tool" 35 compute-sanitizer --tool "$tool" --error-exitcode 9 \
