@@ -14,6 +14,7 @@ from fastsw._api import (
     traceback,
     value_and_grad,
 )
+from fastsw._collections import all_pairs
 from fastsw._types import Gradients
 from fastsw._validation import GapSignWarning
 from fastsw._warmup import warmup
@@ -28,6 +29,7 @@ __all__ = [
     "Alignment",
     "GapSignWarning",
     "Gradients",
+    "all_pairs",
     "entropy",
     "mea",
     "posterior",
