@@ -2,12 +2,15 @@
 
 Million cells a second of `fastsw.all_pairs`, of the work that it cannot do without (products and
 scores of one large batch of pairs of one length, in memory that was there before), and of what
-users would write today. All take turns in one process, so that noise hits all of them; ratios are
-of neighbours in a round. Prints Markdown and writes it to benchmarks/results/.
+users would write today. A round of `all_pairs` is a sample of a collection's pairs: some sequences
+that are neighbours in length beside others that are. All take turns in one process, so that noise
+hits all of them; ratios are of neighbours in a round, by the clock and by processor time, which
+other processes disturb less. Prints Markdown and writes it to benchmarks/results/.
 """
 
 import argparse
-import statistics
+import math
+import os
 import time
 from pathlib import Path
 
@@ -24,8 +27,9 @@ from .peers import imported
 FOLDER = Path(__file__).parent
 FEATURES, SHORTEST, LONGEST = 64, 50, 400
 
-#: Pairs of the large batch, and of a round of those who take one pair after another.
-BATCH, FEW = 400, 1500
+#: Sequences of a round on either side, pairs of the large batch, and pairs of a round of those who
+#: take one after another.
+SIDE, BATCH, FEW = 64, 400, 1500
 
 
 class Data:
@@ -39,6 +43,7 @@ class Data:
             width * rng.standard_normal((n, FEATURES), dtype=np.float32) for n in self.lengths
         ]
         self.pairs = rng.integers(0, count, (FEW, 2))
+        self.order = np.argsort(self.lengths)
 
     def cells(self, pairs):
         return int(self.lengths[pairs].prod(axis=1).sum())
@@ -46,23 +51,33 @@ class Data:
 
 def all_pairs(data, threads):
     """fastsw.all_pairs"""
-    n = data.lengths
-    return int(n.sum() ** 2 + (n**2).sum()) // 2, lambda: fastsw.all_pairs(data.arrays, **OPTIONS)
+    rng = np.random.default_rng(1)
+
+    def call():
+        begins = rng.integers(0, len(data.order) - SIDE + 1, 2)
+        rows, columns = (data.order[begin : begin + SIDE] for begin in begins)
+        fastsw.all_pairs(*([data.arrays[k] for k in side] for side in (rows, columns)), **OPTIONS)
+        return int(data.lengths[rows].sum() * data.lengths[columns].sum())
+
+    return call
 
 
 def dense(data, threads):
     """dense: products and `score` of one batch"""
     length = round(data.lengths.mean())
-    x, y = np.random.default_rng(0).standard_normal((2, BATCH, length, FEATURES), np.float32)
-    x *= np.float32(FEATURES**-0.5)
+    side = math.isqrt(BATCH)
+    x, y = np.random.default_rng(0).standard_normal((2, side, length, FEATURES), np.float32)
+    x = np.float32(FEATURES**-0.5) * x.reshape(1, side * length, FEATURES)
     batch = np.empty((BATCH, length, length), np.float32)
+    products = batch.reshape(side, side * length, length)
 
     def call():
         for _ in range(5):
-            np.matmul(x, y.swapaxes(1, 2), out=batch)
+            np.matmul(x, y.swapaxes(1, 2), out=products)
             fastsw.score(batch, **OPTIONS)
+        return 5 * batch.size
 
-    return 5 * batch.size, call
+    return call
 
 
 def joblib_loop(data, threads):
@@ -75,8 +90,9 @@ def joblib_loop(data, threads):
     def call():
         with joblib.Parallel(threads, prefer="threads") as run:
             run(joblib.delayed(one)(i, j) for i, j in data.pairs)
+        return data.cells(data.pairs)
 
-    return data.cells(data.pairs), call
+    return call
 
 
 def parasail(data, threads):
@@ -93,23 +109,27 @@ def parasail(data, threads):
     def call():
         with joblib.Parallel(threads, prefer="threads") as run:
             run(joblib.delayed(one)(i, j) for i, j in data.pairs)
+        return data.cells(data.pairs)
 
-    return data.cells(data.pairs), call
+    return call
 
 
 def tslearn(data, threads):
     """tslearn: cdist_soft_dtw"""
     metrics = imported("tslearn.metrics")
-    x, y = data.arrays[:8], data.arrays[8:16]
-    cells = int(data.lengths[:8].sum() * data.lengths[8:16].sum())
-    return cells, lambda: metrics.cdist_soft_dtw(x, y, gamma=1.0)
+
+    def call():
+        metrics.cdist_soft_dtw(data.arrays[:8], data.arrays[8:16], gamma=1.0)
+        return int(data.lengths[:8].sum() * data.lengths[8:16].sum())
+
+    return call
 
 
 CONTENDERS = [all_pairs, dense, joblib_loop, parasail, tslearn]
 
 
 def measure(data, threads, rounds):
-    """Million cells a second of each contender that is installed, one entry a round."""
+    """Million cells a second of each contender that is installed: [rounds, clock and processor]."""
     use_threads(threads)
     with threadpool_limits(threads, "blas"):
         calls = {}
@@ -118,35 +138,36 @@ def measure(data, threads, rounds):
                 calls[contender.__doc__] = contender(data, threads)
             except NotImplementedError as reason:
                 print(f"not measured: {contender.__doc__}: {reason}")
-        for _, call in calls.values():
+        for call in calls.values():
             call()  # compiles
         speeds = {name: [] for name in calls}
         for _ in range(rounds):
-            for name, (cells, call) in calls.items():
-                started = time.perf_counter()
-                call()
-                speeds[name].append(cells / (time.perf_counter() - started) / 1e6)
-    return speeds
+            for name, call in calls.items():
+                began = time.perf_counter(), time.process_time()
+                cells = call()
+                ended = time.perf_counter(), time.process_time()
+                speeds[name].append(cells / np.subtract(ended, began) / 1e6)
+    return {name: np.array(found) for name, found in speeds.items()}
 
 
 def spread(values, form):
     """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4)
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
 def rows_of(threads, speeds):
     """Rows of a table."""
-    ours = speeds[all_pairs.__doc__]
     for name, theirs in speeds.items():
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-        yield [str(threads), name, spread(theirs, ".1f"), spread(ratios, ".2f")]
+        ratios = speeds[all_pairs.__doc__] / theirs
+        columns = spread(theirs[:, 0], ".0f"), *(spread(ratio, ".2f") for ratio in ratios.T)
+        yield [str(threads), name, *columns]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.collections")
-    parser.add_argument("--sequences", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--sequences", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--output", type=Path, default=FOLDER / "results" / "collections.md")
     arguments = parser.parse_args()
@@ -162,11 +183,21 @@ def main():
             + ", ".join(f"{name} {found(name)}" for name in versions)
             + f"; commit {commit()}.",
             f"{arguments.sequences} sequences of {SHORTEST} to {LONGEST} embeddings of {FEATURES} "
-            f"float32 features, every unordered pair; `python -m benchmarks.collections`. Medians "
-            f"(quartiles) of {arguments.rounds} rounds in which all take turns; the ratio is "
-            "`all_pairs` over the other in the same round.",
+            f"float32 features. `python -m benchmarks.collections`: medians (quartiles) of "
+            f"{arguments.rounds} rounds in which all take turns, `all_pairs` on {SIDE} neighbours "
+            f"in length beside {SIDE} others; the ratio is `all_pairs` over the other in the same "
+            f"round. Processes running on the machine at the end: {os.getloadavg()[0]:.1f}.",
             "",
-            markdown(["threads", "contender", "million cells/s", "all_pairs over it"], rows),
+            markdown(
+                [
+                    "threads",
+                    "contender",
+                    "million cells/s",
+                    "all_pairs over it",
+                    "by processor time",
+                ],
+                rows,
+            ),
             "",
         ]
     )
