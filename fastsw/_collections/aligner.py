@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fastsw._collections import similarity
 from fastsw._collections.sequences import Sequences
 from fastsw._collections.similarity import Similarity
 from fastsw._collections.tiles import Tile
+from fastsw._frontends import numpy_arrays
 from fastsw._validation import Problem
 
 
@@ -31,6 +33,26 @@ class Aligner:
     def dtype(self) -> np.dtype[Any]:
         """The dtype of embeddings and scores."""
         return self._rows.dtype
+
+    def turns(self) -> bool:
+        """Tell whether rows and columns may change places."""
+        open_x, extend_x, open_y, extend_y = self._costs()
+        return self._problem.mode != "fitting" and (open_x, extend_x) == (open_y, extend_y)
+
+    def description(self) -> dict[str, Any]:
+        """What tells these scores from others of the same sequences."""
+        open_x, extend_x, open_y, extend_y = self._costs()
+        return {
+            **self._similarity.description(),
+            "gap_open": [open_x, open_y],
+            "gap_extend": [extend_x, extend_y],
+            "temperature": float(self._problem.temperature),
+            "mode": self._problem.mode,
+        }
+
+    def _costs(self) -> list[float]:
+        """The penalties as numbers."""
+        return [float(penalty.item()) for penalty in self._problem.penalties]
 
     def scores(self, tile: Tile) -> np.ndarray:
         """Scores of the pairs of a tile: [A, B], or [A] where they are listed."""
@@ -73,3 +95,38 @@ class Aligner:
         if size > self._cells.size:
             self._cells = np.empty(size, self._cells.dtype)
         return self._cells[:size].reshape(shape)
+
+
+def build(
+    rows: Sequences,
+    columns: Sequences,
+    *,
+    kind: Any,
+    scale: Any,
+    offset: Any,
+    gap_open: Any,
+    gap_extend: Any,
+    temperature: Any,
+    mode: Any,
+) -> Aligner:
+    """Check the options of a call."""
+    problem = numpy_arrays.call(
+        np.zeros((0, 1, 1), rows.dtype),
+        gap_open=_penalty("gap_open", gap_open),
+        gap_extend=_penalty("gap_extend", gap_extend),
+        temperature=temperature,
+        mode=mode,
+        lengths=None,
+    ).problem
+    return Aligner(rows, columns, similarity.build(kind, scale, offset, rows, columns), problem)
+
+
+def _penalty(name: str, value: Any) -> Any:
+    """A penalty, if it is the same for all pairs."""
+    sides = value if isinstance(value, tuple) else (value,)
+    if any(np.ndim(side) for side in sides):
+        raise ValueError(
+            f"`{name}` must be a number or a tuple (for columns, for rows) of numbers, since pairs "
+            f"are of different sizes, got {value!r}"
+        )
+    return value

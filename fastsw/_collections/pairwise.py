@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from fastsw._collections import record, similarity
-from fastsw._collections.aligner import Aligner
-from fastsw._collections.progress import Item, shown
+from fastsw._collections import record
+from fastsw._collections.aligner import Aligner, build
+from fastsw._collections.progress import followed
 from fastsw._collections.sequences import read
+from fastsw._collections.similarity import SimilarityKind
 from fastsw._collections.work import Work, read_pairs
-from fastsw._frontends import numpy_arrays
 from fastsw._types import Mode
-
-SimilarityKind = Literal["dot", "cosine", "neg_sqeuclidean", "inverse_sqeuclidean"]
 
 
 def all_pairs(
@@ -119,28 +116,24 @@ def all_pairs(
         raise TypeError(f"`out` must be a path, got {out!r}")
     rows = read("sequences", sequences)
     columns = rows if others is None else read("others", others, rows)
-    problem = numpy_arrays.call(
-        np.zeros((0, 1, 1), rows.dtype),
-        gap_open=_penalty("gap_open", gap_open),
-        gap_extend=_penalty("gap_extend", gap_extend),
+    aligner = build(
+        rows,
+        columns,
+        kind=kind,
+        scale=scale,
+        offset=offset,
+        gap_open=gap_open,
+        gap_extend=gap_extend,
         temperature=temperature,
         mode=mode,
-        lengths=None,
-    ).problem
-    alike = similarity.build(kind, scale, offset, rows, columns)
+    )
     listed = None if pairs is None else read_pairs(pairs, len(rows.arrays), len(columns.arrays))
-    open_x, extend_x, open_y, extend_y = (penalty.item() for penalty in problem.penalties)
-    turns = mode != "fitting" and (open_x, extend_x) == (open_y, extend_y)
-    work = Work(rows.lengths, columns.lengths, listed, unordered=others is None and turns)
-    aligner = Aligner(rows, columns, alike, problem)
+    unordered = others is None and aligner.turns()
+    work = Work(rows.lengths, columns.lengths, listed, unordered)
     if out is None:
         return _in_memory(work, aligner, progress)
     run = {
-        **alike.description(),
-        "gap_open": [open_x, open_y],
-        "gap_extend": [extend_x, extend_y],
-        "temperature": float(problem.temperature),
-        "mode": mode,
+        **aligner.description(),
         **work.description(),
         "sequences": rows.digest(),
         "others": None if others is None else columns.digest(),
@@ -148,21 +141,10 @@ def all_pairs(
     return _on_disk(Path(out), run, work, aligner, progress)
 
 
-def _penalty(name: str, value: Any) -> Any:
-    """A penalty, if it is the same for all pairs."""
-    sides = value if isinstance(value, tuple) else (value,)
-    if any(np.ndim(side) for side in sides):
-        raise ValueError(
-            f"`{name}` must be a number or a tuple (for columns, for rows) of numbers, since pairs "
-            f"are of different sizes, got {value!r}"
-        )
-    return value
-
-
 def _in_memory(work: Work, aligner: Aligner, progress: bool) -> np.ndarray:
     """All scores as an array."""
     scores = np.empty(work.shape, aligner.dtype)
-    for tile in _followed(work.tiles(), work.tile_count() if progress else 0, progress):
+    for tile in followed(work.tiles(), work.tile_count, progress):
         work.write(scores, tile, aligner.scores(tile))
     return scores
 
@@ -173,14 +155,9 @@ def _on_disk(
     """All scores as a file, of which some tiles may be finished."""
     stored = record.store(out, work.shape, aligner.dtype, run, work.tile_count())
     left = ((k, tile) for k, tile in enumerate(work.tiles()) if not stored.finished[k])
-    for k, tile in _followed(left, int((stored.finished == 0).sum()), progress):
+    for k, tile in followed(left, lambda: int((stored.finished == 0).sum()), progress):
         work.write(stored.scores, tile, aligner.scores(tile))
         stored.finished[k] = 1  # after the scores: a kill in between repeats this tile
     stored.scores.flush()
     scores: np.ndarray = np.load(out, mmap_mode="r")
     return scores
-
-
-def _followed(items: Iterable[Item], count: int, progress: bool) -> Iterable[Item]:
-    """Items, with a word on how many are done if that is asked for."""
-    return shown(items, "Aligning tiles of pairs", count) if progress else items

@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 #: Seconds between two plain lines.
 EVERY = 5.0
+
+
+def followed(items: Iterable[Item], count: Callable[[], int], progress: bool) -> Iterable[Item]:
+    """Items, with a word on how many are done if that is asked for."""
+    return shown(items, "Aligning tiles of pairs", count()) if progress else items
 
 
 def shown(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:

@@ -15,6 +15,7 @@ _FORM = "a list of (T, D) arrays, or a tuple of one (sum of T, D) array and its 
 class Sequences(NamedTuple):
     """Valid sequences, of one dtype and one number of features."""
 
+    name: str  # of the argument
     arrays: list[np.ndarray]  # each [T, D]; of a packed array, views of it
     lengths: np.ndarray  # [N], int64
 
@@ -55,20 +56,20 @@ def read(name: str, given: Any, like: Sequences | None = None) -> Sequences:
         raise TypeError(f"`{name}` must be {_FORM}, got {type(given).__name__}")
     if not arrays:
         raise ValueError(f"`{name}` must hold at least one sequence, got none")
-    first, whose = (arrays[0], f"`{name}[0]`") if like is None else (like.arrays[0], "`sequences`")
+    first, whose = (arrays[0], f"{name}[0]") if like is None else (like.arrays[0], like.name)
     for k, array in enumerate(arrays):
         if array.shape[0] == 0:
             raise ValueError(f"`{name}[{k}]` must hold at least one embedding, got an empty one")
         if array.shape[1] != first.shape[1]:
             raise ValueError(
-                f"`{name}[{k}]` must have the {first.shape[1]} features of {whose}, got "
+                f"`{name}[{k}]` must have the {first.shape[1]} features of `{whose}`, got "
                 f"{array.shape[1]}"
             )
         if array.dtype != first.dtype:
             raise TypeError(
-                f"`{name}[{k}]` must have the dtype of {whose}, {first.dtype}, got {array.dtype}"
+                f"`{name}[{k}]` must have the dtype of `{whose}`, {first.dtype}, got {array.dtype}"
             )
-    return Sequences(arrays, np.array([len(array) for array in arrays], np.int64))
+    return Sequences(name, arrays, np.array([len(array) for array in arrays], np.int64))
 
 
 def _frames(name: str, array: Any) -> np.ndarray:

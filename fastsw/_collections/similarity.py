@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from fastsw._collections.sequences import Sequences
 
-KINDS = ("dot", "cosine", "neg_sqeuclidean", "inverse_sqeuclidean")
+SimilarityKind = Literal["dot", "cosine", "neg_sqeuclidean", "inverse_sqeuclidean"]
+KINDS = get_args(SimilarityKind)
 
 #: Distances are computed around the mean of at most so many sequences of a collection.
 _CENTRED = 1000
