@@ -149,7 +149,7 @@ def check(
     --------
     >>> x = np.eye(30, dtype=np.float32)
     >>> check([x], np.delete(x, range(10, 20), 0)).steps
-    [Step(kind='missing', reference=(10, 19), query=(9, 10))]
+    [Step(kind='missing', reference=(8, 21), query=(7, 12))]
     """
     if not references:
         raise ValueError("`references` must hold at least one sequence, got none")

@@ -6,8 +6,14 @@ import {element} from "./dom.js";
 const ROLES = ["reference", "query"];
 const MOST = 10;  // bits of surprise, at most
 
+function namespace() {  // as the parser of pages has it
+  const holder = document.createElement("div");
+  holder.innerHTML = "<svg></svg>";
+  return holder.firstChild.namespaceURI;
+}
+
 function drawn(name, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  const made = document.createElementNS(namespace(), name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;
 }
