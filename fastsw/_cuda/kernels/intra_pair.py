@@ -7,7 +7,8 @@ above (below) where that has not come far enough. Since a warp finishes what it 
 that a strip waits for was taken before it, none waits for ever, whatever the size of the grid;
 pairs of any length share the machine, and a single long pair is spread over all of it.
 
-In single precision a launch computes with narrow numbers. Pairs beyond their range, of which there
+In single precision a launch first tries `linear`, which is several times faster, where its mode and
+penalties suit that. What it leaves is computed with narrow numbers. Pairs beyond their range, of which there
 are hardly ever any, are computed again with wide ones, in a function of its own so that it costs
 the first attempt no registers.
 """
@@ -31,6 +32,7 @@ from fastsw._cuda.device import (
     opaque,
 )
 from fastsw._cuda.kernels.answers import answer_empty, fill, fill_share
+from fastsw._cuda.kernels.linear import Memory, take_linear
 from fastsw._cuda.kernels.passes import LARGE, NON_FINITE, SOME, passes
 from fastsw._cuda.kernels.penalties import (
     FORM_BITS,
@@ -41,9 +43,12 @@ from fastsw._cuda.kernels.penalties import (
     temperature_of,
 )
 from fastsw._cuda.kernels.records import (
+    ANSWERED,
     ANSWERED_NAN,
     FINISHED,
     LEFT,
+    LINEAR_FINISHED,
+    LINEAR_LEFT,
     NEXT_ITEM,
     NEXT_RETRIED,
     OUT_OF_RANGE,
@@ -217,6 +222,10 @@ def attempt(name: str, *, general: bool, with_tangents: bool):
             answered = False
             if retried:
                 answered = counters.status[b] != OUT_OF_RANGE
+            elif request.linear and counters.status[b] == ANSWERED:
+                answered = True
+                if s == 0 and not in_reverse and lane == 0:
+                    increment_release(counters.control, FINISHED)
             else:
                 answered = answer_empty(
                     call, b, n, m, fit, s, in_reverse, first, lane, counters, answers
@@ -291,6 +300,8 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
     wide_states, wide_boundaries = (STEPS * 3, boundaries) if single else (1, 1)
     tangent_states, tangent_boundaries = (states, boundaries) if with_tangents else (1, 1)
 
+    narrow_attempt = noinline(first_attempt)
+
     @noinline
     def retry(request, store, shared, rows_w, row_w, counters, answers):
         """Take what the first attempt left, with exponents of 64 bits, and end the kernel."""
@@ -339,6 +350,8 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         columns,
         mode,
         want,
+        linear,
+        together,
         tangent_similarity,
         tangent_0,
         tangent_1,
@@ -367,6 +380,13 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         end_k,
         end_d,
         end_w,
+        linear_forward,
+        linear_backward,
+        marks,
+        linear_sums,
+        linear_forward_rows,
+        linear_backward_rows,
+        linear_entries,
         score,
         slope,
         gradient,
@@ -399,6 +419,8 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
             columns,
             mode,
             want,
+            linear,
+            together,
         )
         if temperature_of(forms, temperatures, number_4) == 0.0:
             return
@@ -418,7 +440,25 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         )
         counters = Counters(control, forward_done, backward_done, status, findings)
         answers = Answers(score, slope, gradient, (out_0, out_1, out_2, out_3))
-        first_attempt(request, store, shared, counters, answers, lane, warp)
+        if single and not general:
+            if linear:
+                kept = Memory(
+                    linear_forward,
+                    linear_backward,
+                    marks,
+                    linear_sums,
+                    linear_forward_rows,
+                    linear_backward_rows,
+                    linear_entries,
+                )
+                take_linear(request, kept, counters, answers, lane)
+                wait(control, LINEAR_FINISHED, np.int32(pairs), lane)
+                if load_acquire(control, LINEAR_LEFT) == 0:
+                    return
+        if single and not general:
+            narrow_attempt(request, store, shared, counters, answers, lane, warp)
+        else:
+            first_attempt(request, store, shared, counters, answers, lane, warp)
         if single:
             wait(control, FINISHED, np.int32(pairs), lane)
             if load_acquire(control, LEFT) == 0:
