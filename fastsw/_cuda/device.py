@@ -32,6 +32,7 @@ __all__ = [
     "larger_or_nan",
     "load_acquire",
     "load_four",
+    "load_relaxed",
     "noinline",
     "opaque",
     "round_double",
@@ -131,6 +132,10 @@ if SIMULATED:
 
     def load_acquire(flags, index):
         """Read a flag before all that follows."""
+        return flags[index]
+
+    def load_relaxed(flags, index):
+        """Read a flag, without any order."""
         return flags[index]
 
     def store_release(flags, index, value):
@@ -330,6 +335,18 @@ else:
             address = builder.gep(arguments[0], [arguments[1]])
             return _assembly(
                 builder, "ld.acquire.gpu.global.u32 $0, [$1];", "=r,l", ir.IntType(32), [address]
+            )
+
+        return int32(CPointer(int32), int64), generate
+
+    @intrinsic
+    def load_relaxed(typing_context, flags, index):
+        """Read a flag, without any order."""
+
+        def generate(context, builder, signature, arguments):
+            address = builder.gep(arguments[0], [arguments[1]])
+            return _assembly(
+                builder, "ld.relaxed.gpu.global.u32 $0, [$1];", "=r,l", ir.IntType(32), [address]
             )
 
         return int32(CPointer(int32), int64), generate

@@ -146,7 +146,14 @@ def blocks_of_row(columns: int) -> int:
 
 #: Integers of 32 bits, whose type would be that of 64 as literals.
 small = np.int32
-ZERO, ONE, LOW, HIGH, BIAS, DEPTH = small(0), small(1), small(-127), small(126), small(127), small(23)
+ZERO, ONE, LOW, HIGH, BIAS, DEPTH = (
+    small(0),
+    small(1),
+    small(-127),
+    small(126),
+    small(127),
+    small(23),
+)
 NO_UNIT, HEADROOM, FOUR = small(-(2**30)), small(HEAD), small(COLUMNS)
 LOW_DOUBLE, BIAS_DOUBLE = small(-1023), small(1023)
 
@@ -237,7 +244,10 @@ def undrifted_four(a, factor, drift):
 
 @device
 def similarities(call, there, begin, k):
-    """A block's similarities in a row; the floor in place of what is not there or lower."""
+    """A block's similarities in a row as they are in memory, anything where there are none.
+
+    Nothing is done with them, so that a warp need not wait for them yet.
+    """
     floor = call.floor
     a, b, c, d = floor, floor, floor, floor
     column = small(FOUR * k)
@@ -254,16 +264,38 @@ def similarities(call, there, begin, k):
                 c = call.similarity[place + 2]
             if count > small(3):
                 d = call.similarity[place + 3]
-        if count < FOUR:
-            b = b if count > ONE else floor
-            c = c if count > small(2) else floor
-            d = floor
+    return a, b, c, d
+
+
+@device
+def clipped(call, k, values):
+    """A block's similarities, the floor in place of what lies beyond the pair or is lower."""
+    floor, count = call.floor, small(call.m - small(FOUR * k))
+    a, b, c, d = values
+    if count < FOUR:
+        b = b if count > ONE else floor
+        c = c if count > small(2) else floor
+        d = floor
     return (
         larger_or_nan(a, floor),
         larger_or_nan(b, floor),
         larger_or_nan(c, floor),
         larger_or_nan(d, floor),
     )
+
+
+@device
+def entry(call, memory, records, inside, k):
+    """What entered a block: its exponent and twelve numbers, as they are in memory."""
+    zero = np.float32(0)
+    none = zero, zero, zero, zero
+    first, skipped, above = none, none, (zero, zero, zero, float_of_bits(small(-HEADROOM)))
+    if inside:
+        place = ((records + k) * LANES + call.lane) * ENTRY
+        first = load_four(memory.entries, place)
+        skipped = load_four(memory.entries, place + 4)
+        above = load_four(memory.entries, place + 8)
+    return first, skipped, above
 
 
 @device
@@ -446,83 +478,6 @@ forward_block, backward_block = block()
 
 
 @device
-def forward_strip(call, s, strips, want, memory, counters, answers):
-    """Forward pass along a strip: what it leaves in `marks`, those of the strips above included."""
-    lane, blocks, zero = call.lane, call.blocks, np.float32(0)
-    row, index, lanes, is_last = place_of(call, s, strips)
-    begin = row_place(call, row)
-    there_0, there_1 = row < call.n, small(row + ONE) < call.n
-    none = zero, zero, zero, zero
-    xs, corner, corners = (zero, zero), zero, zero
-    sent_y, sent_h, unit = none, none, small(-HEADROOM)
-    given_y, given_h, given_unit = none, none, small(-HEADROOM)
-    total, total_unit, top = 0.0, small(-HEADROOM), call.floor
-    k = small(-lane)
-    next_0 = similarities(call, there_0, begin, k)
-    next_1 = similarities(call, there_1, begin + call.columns, k)
-    records = np.int64(index) * blocks_of(call)
-    if s > 0:
-        wait(memory.forward_done, (index - 1) * SPACING, min(small(CHUNK), blocks), lane)
-        if lane == ZERO:
-            place = (records - blocks_of(call)) * RECORD
-            given_y, given_h, given_unit = read_record(memory.forward_rows, place)
-    for t in range(small(blocks + lanes - ONE)):
-        k = small(small(t) - lane)
-        inside = there_0 and k >= ZERO and k < blocks
-        values_0, values_1 = next_0, next_1
-        next_0 = similarities(call, there_0, begin, small(k + ONE))
-        next_1 = similarities(call, there_1, begin + call.columns, small(k + ONE))
-        skipped, above = from_above_four(sent_y, lane), from_above_four(sent_h, lane)
-        above_unit = from_above(unit, lane)
-        if lane == ZERO:
-            skipped, above, above_unit = given_y, given_h, given_unit
-        if s > 0:
-            ahead = small(small(t) + ONE)
-            if ahead < blocks:
-                if small(ahead % small(CHUNK)) == ZERO:
-                    needed = min(small(ahead + small(CHUNK)), blocks)
-                    wait(memory.forward_done, (index - 1) * SPACING, needed, lane)
-                if lane == ZERO:
-                    place = (records - blocks_of(call) + ahead) * RECORD
-                    given_y, given_h, given_unit = read_record(memory.forward_rows, place)
-        own = larger(larger(xs[0], xs[1]), larger(corner, corners))
-        entering = larger(top_of_four(skipped), top_of_four(above))
-        highest = max(max(exponent_of(own, unit), exponent_of(entering, above_unit)), ZERO)
-        new_unit = small(highest - HEADROOM)
-        factor, above_factor = power(unit - new_unit), power(above_unit - new_unit)
-        start = power(-new_unit)
-        xs = undrifted(xs[0], factor, call.drift[0]), undrifted(xs[1], factor, call.drift[0])
-        corner, corners = corner * factor, corners * factor
-        skipped = undrifted_four(skipped, above_factor, call.drift[1])
-        above = scaled_four(above, above_factor)
-        unit = new_unit
-        if want != SCORE and inside:
-            place = ((records + k) * LANES + lane) * ENTRY
-            store_four(memory.entries, place, (xs[0], xs[1], corner, corners))
-            store_four(memory.entries, place + 4, skipped)
-            last = above[0], above[1], above[2], float_of_bits(unit)
-            store_four(memory.entries, place + 8, last)
-        weights = weights_of(call, values_0), weights_of(call, values_1)
-        top = larger_or_nan(top, larger_or_nan(top_or_nan(values_0), top_or_nan(values_1)))
-        states, xs, corners, sent_y, sent_h = forward_block(
-            weights, xs, (corner, corners), start, skipped, above, call.costs
-        )
-        corner = above[3]
-        ending = np.float64(sum_of_four(states[0][0]) + sum_of_four(states[1][0]))
-        change = small(unit - total_unit)
-        falls, rises = power_double(min(change, ZERO)), power_double(min(small(-change), ZERO))
-        total = fma_double(total, rises, ending * falls)
-        total_unit = max(total_unit, unit)
-        if not is_last and lane == small(LANES - 1) and inside:
-            write_record(memory.forward_rows, (records + k) * RECORD, sent_y, sent_h, unit)
-            done = small(k + ONE)
-            if small(done % small(CHUNK)) == ZERO and done < blocks:
-                store_release(memory.forward_done, index * SPACING, done)
-    conclude_strip(call, index, s, is_last, total, total_unit, top, memory, counters, answers)
-    publish(memory.forward_done, index * SPACING, blocks, lane)
-
-
-@device
 def place_of(call, s, strips):
     """The lane's first row, the strip's number among all pairs', its lanes, whether it is last."""
     above = small(small(s) * small(HEIGHT))
@@ -541,9 +496,7 @@ def blocks_of(call):
 @device
 def top_or_nan(values):
     """The largest of four numbers, NaN if one is."""
-    return larger_or_nan(
-        larger_or_nan(values[0], values[1]), larger_or_nan(values[2], values[3])
-    )
+    return larger_or_nan(larger_or_nan(values[0], values[1]), larger_or_nan(values[2], values[3]))
 
 
 @device
@@ -597,133 +550,237 @@ def conclude_strip(call, index, s, is_last, total, unit, top, memory, counters, 
             decide(call, total, exponent, best, counters, answers)
 
 
-@device
-def backward_strip(call, s, strips, total, total_unit, memory, answers):
-    """Backward pass along a strip: gradients, and its sums with those of the strips below."""
-    lane, blocks, zero = call.lane, call.blocks, np.float32(0)
-    row, index, lanes, is_last = place_of(call, s, strips)
-    begin = row_place(call, row)
-    there_0, there_1 = row < call.n, small(row + ONE) < call.n
-    none = zero, zero, zero, zero
-    rights, corner, corners = (zero, zero), zero, zero
-    sent_y, sent_p, unit = none, none, small(-HEADROOM)
-    given_y, given_p, given_unit = none, none, small(-HEADROOM)
-    per_total = np.float32(1.0 / total)
-    sum_0, sum_1, sum_2, sum_3, mean = 0.0, 0.0, 0.0, 0.0, 0.0
-    records = np.int64(index) * blocks_of(call)
-    behind = records + blocks_of(call) + blocks
-    if not is_last:
-        wait(memory.backward_done, (index + 1) * SPACING, min(small(CHUNK), blocks), lane)
-        if lane == small(LANES - 1):
-            place = (behind - 1) * RECORD
-            given_y, given_p, given_unit = read_record(memory.backward_rows, place)
-    for t in range(small(blocks + lanes - ONE)):
-        k = small(small(blocks + lanes) - small(small(small(t) + lane) + small(2)))
-        inside = there_0 and k >= ZERO and k < blocks
-        values_0 = similarities(call, there_0, begin, k)
-        values_1 = similarities(call, there_1, begin + call.columns, k)
-        first, skipped, above = none, none, (zero, zero, zero, float_of_bits(small(-HEADROOM)))
-        if inside:
-            place = ((records + k) * LANES + lane) * ENTRY
-            first = load_four(memory.entries, place)
-            skipped = load_four(memory.entries, place + 4)
-            above = load_four(memory.entries, place + 8)
-        below, ahead = from_below_four(sent_y, lane), from_below_four(sent_p, lane)
-        below_unit = from_below(unit, lane)
-        if lane == small(lanes - ONE):
-            below, ahead, below_unit = given_y, given_p, given_unit
-        if not is_last:
-            done = small(small(t) + ONE)
-            if done < blocks:
-                if small(done % small(CHUNK)) == ZERO:
-                    needed = min(small(done + small(CHUNK)), blocks)
-                    wait(memory.backward_done, (index + 1) * SPACING, needed, lane)
-                if lane == small(LANES - 1):
-                    place = (behind - 1 - done) * RECORD
-                    given_y, given_p, given_unit = read_record(memory.backward_rows, place)
-        own = larger(larger(rights[0], rights[1]), larger(corner, corners))
-        entering = larger(top_of_four(below), top_of_four(ahead))
-        highest = max(max(exponent_of(own, unit), exponent_of(entering, below_unit)), ZERO)
-        new_unit = small(highest - HEADROOM)
-        factor, below_factor = power(unit - new_unit), power(below_unit - new_unit)
-        ended = power(-new_unit)
-        rights = (
-            undrifted(rights[0], factor, call.drift[0]),
-            undrifted(rights[1], factor, call.drift[0]),
-        )
-        corner, corners = corner * factor, corners * factor
-        below = undrifted_four(below, below_factor, call.drift[1])
-        ahead = scaled_four(ahead, below_factor)
-        unit = new_unit
-        # A forward and a backward state over the total: half of the exponents go to the one.
-        forward_unit = bits_of_float(above[3])
-        exponent = small(small(forward_unit + unit) - total_unit)
-        half = small(exponent >> ONE)
-        halved = power(half)
-        per_share = power(exponent - half) * per_total
-        weights = weights_of(call, values_0), weights_of(call, values_1)
-        first, skipped = scaled_four(first, halved), scaled_four(skipped, halved)
-        above = above[0] * halved, above[1] * halved, above[2] * halved, zero
-        start = power(half - forward_unit)
-        states, _, _, _, _ = forward_block(
-            weights,
-            (first[0], first[1]),
-            (first[2], first[3]),
-            start,
-            skipped,
-            above,
-            call.costs,
-        )
-        last = ahead[0]
-        sent_p, corner_1, rights, sent_y, shares, sums = backward_block(
-            states,
-            weights,
-            (scaled_four(values_0, call.high), scaled_four(values_1, call.high)),
-            (corner, corners),
-            rights,
-            below,
-            ahead,
-            ended,
-            call.costs,
-        )
-        corner, corners = corner_1, last
-        if inside:
-            write_row(call, answers.gradient, begin, k, scaled_four(shares[0], per_share))
-            if there_1:
-                place = begin + call.columns
-                write_row(call, answers.gradient, place, k, scaled_four(shares[1], per_share))
-        each = np.float64(per_share)
-        sum_0, sum_1 = fma_double(sums[0], each, sum_0), fma_double(sums[1], each, sum_1)
-        sum_2, sum_3 = fma_double(sums[2], each, sum_2), fma_double(sums[3], each, sum_3)
-        mean = fma_double(sums[4], each, mean)
-        if s > 0 and lane == ZERO and inside:
-            write_record(memory.backward_rows, (records + k) * RECORD, sent_y, sent_p, unit)
-            done = small(blocks - k)
-            if small(done % small(CHUNK)) == ZERO and k > ZERO:
-                store_release(memory.backward_done, index * SPACING, done)
-    costs = call.costs
-    sum_0 = lane_sum(sum_0 * np.float64(costs[0]), lane)
-    sum_1 = lane_sum(sum_1 * np.float64(costs[1]), lane)
-    sum_2 = lane_sum(sum_2 * np.float64(costs[2]), lane)
-    sum_3 = lane_sum(sum_3 * np.float64(costs[3]), lane)
-    mean = lane_sum(mean, lane)
-    if lane == 0:
-        p, sums = index * SUMS, memory.sums
-        if not is_last:
-            sum_0, sum_1 = sum_0 + sums[p + SUMS], sum_1 + sums[p + SUMS + 1]
-            sum_2, sum_3 = sum_2 + sums[p + SUMS + 2], sum_3 + sums[p + SUMS + 3]
-            mean += sums[p + SUMS + 4]
-        sums[p], sums[p + 1], sums[p + 2], sums[p + 3] = sum_0, sum_1, sum_2, sum_3
-        sums[p + 4] = mean
-        if s == 0:
-            b, unit = call.b, call.unit
-            out_0, out_1, out_2, out_3 = answers.penalties
-            out_0[b], out_1[b], out_2[b], out_3[b] = -sum_0, -sum_1, -sum_2, -sum_3
-            gaps = sum_0 * call.penalties[0] + sum_1 * call.penalties[1]
-            gaps += sum_2 * call.penalties[2] + sum_3 * call.penalties[3]
-            log_total = np.float64(total_unit) + math.log2(total)
-            answers.slope[b] = LN2 * (log_total - mean + unit * gaps)
-        store_release(memory.backward_done, index * SPACING, blocks)
+class Passes(NamedTuple):
+    """Functions of a strip."""
+
+    forward: Any
+    backward: Any
+
+
+@functools.cache
+def passes(*, alone: bool) -> Passes:
+    """Give the passes along strips that are the only ones of their pairs, or along any."""
+
+    @device
+    def forward_strip(call, s, strips, want, memory, counters, answers):
+        """Forward pass along a strip: what it leaves in `marks`, those of the strips above included."""
+        lane, blocks, zero = call.lane, call.blocks, np.float32(0)
+        row, index, lanes, is_last = place_of(call, s, strips)
+        begin = row_place(call, row)
+        there_0, there_1 = row < call.n, small(row + ONE) < call.n
+        none = zero, zero, zero, zero
+        xs, corner, corners = (zero, zero), zero, zero
+        sent_y, sent_h, unit = none, none, small(-HEADROOM)
+        given_y, given_h, given_unit = none, none, small(-HEADROOM)
+        total, total_unit, top = 0.0, small(-HEADROOM), call.floor
+        k = small(-lane)
+        next_0 = similarities(call, there_0, begin, k)
+        next_1 = similarities(call, there_1, begin + call.columns, k)
+        records = np.int64(index) * blocks_of(call)
+        if not alone and s > 0:
+            wait(memory.forward_done, (index - 1) * SPACING, min(small(CHUNK), blocks), lane)
+            if lane == ZERO:
+                place = (records - blocks_of(call)) * RECORD
+                given_y, given_h, given_unit = read_record(memory.forward_rows, place)
+        for t in range(small(blocks + lanes - ONE)):
+            k = small(small(t) - lane)
+            inside = there_0 and k >= ZERO and k < blocks
+            values_0, values_1 = clipped(call, k, next_0), clipped(call, k, next_1)
+            next_0 = similarities(call, there_0, begin, small(k + ONE))
+            next_1 = similarities(call, there_1, begin + call.columns, small(k + ONE))
+            skipped, above = from_above_four(sent_y, lane), from_above_four(sent_h, lane)
+            above_unit = from_above(unit, lane)
+            if lane == ZERO:
+                if alone:
+                    skipped, above, above_unit = none, none, small(-HEADROOM)
+                else:
+                    skipped, above, above_unit = given_y, given_h, given_unit
+            if not alone and s > 0:
+                ahead = small(small(t) + ONE)
+                if ahead < blocks:
+                    if small(ahead % small(CHUNK)) == ZERO:
+                        needed = min(small(ahead + small(CHUNK)), blocks)
+                        wait(memory.forward_done, (index - 1) * SPACING, needed, lane)
+                    if lane == ZERO:
+                        place = (records - blocks_of(call) + ahead) * RECORD
+                        given_y, given_h, given_unit = read_record(memory.forward_rows, place)
+            own = larger(larger(xs[0], xs[1]), larger(corner, corners))
+            entering = larger(top_of_four(skipped), top_of_four(above))
+            highest = max(max(exponent_of(own, unit), exponent_of(entering, above_unit)), ZERO)
+            new_unit = small(highest - HEADROOM)
+            factor, above_factor = power(unit - new_unit), power(above_unit - new_unit)
+            start = power(-new_unit)
+            xs = undrifted(xs[0], factor, call.drift[0]), undrifted(xs[1], factor, call.drift[0])
+            corner, corners = corner * factor, corners * factor
+            skipped = undrifted_four(skipped, above_factor, call.drift[1])
+            above = scaled_four(above, above_factor)
+            unit = new_unit
+            if want != SCORE and inside:
+                place = ((records + k) * LANES + lane) * ENTRY
+                store_four(memory.entries, place, (xs[0], xs[1], corner, corners))
+                store_four(memory.entries, place + 4, skipped)
+                last = above[0], above[1], above[2], float_of_bits(unit)
+                store_four(memory.entries, place + 8, last)
+            weights = weights_of(call, values_0), weights_of(call, values_1)
+            top = larger_or_nan(top, larger_or_nan(top_or_nan(values_0), top_or_nan(values_1)))
+            states, xs, corners, sent_y, sent_h = forward_block(
+                weights, xs, (corner, corners), start, skipped, above, call.costs
+            )
+            corner = above[3]
+            ending = np.float64(sum_of_four(states[0][0]) + sum_of_four(states[1][0]))
+            change = small(unit - total_unit)
+            falls, rises = power_double(min(change, ZERO)), power_double(min(small(-change), ZERO))
+            total = fma_double(total, rises, ending * falls)
+            total_unit = max(total_unit, unit)
+            if not alone and not is_last and lane == small(LANES - 1) and inside:
+                write_record(memory.forward_rows, (records + k) * RECORD, sent_y, sent_h, unit)
+                done = small(k + ONE)
+                if small(done % small(CHUNK)) == ZERO and done < blocks:
+                    store_release(memory.forward_done, index * SPACING, done)
+        conclude_strip(call, index, s, is_last, total, total_unit, top, memory, counters, answers)
+        publish(memory.forward_done, index * SPACING, blocks, lane)
+
+    @device
+    def backward_strip(call, s, strips, total, total_unit, memory, answers):
+        """Backward pass along a strip: gradients, and its sums with those of the strips below."""
+        lane, blocks, zero = call.lane, call.blocks, np.float32(0)
+        row, index, lanes, is_last = place_of(call, s, strips)
+        begin = row_place(call, row)
+        there_0, there_1 = row < call.n, small(row + ONE) < call.n
+        none = zero, zero, zero, zero
+        rights, corner, corners = (zero, zero), zero, zero
+        sent_y, sent_p, unit = none, none, small(-HEADROOM)
+        given_y, given_p, given_unit = none, none, small(-HEADROOM)
+        per_total = np.float32(1.0 / total)
+        sum_0, sum_1, sum_2, sum_3, mean = 0.0, 0.0, 0.0, 0.0, 0.0
+        records = np.int64(index) * blocks_of(call)
+        behind = records + blocks_of(call) + blocks
+        if not alone and not is_last:
+            wait(memory.backward_done, (index + 1) * SPACING, min(small(CHUNK), blocks), lane)
+            if lane == small(LANES - 1):
+                place = (behind - 1) * RECORD
+                given_y, given_p, given_unit = read_record(memory.backward_rows, place)
+        k = small(small(blocks + lanes) - small(lane + small(2)))
+        inside = there_0 and k < blocks
+        next_0 = similarities(call, there_0, begin, k)
+        next_1 = similarities(call, there_1, begin + call.columns, k)
+        next_entry = entry(call, memory, records, inside, k)
+        for t in range(small(blocks + lanes - ONE)):
+            k = small(small(blocks + lanes) - small(small(small(t) + lane) + small(2)))
+            inside = there_0 and k >= ZERO and k < blocks
+            values_0, values_1 = clipped(call, k, next_0), clipped(call, k, next_1)
+            first, skipped, above = next_entry
+            soon = small(k - ONE)
+            next_0 = similarities(call, there_0, begin, soon)
+            next_1 = similarities(call, there_1, begin + call.columns, soon)
+            next_entry = entry(
+                call, memory, records, there_0 and soon >= ZERO and soon < blocks, soon
+            )
+            below, ahead = from_below_four(sent_y, lane), from_below_four(sent_p, lane)
+            below_unit = from_below(unit, lane)
+            if lane == small(lanes - ONE):
+                if alone:
+                    below, ahead, below_unit = none, none, small(-HEADROOM)
+                else:
+                    below, ahead, below_unit = given_y, given_p, given_unit
+            if not alone and not is_last:
+                done = small(small(t) + ONE)
+                if done < blocks:
+                    if small(done % small(CHUNK)) == ZERO:
+                        needed = min(small(done + small(CHUNK)), blocks)
+                        wait(memory.backward_done, (index + 1) * SPACING, needed, lane)
+                    if lane == small(LANES - 1):
+                        place = (behind - 1 - done) * RECORD
+                        given_y, given_p, given_unit = read_record(memory.backward_rows, place)
+            own = larger(larger(rights[0], rights[1]), larger(corner, corners))
+            entering = larger(top_of_four(below), top_of_four(ahead))
+            highest = max(max(exponent_of(own, unit), exponent_of(entering, below_unit)), ZERO)
+            new_unit = small(highest - HEADROOM)
+            factor, below_factor = power(unit - new_unit), power(below_unit - new_unit)
+            ended = power(-new_unit)
+            rights = (
+                undrifted(rights[0], factor, call.drift[0]),
+                undrifted(rights[1], factor, call.drift[0]),
+            )
+            corner, corners = corner * factor, corners * factor
+            below = undrifted_four(below, below_factor, call.drift[1])
+            ahead = scaled_four(ahead, below_factor)
+            unit = new_unit
+            # A forward and a backward state over the total: half of the exponents go to the one.
+            forward_unit = bits_of_float(above[3])
+            exponent = small(small(forward_unit + unit) - total_unit)
+            half = small(exponent >> ONE)
+            halved = power(half)
+            per_share = power(exponent - half) * per_total
+            weights = weights_of(call, values_0), weights_of(call, values_1)
+            first, skipped = scaled_four(first, halved), scaled_four(skipped, halved)
+            above = above[0] * halved, above[1] * halved, above[2] * halved, zero
+            start = power(half - forward_unit)
+            states, _, _, _, _ = forward_block(
+                weights,
+                (first[0], first[1]),
+                (first[2], first[3]),
+                start,
+                skipped,
+                above,
+                call.costs,
+            )
+            last = ahead[0]
+            sent_p, corner_1, rights, sent_y, shares, sums = backward_block(
+                states,
+                weights,
+                (scaled_four(values_0, call.high), scaled_four(values_1, call.high)),
+                (corner, corners),
+                rights,
+                below,
+                ahead,
+                ended,
+                call.costs,
+            )
+            corner, corners = corner_1, last
+            if inside:
+                write_row(call, answers.gradient, begin, k, scaled_four(shares[0], per_share))
+                if there_1:
+                    place = begin + call.columns
+                    write_row(call, answers.gradient, place, k, scaled_four(shares[1], per_share))
+            each = np.float64(per_share)
+            sum_0, sum_1 = fma_double(sums[0], each, sum_0), fma_double(sums[1], each, sum_1)
+            sum_2, sum_3 = fma_double(sums[2], each, sum_2), fma_double(sums[3], each, sum_3)
+            mean = fma_double(sums[4], each, mean)
+            if not alone and s > 0 and lane == ZERO and inside:
+                write_record(memory.backward_rows, (records + k) * RECORD, sent_y, sent_p, unit)
+                done = small(blocks - k)
+                if small(done % small(CHUNK)) == ZERO and k > ZERO:
+                    store_release(memory.backward_done, index * SPACING, done)
+        costs = call.costs
+        sum_0 = lane_sum(sum_0 * np.float64(costs[0]), lane)
+        sum_1 = lane_sum(sum_1 * np.float64(costs[1]), lane)
+        sum_2 = lane_sum(sum_2 * np.float64(costs[2]), lane)
+        sum_3 = lane_sum(sum_3 * np.float64(costs[3]), lane)
+        mean = lane_sum(mean, lane)
+        if lane == 0:
+            p, sums = index * SUMS, memory.sums
+            if not alone and not is_last:
+                sum_0, sum_1 = sum_0 + sums[p + SUMS], sum_1 + sums[p + SUMS + 1]
+                sum_2, sum_3 = sum_2 + sums[p + SUMS + 2], sum_3 + sums[p + SUMS + 3]
+                mean += sums[p + SUMS + 4]
+            sums[p], sums[p + 1], sums[p + 2], sums[p + 3] = sum_0, sum_1, sum_2, sum_3
+            sums[p + 4] = mean
+            if s == 0:
+                b, unit = call.b, call.unit
+                out_0, out_1, out_2, out_3 = answers.penalties
+                out_0[b], out_1[b], out_2[b], out_3[b] = -sum_0, -sum_1, -sum_2, -sum_3
+                gaps = sum_0 * call.penalties[0] + sum_1 * call.penalties[1]
+                gaps += sum_2 * call.penalties[2] + sum_3 * call.penalties[3]
+                log_total = np.float64(total_unit) + math.log2(total)
+                answers.slope[b] = LN2 * (log_total - mean + unit * gaps)
+            store_release(memory.backward_done, index * SPACING, blocks)
+
+    return Passes(forward_strip, backward_strip)
+
+
+forward_alone, backward_alone = passes(alone=True)
+forward_among, backward_among = passes(alone=False)
 
 
 @device
@@ -805,8 +862,10 @@ def forward_item(call, fit, s, strips, want, memory, counters, answers):
     if not fit:
         if s == 0 and call.lane == 0:
             pass_on(counters, call.b, False)
+    elif strips == 1:
+        forward_alone(call, s, strips, want, memory, counters, answers)
     elif s * HEIGHT < call.n:
-        forward_strip(call, s, strips, want, memory, counters, answers)
+        forward_among(call, s, strips, want, memory, counters, answers)
 
 
 @device
@@ -820,9 +879,11 @@ def backward_item(call, s, strips, memory, counters, answers):
         if counters.status[call.b] == ANSWERED:
             p, marks = last * MARKS, memory.marks
             total, exponent = normal_double(marks[p]), np.int32(marks[p + 1])
-            backward_strip(
-                call, s, strips, total[0], exponent + total[1], memory, answers
-            )
+            exponent = small(exponent + total[1])
+            if strips == 1:
+                backward_alone(call, s, strips, total[0], exponent, memory, answers)
+            else:
+                backward_among(call, s, strips, total[0], exponent, memory, answers)
 
 
 @device
