@@ -7,6 +7,7 @@ answers go back to the array's own library in the same way.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -51,10 +52,18 @@ def _back(value: Any, like: Any) -> Any:
     if not is_torch(value):
         return value
     if hasattr(like, "__dlpack__"):
-        return namespace_of("similarity", like).from_dlpack(value.detach())
+        return _library(like).from_dlpack(value.detach())
     from numba import cuda
 
     return cuda.as_cuda_array(value.detach())
+
+
+def _library(array: Any) -> Any:
+    """Where arrays of the same kind are made; CuPy's do not name it, as the array API asks for."""
+    package = sys.modules.get(type(array).__module__.partition(".")[0])
+    if not hasattr(array, "__array_namespace__") and hasattr(package, "from_dlpack"):
+        return package
+    return namespace_of("similarity", array)
 
 
 def _through_torch(name: str) -> Callable[..., Any]:

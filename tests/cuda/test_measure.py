@@ -16,14 +16,18 @@ SCRIPT = ROOT / "benchmarks" / "gpu.sh"
 
 
 def measure(tmp_path, *failing):
-    """Run the script with a Python that does nothing, and fails where it is told to."""
+    """Run the script with programs that do nothing; Python fails where it is told to."""
     python = tmp_path / "python"
     cases = "".join(f'    *"{text}"*) exit 3 ;;\n' for text in failing)
     python.write_text(
         f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncase "$*" in\n{cases}    *) ;;\nesac\n'
     )
     python.chmod(0o755)
-    environment = os.environ | {"PYTHON": str(python), "CUBINS": str(tmp_path)}
+    sanitizer = tmp_path / "compute-sanitizer"
+    sanitizer.write_text(f'#!/bin/sh\necho "compute-sanitizer $@" >> {tmp_path}/calls\n')
+    sanitizer.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PYTHON": str(python), "CUBINS": str(tmp_path), "PATH": path}
     command = ["bash", str(SCRIPT), str(tmp_path / "results")]
     run = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=60
@@ -44,6 +48,14 @@ def test_every_part_runs_although_one_fails(tmp_path):
 def test_a_run_without_a_failure_says_so(tmp_path):
     run, _ = measure(tmp_path)
     assert run.returncode == 0 and "every part passed" in run.stdout
+
+
+@pytest.mark.subprocess
+def test_memcheck_passes_over_what_the_driver_refuses_to_cuda_bindings(tmp_path):
+    _, calls = measure(tmp_path)
+    memcheck, racecheck = (c for c in calls if c.startswith("compute-sanitizer"))
+    assert "--tool memcheck --report-api-errors=no --error-exitcode 9" in memcheck
+    assert "--tool racecheck --error-exitcode 9" in racecheck
 
 
 def test_all_parts_take_less_than_eight_minutes():
@@ -73,7 +85,7 @@ def gpu(monkeypatch):
 
 def report_of(gpu, folder, seconds=60.0):
     """The report as it was written, and what failed."""
-    report = gpu.measured(SimpleNamespace(folder=folder, tests=None, seconds=seconds))
+    report = gpu.measured(SimpleNamespace(folder=folder, tests=None, seconds=seconds, commit=None))
     assert json.loads((folder / "gpu.json").read_text()) == report
     return report, gpu.failures(report)
 
