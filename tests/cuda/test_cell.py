@@ -32,7 +32,7 @@ def scaled(name, value, tangent=0.0):
     kind = numbers(name)
     if value == IMPOSSIBLE:
         return kind.real(1), kind.nothing, kind.real(0)
-    f, k = kind.split(value / LN2)
+    f, k, _ = kind.split(value / LN2, kind.real(0))
     return *kind.normal(f, k), kind.real(tangent)
 
 

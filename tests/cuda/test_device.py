@@ -34,6 +34,8 @@ pytestmark = pytest.mark.simulator if SIMULATED else pytest.mark.gpu
 SIDES = (9, 7) if SIMULATED else (70, 45)
 DTYPES = [np.float64, np.float32]
 
+LOG2E = 1 / np.log(2.0)
+
 
 def put(value, device):
     """A value, array or tuple of them as tensors on the device."""
@@ -67,12 +69,24 @@ def make(shape, forms, dtype, seed=0):
     return similarity, gap_open, draw_penalty(rng, forms[1], shape, high=0.8, dtype=dtype)
 
 
-def check(similarity, device, *, gap_open, gap_extend, temperature, mode, lengths=None, where=None):
-    """Hold score and gradients of a call to the reference."""
+def check(
+    similarity,
+    device,
+    *,
+    gap_open,
+    gap_extend,
+    temperature,
+    mode,
+    lengths=None,
+    where=None,
+    wanted=None,
+):
+    """Hold score and gradients of a call to the reference, or to what is wanted."""
     options = dict(temperature=temperature, mode=mode)
-    wanted = expected(
-        similarity, gap_open=gap_open, gap_extend=gap_extend, lengths=lengths, **options
-    )
+    if wanted is None:
+        wanted = expected(
+            similarity, gap_open=gap_open, gap_extend=gap_extend, lengths=lengths, **options
+        )
     if where == "device":
         options["temperature"] = torch.full((), temperature, dtype=torch.float64, device=device)
     score, gradients = fastsw.value_and_grad(
@@ -248,16 +262,35 @@ def test_penalties_of_any_range_are_exact(mode, penalties, device):
     rng = np.random.default_rng(2)
     similarity = trap(rng, SIDES)[None].astype(np.float32)
     gap_open, gap_extend = penalties
-    # The reference has no digits left for 1e9 / 0.01.
-    for temperature in (0.01, 1.0) if gap_open < 1e9 else (1.0,):
+    for temperature in (0.01, 1.0):
+        options = dict(temperature=temperature, mode=mode)
+        wanted = forbidding(similarity, gap_open, **options) if gap_open == 1e9 else None
         check(
-            similarity,
-            device,
-            gap_open=gap_open,
-            gap_extend=gap_extend,
-            temperature=temperature,
-            mode=mode,
+            similarity, device, gap_open=gap_open, gap_extend=gap_extend, **options, wanted=wanted
         )
+
+
+def forbidding(similarity, gap, **options):
+    """The reference's answer where all gaps cost the same, and no alignment has one too many.
+
+    At 1e9 a skipped row or column, float64 has no digits left for what tells the alignments apart.
+    At 1e4 they have the same probabilities, and each pays for as many gaps.
+    """
+    wanted = expected(similarity, gap_open=1e4, gap_extend=1e4, **options)
+    gaps = np.rint(-wanted.gap_open - wanted.gap_extend)
+    return wanted._replace(score=wanted.score - gaps * (gap - 1e4), size=wanted.size + gaps * gap)
+
+
+@pytest.mark.smoke(2)
+@pytest.mark.parametrize("form", ["scalar", "cell"])
+@pytest.mark.parametrize("shape", [(1, 2, 120), (1, 120, 2)], ids=str)
+def test_long_gaps_do_not_drift(shape, form, device):
+    """One alignment, of 122 weights halfway between two float32 numbers, as far off as can be."""
+    similarity = np.full(shape, -1e4, np.float32)
+    halfway = -np.log1p(-30000.5 * 2.0**-24)
+    gap = halfway if form == "scalar" else np.full(shape[1:], halfway)
+    options = dict(gap_open=gap, gap_extend=gap, temperature=1.0, mode="global")
+    check(similarity, device, **options)
 
 
 @pytest.fixture
@@ -566,9 +599,29 @@ def test_half_precision_computes_in_float32(low, device):
 
 
 @pytest.mark.skipif(not SIMULATED, reason="calls device functions from the host")
+@pytest.mark.parametrize("direction", [(0, 1), (1, 0), (1, 1)], ids=["row", "column", "diagonal"])
+@pytest.mark.parametrize("name", ["narrow", "wide"])
+def test_weights_of_a_penalty_make_up_for_one_another(name, direction):
+    from fastsw._cuda.kernels.penalties import nudge_at
+    from fastsw._cuda.scaled import numbers
+
+    split = numbers(name).split
+    rng = np.random.default_rng(5)
+    for t in [0.0, *-(10.0 ** rng.uniform(-7, 3, 20)), *(10.0 ** rng.uniform(-7, 3, 5))]:
+        total = 0.0
+        for count in range(1, 301):
+            f, k, left = split(t, nudge_at(*(count * d for d in direction)))
+            assert f.dtype == np.float32
+            alone = np.log2(np.float64(f)) + np.float64(k)
+            assert abs(alone + np.log1p(np.float64(left)) * LOG2E - t) <= 2e-7 * abs(t)
+            total += alone
+            # Rounded to nearest, the last could be off by 150 ulps.
+            assert abs(total - count * t) <= 6 * 2.0**-23 * (t != 0) + 2e-7 * count * abs(t)
+
+
+@pytest.mark.skipif(not SIMULATED, reason="calls device functions from the host")
 @pytest.mark.parametrize("temperature", [0.001, 0.3, 1.0, 100.0])
 def test_weights_of_narrow_numbers_keep_their_fraction_at_any_size(temperature):
-    from fastsw._cuda.kernels.penalties import LOG2E
     from fastsw._cuda.scaled import numbers
 
     unit = LOG2E / temperature

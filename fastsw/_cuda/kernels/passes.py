@@ -37,6 +37,7 @@ from fastsw._cuda.kernels.penalties import (
     at,
     costs_are_finite,
     gain_of,
+    nudge_at,
     own_pair,
     weighing,
 )
@@ -54,7 +55,7 @@ from fastsw._cuda.kernels.strip import (
     virtual_column,
     wait,
 )
-from fastsw._cuda.scaled import GAIN, arithmetic, numbers
+from fastsw._cuda.scaled import GAIN, arithmetic, near_one, numbers
 from fastsw._types import FITTING, GLOBAL, LOCAL, SCORE, TANGENT
 
 #: What a forward pass found, in bits: NaN or infinity, more than narrow numbers hold, a finite
@@ -89,7 +90,7 @@ def passes(name: str, *, general: bool, with_tangents: bool) -> Passes:
     forward_cell, backward_cell, pair_share, gap_shares = affine_cell(
         name, with_tangents=with_tangents
     )
-    costs_at, weigh = weighing(name, with_tangents=with_tangents)
+    costs_at, left_out, weigh = weighing(name, with_tangents=with_tangents)
     load_tile, load_boundary, store_boundary, get, put, lane_before, lane_after = transfers(
         name, with_tangents=with_tangents
     )
@@ -123,6 +124,14 @@ def passes(name: str, *, general: bool, with_tangents: bool) -> Passes:
         return weigh(value, high, rest, call.penalties.inverse, call.tangents, place)
 
     @device
+    def made_up(x, left, i, c):
+        """Gap states as a strip enters tile c, rid of what the rounded weights of a tile left out.
+
+        Along a row all weights of extending a gap are one number, which is rounded in one way.
+        """
+        return x[0] * near_one(real(steps) * left, nudge_at(i, c)), x[1], x[2]
+
+    @device
     def step(call, strip, shared, scaling, state, diagonal, top, costs, ended, j, u):
         """States of the next cell of the lane's row, and the diagonal of the one after."""
         opened, skipped = lane_before(top[0], strip.lane), lane_before(top[1], strip.lane)
@@ -151,10 +160,11 @@ def passes(name: str, *, general: bool, with_tangents: bool) -> Passes:
         scaling = factor(call)
         costs = costs_at(call.penalties, b, i, small(1), n, m)
         state, top, diagonal, run = (none, none, none), (none, none), none, none
-        largest, bad, gain = real(-math.inf), False, mass(0)
+        largest, bad, gain, left = real(-math.inf), False, mass(0), zero
         if not general:
             bad = not costs_are_finite(costs)
             gain = max(gain, gain_of(costs))
+            left = left_out(call.penalties, b, i, small(1), n, m)
         for c in range(strip.tiles):
             if s > 0:
                 ahead = (steps * c + steps - 1 + lanes - 1) // steps + 1
@@ -174,6 +184,8 @@ def passes(name: str, *, general: bool, with_tangents: bool) -> Passes:
                     shared.boundaries,
                     False,
                 )
+            if not general:
+                state = state[0], made_up(state[1], left, i, c), state[2]
             if call.want != SCORE:
                 p = ((index * tiles_of(call) + c) * 4) * lanes + lane
                 put(store.entries, p, state[0])
@@ -358,6 +370,9 @@ def passes(name: str, *, general: bool, with_tangents: bool) -> Passes:
         count_0, count_1 = zero, zero  # gaps into this column, from this row down
         costs = costs_at(call.penalties, b, i, small(1), n, m)
         costs_below = costs_at(call.penalties, b, small(i + 1), small(1), n, m)
+        left = zero
+        if not general:
+            left = left_out(call.penalties, b, i, small(1), n, m)
         for c in range(strip.tiles - 1, -1, -1):
             if s < strip.strips - 1:
                 behind = steps * c - (lanes - 1)
@@ -489,6 +504,8 @@ def passes(name: str, *, general: bool, with_tangents: bool) -> Passes:
                 store_boundary(
                     store.backward_rows, row, j, strip.outgoing_at, lane, outgoing, general
                 )
+            if not general:
+                right = made_up(right, left, i, c)
             if c > 0:
                 publish(progress, index, base + strip.tiles - c, lane)
         finish_sums(call, strip, store, sums, sums_at, answers)

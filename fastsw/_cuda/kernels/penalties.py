@@ -17,6 +17,10 @@ LN2, LOG2E, LOG2E_REST = math.log(2.0), 1.0 / math.log(2.0), 2.0355273740931033e
 NUMBER, BY_PAIR, BY_ROW, BY_COLUMN, FORM_BITS = 1, 2, 4, 8, 4
 WHOLE = 2
 
+#: Steps down and across of a sequence that fills an interval evenly along rows, columns and
+#: diagonals: 2**32 over the plastic number, and over its square.
+DOWN, ACROSS = 3242174889, 2447445414
+
 
 class Penalties(NamedTuple):
     """Penalties, their tangents, and what makes them bits."""
@@ -86,6 +90,13 @@ def cell_of(i, j, n, m):
 
 
 @device
+def nudge_at(r, c):
+    """How the weights of a cell's penalties are rounded: -1/2 to 1/2, differently in each cell."""
+    bits = (np.int64(r) * DOWN + np.int64(c) * ACROSS) & 0xFFFFFFFF
+    return np.float32(np.int32(bits - 2**31)) * np.float32(2.0**-32)
+
+
+@device
 def penalties_at(penalties, b, i, j, n, m):
     """The four penalties of grid cell (i, j)."""
     pointers, given, forms = penalties.values, penalties.numbers, penalties.forms
@@ -103,6 +114,7 @@ class Weighing(NamedTuple):
     """Device functions that weigh penalties and similarities in one kind of numbers."""
 
     costs_at: Any
+    left_out: Any
     weigh: Any
 
 
@@ -114,12 +126,18 @@ def weighing(name: str, *, with_tangents: bool) -> Weighing:
     zero = real(0)
 
     @device
-    def cost_at(penalties, which, b, r, c):
-        """Weight of one penalty, and its logarithm in bits."""
+    def bits_at(penalties, which, b, r, c):
+        """Logarithm in bits of the weight of one penalty."""
         forms, rows, columns = penalties.forms, penalties.rows, penalties.columns
         pointer, number = penalties.values[which], penalties.numbers[which]
-        t = -penalties.unit * penalty(pointer, number, forms, which, b, r, c, rows, columns)
-        f, k = split(t)
+        return -penalties.unit * penalty(pointer, number, forms, which, b, r, c, rows, columns)
+
+    @device
+    def cost_at(penalties, which, b, r, c, nudge):
+        """Weight of one penalty, and its logarithm in bits."""
+        forms, rows, columns = penalties.forms, penalties.rows, penalties.columns
+        t = bits_at(penalties, which, b, r, c)
+        f, k, _ = split(t, nudge)
         d = zero
         if with_tangents:
             each = own_pair(forms)
@@ -131,12 +149,19 @@ def weighing(name: str, *, with_tangents: bool) -> Weighing:
     def costs_at(penalties, b, i, j, n, m):
         """Weights of the four penalties of grid cell (i, j)."""
         r, c = cell_of(i, j, n, m)
+        nudge = nudge_at(r, c)
         return (
-            cost_at(penalties, 0, b, r, c),
-            cost_at(penalties, 1, b, r, c),
-            cost_at(penalties, 2, b, r, c),
-            cost_at(penalties, 3, b, r, c),
+            cost_at(penalties, 0, b, r, c, nudge),
+            cost_at(penalties, 1, b, r, c, nudge),
+            cost_at(penalties, 2, b, r, c, nudge),
+            cost_at(penalties, 3, b, r, c, nudge),
         )
+
+    @device
+    def left_out(penalties, b, i, j, n, m):
+        """What rounding left out of the weight of extending a column gap, relative to it."""
+        r, c = cell_of(i, j, n, m)
+        return split(bits_at(penalties, 1, b, r, c), nudge_at(r, c))[2]
 
     @device
     def weigh(value, high, rest, inverse, tangents, place):
@@ -147,7 +172,7 @@ def weighing(name: str, *, with_tangents: bool) -> Weighing:
             d = real(inverse * tangents[place])
         return f, k, d
 
-    return Weighing(costs_at, weigh)
+    return Weighing(costs_at, left_out, weigh)
 
 
 @device
