@@ -49,7 +49,6 @@ from fastsw._cuda.kernels.penalties import (
     LN2,
     LOG2E,
     LOG2E_REST,
-    WHOLE,
     penalty,
     sides,
     temperature_of,
