@@ -1,10 +1,10 @@
 """Measure the CUDA backend: ``python -m benchmarks.gpu``, or all of it by ``benchmarks/gpu.sh``.
 
 Writes gpu.json and gpu.md: device-to-device copy bandwidth, speed of forward and forward+gradient
-beside two peers in the same run, our soft-DTW beside pysdtw's, torch's CTC as a yardstick, the share
-of the memory floor, the latency of a small eager call, and where the time of a training step of lac
-goes. What could not be measured says so, and why; the
-files are written after each figure, ours before the peers', so that no failure hides another one.
+beside two peers in the same run, our soft-DTW beside pysdtw's, torch's CTC as a yardstick, the
+share of the memory floor, the latency of a small eager call, and where the time of a training step
+of lac goes. What could not be measured says so, and why; the files are written after each figure,
+ours before the peers', so that no failure hides another one.
 
 Times are medians of CUDA events around a number of calls that take turns over several inputs, so
 that caches do not hold them. Small shapes are timed twice, since the host takes longer than the

@@ -7,10 +7,10 @@ above (below) where that has not come far enough. Since a warp finishes what it 
 that a strip waits for was taken before it, none waits for ever, whatever the size of the grid;
 pairs of any length share the machine, and a single long pair is spread over all of it.
 
-In single precision a launch first tries `linear`, which is several times faster, where its mode and
-penalties suit that. What it leaves is computed with narrow numbers. Pairs beyond their range, of which there
-are hardly ever any, are computed again with wide ones, in a function of its own so that it costs
-the first attempt no registers.
+In single precision a launch first tries `linear`, which is several times faster, where mode and
+penalties suit that. What it leaves is computed with narrow numbers, and pairs beyond their range,
+of which there are hardly ever any, again with wide ones, in functions of their own so that they
+cost the attempts before no registers.
 """
 
 import functools
@@ -32,7 +32,7 @@ from fastsw._cuda.device import (
     opaque,
 )
 from fastsw._cuda.kernels.answers import answer_empty, fill, fill_share
-from fastsw._cuda.kernels.linear import Memory, take_linear
+from fastsw._cuda.kernels.linear import Memory, answer_linearly
 from fastsw._cuda.kernels.passes import LARGE, NON_FINITE, SOME, passes
 from fastsw._cuda.kernels.penalties import (
     FORM_BITS,
@@ -47,8 +47,6 @@ from fastsw._cuda.kernels.records import (
     ANSWERED_NAN,
     FINISHED,
     LEFT,
-    LINEAR_FINISHED,
-    LINEAR_LEFT,
     NEXT_ITEM,
     NEXT_RETRIED,
     OUT_OF_RANGE,
@@ -287,6 +285,7 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         Whether tangents are carried.
     """
     single = bits == 32
+    with_linear = single and not general
     name = "narrow" if single else "double"
     kind = numbers(name)
     real, whole = kind.real, kind.whole
@@ -299,8 +298,6 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
     boundaries, sums_size = blocked * 3 * BOUNDARY, blocked * SUMS * LANES
     wide_states, wide_boundaries = (STEPS * 3, boundaries) if single else (1, 1)
     tangent_states, tangent_boundaries = (states, boundaries) if with_tangents else (1, 1)
-
-    narrow_attempt = noinline(first_attempt)
 
     @noinline
     def retry(request, store, shared, rows_w, row_w, counters, answers):
@@ -329,6 +326,22 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
             lane_of(cuda.threadIdx.x),
             warp_of(cuda.threadIdx.x),
         )
+        exit_kernel()
+
+    @device
+    def scaled(request, store, shared, rows_w, row_w, counters, answers):
+        """Answer with numbers that have exponents of their own what linear space has not."""
+        lane, warp = lane_of(cuda.threadIdx.x), warp_of(cuda.threadIdx.x)
+        first_attempt(request, store, shared, counters, answers, lane, warp)
+        if single:
+            wait(counters.control, FINISHED, np.int32(request.pairs), lane)
+            if load_acquire(counters.control, LEFT) != 0:
+                retry(request, store, shared, rows_w, row_w, counters, answers)
+
+    @noinline
+    def scaled_apart(request, store, shared, rows_w, row_w, counters, answers):
+        """Do so in a function of its own, and end the kernel."""
+        scaled(request, store, shared, rows_w, row_w, counters, answers)
         exit_kernel()
 
     def align(
@@ -404,7 +417,7 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         row_d = cuda.shared.array(tangent_boundaries, real)
         row_w = cuda.shared.array(wide_boundaries, np.float64)
         strip_sums = cuda.shared.array(sums_size, np.float64)
-        lane, warp = lane_of(cuda.threadIdx.x), warp_of(cuda.threadIdx.x)
+        lane = lane_of(cuda.threadIdx.x)
         request = Request(
             similarity,
             tangent_similarity,
@@ -440,30 +453,22 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         )
         counters = Counters(control, forward_done, backward_done, status, findings)
         answers = Answers(score, slope, gradient, (out_0, out_1, out_2, out_3))
-        if single and not general:
-            if linear:
-                kept = Memory(
-                    linear_forward,
-                    linear_backward,
-                    marks,
-                    linear_sums,
-                    linear_forward_rows,
-                    linear_backward_rows,
-                    linear_entries,
-                )
-                take_linear(request, kept, counters, answers, lane)
-                wait(control, LINEAR_FINISHED, np.int32(pairs), lane)
-                if load_acquire(control, LINEAR_LEFT) == 0:
-                    return
-        if single and not general:
-            narrow_attempt(request, store, shared, counters, answers, lane, warp)
-        else:
-            first_attempt(request, store, shared, counters, answers, lane, warp)
-        if single:
-            wait(control, FINISHED, np.int32(pairs), lane)
-            if load_acquire(control, LEFT) == 0:
+        if with_linear:
+            kept = Memory(
+                linear_forward,
+                linear_backward,
+                marks,
+                linear_sums,
+                linear_forward_rows,
+                linear_backward_rows,
+                linear_entries,
+            )
+            if answer_linearly(request, kept, counters, answers, lane):
                 return
-            rows_w = ahead_w, back_w, entry_w, end_w
-            retry(request, store, shared, rows_w, row_w, counters, answers)
+        rows_w = ahead_w, back_w, entry_w, end_w
+        if with_linear:
+            scaled_apart(request, store, shared, rows_w, row_w, counters, answers)
+        else:
+            scaled(request, store, shared, rows_w, row_w, counters, answers)
 
     return align

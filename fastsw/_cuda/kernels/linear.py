@@ -1,6 +1,6 @@
 """Local alignment on a GPU in linear space: float32 states, one exponent for a block of cells.
 
-A lane has `ROWS` rows of a pair and goes along them in blocks of `COLUMNS` columns, one block behind
+A lane has `ROWS` rows of a pair and goes along them in blocks of `COLUMNS` columns, a block behind
 the lane before, so that what enters a block from above is known when it begins: there is one
 exchange between lanes for a block, and none within it. A warp has a strip of `LANES * ROWS` rows;
 longer pairs are several strips, each a few blocks behind the one above, which leaves its last row
@@ -38,6 +38,7 @@ from fastsw._cuda.device import (
     increment_release,
     larger,
     larger_or_nan,
+    load_acquire,
     load_four,
     opaque,
     store_four,
@@ -130,7 +131,7 @@ class Memory(NamedTuple):
     sums: Any  # [pairs, strips, SUMS]
     forward_rows: Any  # [pairs, strips, blocks, RECORD]
     backward_rows: Any
-    entries: Any  # [pairs, strips, blocks, LANES, ENTRY]
+    entries: Any  # [pairs, strips, blocks, ENTRY / 4, LANES, 4]; see `entry_place`
 
 
 def strips_of(rows: int) -> int:
@@ -284,16 +285,26 @@ def clipped(call, k, values):
 
 
 @device
-def entry(call, memory, records, inside, k):
-    """What entered a block: its exponent and twelve numbers, as they are in memory."""
+def entry_place(records, slot, lane):
+    """Where the lane keeps what enters its block; the lanes' places for one step lie together.
+
+    The lane's block k is in slot (k + lane) modulo the blocks of a row, which is the same for all
+    lanes at any time.
+    """
+    return ((records + slot) * (ENTRY // 4) * LANES + lane) * 4
+
+
+@device
+def entry(call, memory, records, inside, slot):
+    """What entered a block: its exponent and eleven numbers, as they are in memory."""
     zero = np.float32(0)
     none = zero, zero, zero, zero
     first, skipped, above = none, none, (zero, zero, zero, float_of_bits(small(-HEADROOM)))
     if inside:
-        place = ((records + k) * LANES + call.lane) * ENTRY
+        place = entry_place(records, slot, call.lane)
         first = load_four(memory.entries, place)
-        skipped = load_four(memory.entries, place + 4)
-        above = load_four(memory.entries, place + 8)
+        skipped = load_four(memory.entries, place + 4 * LANES)
+        above = load_four(memory.entries, place + 8 * LANES)
     return first, skipped, above
 
 
@@ -562,7 +573,7 @@ def passes(*, alone: bool) -> Passes:
 
     @device
     def forward_strip(call, s, strips, want, memory, counters, answers):
-        """Forward pass along a strip: what it leaves in `marks`, those of the strips above included."""
+        """Forward pass along a strip: leaves in `marks` what it and the strips above found."""
         lane, blocks, zero = call.lane, call.blocks, np.float32(0)
         row, index, lanes, is_last = place_of(call, s, strips)
         begin = row_place(call, row)
@@ -571,7 +582,7 @@ def passes(*, alone: bool) -> Passes:
         xs, corner, corners = (zero, zero), zero, zero
         sent_y, sent_h, unit = none, none, small(-HEADROOM)
         given_y, given_h, given_unit = none, none, small(-HEADROOM)
-        total, total_unit, top = 0.0, small(-HEADROOM), call.floor
+        total, total_unit, top, slot = 0.0, small(-HEADROOM), call.floor, ZERO
         k = small(-lane)
         next_0 = similarities(call, there_0, begin, k)
         next_1 = similarities(call, there_1, begin + call.columns, k)
@@ -615,11 +626,14 @@ def passes(*, alone: bool) -> Passes:
             above = scaled_four(above, above_factor)
             unit = new_unit
             if want != SCORE and inside:
-                place = ((records + k) * LANES + lane) * ENTRY
+                place = entry_place(records, slot, lane)
                 store_four(memory.entries, place, (xs[0], xs[1], corner, corners))
-                store_four(memory.entries, place + 4, skipped)
+                store_four(memory.entries, place + 4 * LANES, skipped)
                 last = above[0], above[1], above[2], float_of_bits(unit)
-                store_four(memory.entries, place + 8, last)
+                store_four(memory.entries, place + 8 * LANES, last)
+            slot = small(slot + ONE)
+            if slot == blocks:
+                slot = ZERO
             weights = weights_of(call, values_0), weights_of(call, values_1)
             top = larger_or_nan(top, larger_or_nan(top_or_nan(values_0), top_or_nan(values_1)))
             states, xs, corners, sent_y, sent_h = forward_block(
@@ -663,7 +677,8 @@ def passes(*, alone: bool) -> Passes:
         inside = there_0 and k < blocks
         next_0 = similarities(call, there_0, begin, k)
         next_1 = similarities(call, there_1, begin + call.columns, k)
-        next_entry = entry(call, memory, records, inside, k)
+        slot = small(small(small(blocks + lanes) - small(2)) % blocks)
+        next_entry = entry(call, memory, records, inside, slot)
         for t in range(small(blocks + lanes - ONE)):
             k = small(small(blocks + lanes) - small(small(small(t) + lane) + small(2)))
             inside = there_0 and k >= ZERO and k < blocks
@@ -672,9 +687,9 @@ def passes(*, alone: bool) -> Passes:
             soon = small(k - ONE)
             next_0 = similarities(call, there_0, begin, soon)
             next_1 = similarities(call, there_1, begin + call.columns, soon)
-            next_entry = entry(
-                call, memory, records, there_0 and soon >= ZERO and soon < blocks, soon
-            )
+            slot = small(slot - ONE) if slot > ZERO else small(blocks - ONE)
+            soon_inside = there_0 and soon >= ZERO and soon < blocks
+            next_entry = entry(call, memory, records, soon_inside, slot)
             below, ahead = from_below_four(sent_y, lane), from_below_four(sent_p, lane)
             below_unit = from_below(unit, lane)
             if lane == small(lanes - ONE):
@@ -916,3 +931,13 @@ def take_linear(request, memory, counters, answers, lane):
             forward_item(call, fit, s, strips, want, memory, counters, answers)
         if fit and (in_reverse or both):
             backward_item(call, s, strips, memory, counters, answers)
+
+
+@device
+def answer_linearly(request, memory, counters, answers, lane):
+    """Answer what this kernel can; whether that was everything."""
+    if request.linear == 0:
+        return False
+    take_linear(request, memory, counters, answers, lane)
+    wait(counters.control, LINEAR_FINISHED, np.int32(request.pairs), lane)
+    return load_acquire(counters.control, LINEAR_LEFT) == 0
