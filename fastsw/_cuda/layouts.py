@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw._cuda.device import LANES
-from fastsw._cuda.kernels import linear
+from fastsw._cuda.kernels import linear_memory as linear
 from fastsw._cuda.kernels.records import COUNTERS
 from fastsw._cuda.kernels.strip import RECORD, STEPS, SUMS
 from fastsw._cuda.runtime.memory import Part, Workspace

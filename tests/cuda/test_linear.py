@@ -13,12 +13,19 @@ from tests.support.oracle import expected, within
 from tests.support.simulated import SIMULATED
 
 torch = pytest.importorskip("torch")
-from fastsw._cuda.kernels import linear  # noqa: E402
+from fastsw._cuda.kernels import linear, linear_strip  # noqa: E402
+from fastsw._cuda.kernels.linear_memory import HEIGHT  # noqa: E402
+from fastsw._cuda.kernels.linear_numbers import (  # noqa: E402
+    COLUMNS,
+    EXPONENT_GAP,
+    HEAD,
+    ROOM,
+    ROWS,
+)
 
 pytestmark = pytest.mark.simulator if SIMULATED else pytest.mark.gpu
 
-#: Rows of a strip, and a pair of several strips and blocks.
-HEIGHT = linear.HEIGHT
+#: Rows of a pair of several strips.
 TALL = 2 * HEIGHT + 3
 BITS = math.log(2.0)
 
@@ -28,13 +35,14 @@ def answered(monkeypatch):
     """What became of each pair, where the kernel is Python's: whether linear space answered it."""
     found = {}
     if SIMULATED:
-        pass_on = linear.pass_on
+        pass_on = linear_strip.pass_on
 
         def watched(counters, b, answer):
             assert found.setdefault(int(b), bool(answer)) == answer
             pass_on(counters, b, answer)
 
-        monkeypatch.setattr(linear, "pass_on", watched)
+        for module in (linear, linear_strip):
+            monkeypatch.setattr(module, "pass_on", watched)
     return found
 
 
@@ -110,17 +118,15 @@ def beside(inequality, step):
     similarity[0, 5:8, 2:11] = -np.inf
     opened, extended, top = 1.0, 0.25, 4.0
     if inequality == "growth":
-        opened, extended, top = 0.1, 0.05, (linear.ROOM - linear.HEAD - 12.0) / linear.ROWS * step
-        top = min(top, (linear.EXPONENT_GAP - 1.2) / linear.COLUMNS * step)
+        opened, extended, top = 0.1, 0.05, (ROOM - HEAD - 12.0) / ROWS * step
+        top = min(top, (EXPONENT_GAP - 1.2) / COLUMNS * step)
     if inequality == "exponent gap":
         top = 8.0
-        spare = linear.EXPONENT_GAP - max(linear.ROWS, linear.COLUMNS) * top
-        opened = extended = spare / (2.0 + 2.0 * (linear.ROWS + linear.COLUMNS)) * step
-    if inequality == "dearest":
-        opened, extended, top = linear.DEAREST / 2.0 * step, 0.0, 1.0
+        spare = EXPONENT_GAP - max(ROWS, COLUMNS) * top
+        opened = extended = spare / (2.0 + 2.0 * (ROWS + COLUMNS)) * step
     if inequality == "faintest":
         similarity[similarity > -np.inf] = 1.0
-        top = linear.FAINTEST * step
+        top = linear_strip.FAINTEST * step
     similarity[similarity == 1.0] = top
     return (similarity * BITS).astype(np.float32), opened * BITS, extended * BITS
 
@@ -181,6 +187,6 @@ def test_pairs_of_any_kind_are_right(seed, device):
         similarity[rng.random(shape) < 0.6] = -np.inf
     similarity = np.minimum(similarity, top)
     similarity[0, 0, 0] = top
-    spare = (linear.EXPONENT_GAP - linear.COLUMNS * top) * rng.random()
+    spare = (EXPONENT_GAP - COLUMNS * top) * rng.random()
     options = dict(gap_open=BITS * spare / 12.0, gap_extend=BITS * spare / 24.0)
     hold((similarity * BITS).astype(np.float32), device, **options)

@@ -120,8 +120,8 @@ def assembled(text, capability, folder):
 def resources(text, capability, folder):
     """Registers, spilled bytes and shared memory that ptxas reports; None where it is missing.
 
-    Spills are the bytes that the kernel itself reads back, and the most that a function that it calls
-    stores and reads; what is stored before a call that does not return is never read.
+    Spills are the bytes that the kernel itself reads back, and the most that a function that it
+    calls stores and reads; what is stored before a call that never returns is not read.
     """
     if shutil.which("ptxas") is None:
         return None

@@ -32,7 +32,8 @@ from fastsw._cuda.device import (
     opaque,
 )
 from fastsw._cuda.kernels.answers import answer_empty, fill, fill_share
-from fastsw._cuda.kernels.linear import Memory, answer_linearly
+from fastsw._cuda.kernels.linear import answer_linearly
+from fastsw._cuda.kernels.linear_memory import Memory
 from fastsw._cuda.kernels.passes import LARGE, NON_FINITE, SOME, passes
 from fastsw._cuda.kernels.penalties import (
     FORM_BITS,
@@ -127,6 +128,7 @@ def attempt(name: str, *, general: bool, with_tangents: bool):
     forward, backward = passes(name, general=general, with_tangents=with_tangents)
     lanes, steps = LANES, STEPS
     first_of_two, retried = name == "narrow", name == "wide"
+    after_linear = first_of_two and not general
     counter, base = (NEXT_RETRIED, RETRIED) if retried else (NEXT_ITEM, 0)
     small = np.int32
 
@@ -220,7 +222,7 @@ def attempt(name: str, *, general: bool, with_tangents: bool):
             answered = False
             if retried:
                 answered = counters.status[b] != OUT_OF_RANGE
-            elif request.linear and counters.status[b] == ANSWERED:
+            elif after_linear and request.linear and counters.status[b] == ANSWERED:
                 answered = True
                 if s == 0 and not in_reverse and lane == 0:
                     increment_release(counters.control, FINISHED)
@@ -329,9 +331,9 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         exit_kernel()
 
     @device
-    def scaled(request, store, shared, rows_w, row_w, counters, answers):
+    def scaled(request, store, shared, rows_w, row_w, counters, answers, lane):
         """Answer with numbers that have exponents of their own what linear space has not."""
-        lane, warp = lane_of(cuda.threadIdx.x), warp_of(cuda.threadIdx.x)
+        warp = warp_of(cuda.threadIdx.x)
         first_attempt(request, store, shared, counters, answers, lane, warp)
         if single:
             wait(counters.control, FINISHED, np.int32(request.pairs), lane)
@@ -341,7 +343,8 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
     @noinline
     def scaled_apart(request, store, shared, rows_w, row_w, counters, answers):
         """Do so in a function of its own, and end the kernel."""
-        scaled(request, store, shared, rows_w, row_w, counters, answers)
+        lane = lane_of(cuda.threadIdx.x)
+        scaled(request, store, shared, rows_w, row_w, counters, answers, lane)
         exit_kernel()
 
     def align(
@@ -469,6 +472,6 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         if with_linear:
             scaled_apart(request, store, shared, rows_w, row_w, counters, answers)
         else:
-            scaled(request, store, shared, rows_w, row_w, counters, answers)
+            scaled(request, store, shared, rows_w, row_w, counters, answers, lane)
 
     return align
