@@ -12,8 +12,8 @@ Theorem 5 of docs/range.md says when that suffices, and `prepared` and `decide` 
 for which it does not hold, and those that have no answer in numbers, are left to the kernel of
 `intra_pair`, in the same launch. Penalties are those of local alignment that a pair has one of.
 
-Here is what a warp takes up; `linear_strip` has the passes along a strip, `linear_block` those
-through a block, `linear_memory` what they read and leave, and `linear_numbers` the shared exponent.
+Here is what a warp takes up; `linear_strip` has the passes through a block and along a strip,
+`linear_memory` what they read and leave, and `linear_numbers` the shared exponent.
 """
 
 import math
