@@ -13,6 +13,7 @@ from fastsw._cuda.device import (
     fetch_add,
     float_of_bits,
     fma_double,
+    fma_float,
     from_above,
     from_below,
     from_lane,
@@ -22,9 +23,7 @@ from fastsw._cuda.device import (
     store_four,
     store_release,
 )
-from fastsw._cuda.kernels.linear_block import (
-    block,
-)
+from fastsw._cuda.kernels.cell import linear_cell
 from fastsw._cuda.kernels.linear_memory import (
     CHUNK,
     HEIGHT,
