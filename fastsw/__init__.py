@@ -14,6 +14,7 @@ from fastsw._api import (
     traceback,
     value_and_grad,
 )
+from fastsw._collections import Ranking, all_pairs, search
 from fastsw._types import Gradients
 from fastsw._validation import GapSignWarning
 from fastsw._warmup import warmup
@@ -28,11 +29,14 @@ __all__ = [
     "Alignment",
     "GapSignWarning",
     "Gradients",
+    "Ranking",
+    "all_pairs",
     "entropy",
     "mea",
     "posterior",
     "sample",
     "score",
+    "search",
     "soft_dtw",
     "traceback",
     "value_and_grad",
