@@ -1,9 +1,10 @@
 """Measure the CUDA backend: ``python -m benchmarks.gpu``, or all of it by ``benchmarks/gpu.sh``.
 
 Writes gpu.json and gpu.md: device-to-device copy bandwidth, speed of forward and forward+gradient
-beside two peers in the same run, the share of the memory floor, the latency of a small eager call,
-and where the time of a training step of lac goes. What could not be measured says so, and why; the
-files are written after each figure, ours before the peers', so that no failure hides another one.
+beside two peers in the same run, our soft-DTW beside pysdtw's, torch's CTC as a yardstick, the
+share of the memory floor, the latency of a small eager call, and where the time of a training step
+of lac goes. What could not be measured says so, and why; the files are written after each figure,
+ours before the peers', so that no failure hides another one.
 
 Times are medians of CUDA events around a number of calls that take turns over several inputs, so
 that caches do not hold them. Small shapes are timed twice, since the host takes longer than the
@@ -38,6 +39,7 @@ SHAPES = [
 GRAPH_CELLS = 2**24  # a shape that a graph is timed for
 GRAPH_CALLS = 10
 PEER_CELLS = 2**27  # a peer that holds several states of every cell, and their gradients
+WARPING_CELLS = 2**24  # soft-DTW, ours and the peer's, and CTC
 OPTIONS = {"gap_open": 1.0, "gap_extend": 0.1, "temperature": 1.0}
 NOT_MEASURED = "not measured"
 OURS, PEERS = "ours", "peers"  # columns that say why a row lacks figures
@@ -197,6 +199,31 @@ def jax_milliseconds(shape, graded):
     return statistics.median(found)
 
 
+def warping_gradient(similarity):
+    """Our soft-DTW of what stands for costs, and its gradient."""
+    leaf = similarity.detach().requires_grad_()
+    return torch.autograd.grad(fastsw.soft_dtw(leaf, temperature=1.0).sum(), leaf)
+
+
+def pysdtw_gradient(similarity):
+    """The same by pysdtw, as the field uses soft-DTW on a GPU: Numba, one block a pair."""
+    from pysdtw.sdtw_cuda import SoftDTWcuda
+
+    leaf = similarity.detach().requires_grad_()
+    lengths = torch.tensor([similarity.shape[1:]] * len(similarity), device="cuda")
+    return torch.autograd.grad(SoftDTWcuda.apply(leaf, lengths, 1.0, 0.0).sum(), leaf)
+
+
+def ctc_gradient(similarity):
+    """Torch's CTC of as many frames and letters, a yardstick: another recurrence, as well tuned."""
+    pairs, frames, letters = similarity.shape
+    leaf = torch.nn.functional.pad(similarity, (1, 0)).transpose(0, 1).detach().requires_grad_()
+    targets = torch.arange(1, letters + 1, device="cuda").expand(pairs, letters)
+    sizes = (torch.full((pairs,), size, device="cuda") for size in (frames, letters))
+    loss = torch.nn.functional.ctc_loss(leaf, targets, *sizes, reduction="sum", zero_infinity=True)
+    return torch.autograd.grad(loss, leaf)
+
+
 def tried(measure, *arguments):
     """The measurement, or why there is none."""
     try:
@@ -241,6 +268,16 @@ def peer_figures(shape, own_ms):
         else f"{NOT_MEASURED}: more than {2**25} cells",
     }
     peers = [ms for ms in row.values() if isinstance(ms, float)]
+    for name, function in (
+        ("soft_dtw_ms", warping_gradient),
+        ("pysdtw_ms", pysdtw_gradient),
+        ("torch_ctc_ms", ctc_gradient),
+    ):
+        row[name] = (
+            tried(lambda f=function: milliseconds(rotated(f, shape), budget=0.3, least=2))
+            if cells <= WARPING_CELLS
+            else f"{NOT_MEASURED}: more than {WARPING_CELLS} cells"
+        )
     if peers and isinstance(own_ms, float):
         row["times the best peer"] = min(peers) / own_ms
     torch.cuda.empty_cache()

@@ -31,7 +31,7 @@ part() {
 }
 
 tests=("$python" -m pytest -q -p no:cacheprovider --override-ini=addopts= --tb=short --maxfail=20)
-files=(tests/cuda/test_device.py tests/cuda/test_gpu.py)
+files=(tests/cuda/test_linear.py tests/cuda/test_device.py tests/cuda/test_gpu.py)
 
 if [ -n "${WHEELS:-}" ]; then
     part wheels 40 "$python" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir \

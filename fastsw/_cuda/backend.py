@@ -155,6 +155,11 @@ def _own_shape(pairs: int, penalty) -> tuple[int, int, int]:
     return (pairs, 1, 1) if isinstance(penalty, float) else (pairs, *penalty.shape[1:])
 
 
+def _is_one_a_pair(penalty) -> bool:
+    """Whether a penalty is the same for all cells of a pair."""
+    return isinstance(penalty, float) or tuple(penalty.shape[1:]) == (1, 1)
+
+
 def _gradients(job, layout) -> tuple:
     """Where gradients go: of T, S and four penalties."""
     if job.want == SCORE:
@@ -168,8 +173,9 @@ def soft_kernel(bits: int, *, general: bool, with_tangents: bool) -> Kernel:
     name = "tangent" if with_tangents else "align"
     variant = f"{name}_{bits}_{'general' if general else 'uniform'}"
     function = intra_pair.align_kernel(bits, general=general, with_tangents=with_tangents)
-    # 128 registers a thread in single precision, into which the passes fit.
-    return Kernel(function, variant, intra_pair.warps(bits), 4 if bits == 32 else 2)
+    # Registers a thread: 168 with linear space, 128 without, into which the passes fit.
+    resident = 2 if bits == 64 else 4 if general else 3
+    return Kernel(function, variant, intra_pair.warps(bits), resident)
 
 
 def _soft(job) -> None:
@@ -181,8 +187,10 @@ def _soft(job) -> None:
     single = want != TANGENT and given == np.float32
     bits = 32 if single else 64
     first = 1 if mode == LOCAL else 0
-    layout = layouts.soft(shape, given, first, want, bits)
+    with_linear = single and mode == LOCAL and all(map(_is_one_a_pair, job.inputs.penalties))
+    layout = layouts.soft(shape, given, first, want, bits, with_linear)
     asked = arguments_of(job.inputs, layout.blank)
+    together = columns % 4 == 0 and memory.begins_at_multiple(similarity, 16)
     directions = similarity, *[layout.blank] * 4
     if want == TANGENT:
         directions = job.direction.similarity, *job.direction.penalties
@@ -199,6 +207,8 @@ def _soft(job) -> None:
             columns,
             mode,
             want,
+            int(with_linear),
+            int(together),
             *directions,
             *layout.parts,
             out.score,

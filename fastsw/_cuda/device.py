@@ -28,11 +28,16 @@ __all__ = [
     "from_below",
     "from_lane",
     "increment_release",
+    "larger",
+    "larger_or_nan",
     "load_acquire",
+    "load_four",
+    "load_relaxed",
     "noinline",
     "opaque",
     "round_double",
     "round_float",
+    "store_four",
     "store_release",
     "sync",
 ]
@@ -72,6 +77,22 @@ if SIMULATED:
     def double_of_bits(bits):
         """Float64 of an int64's bits."""
         return np.int64(bits).view(np.float64)
+
+    def larger(a, b):
+        """The larger of two float32."""
+        return np.fmax(a, b)
+
+    def larger_or_nan(a, b):
+        """The larger of two float32, NaN where one is."""
+        return np.maximum(a, b)
+
+    def load_four(array, place):
+        """Four float32 that begin at a multiple of 16 bytes."""
+        return array[place], array[place + 1], array[place + 2], array[place + 3]
+
+    def store_four(array, place, values):
+        """Write four float32 that begin at a multiple of 16 bytes."""
+        array[place : place + 4] = values
 
     def exp2_float(value):
         """2 ** value in float32."""
@@ -113,6 +134,10 @@ if SIMULATED:
         """Read a flag before all that follows."""
         return flags[index]
 
+    def load_relaxed(flags, index):
+        """Read a flag, without any order."""
+        return flags[index]
+
     def store_release(flags, index, value):
         """Write a flag after all that precedes."""
         flags[index] = value
@@ -152,7 +177,7 @@ else:
     from llvmlite import ir
     from numba.cuda import libdevice
     from numba.cuda.extending import intrinsic
-    from numba.cuda.types import CPointer, float32, int32, int64, none
+    from numba.cuda.types import CPointer, UniTuple, float32, int32, int64, none
 
     ALL = 0xFFFFFFFF
 
@@ -225,6 +250,45 @@ else:
 
         return value(value), generate
 
+    @intrinsic
+    def larger_or_nan(typing_context, a, b):
+        """The larger of two float32, NaN where one is."""
+
+        def generate(context, builder, signature, arguments):
+            kind = ir.FunctionType(ir.FloatType(), [ir.FloatType()] * 2)
+            code = ir.InlineAsm(kind, "max.NaN.f32 $0, $1, $2;", "=f,f,f")
+            return builder.call(code, arguments)
+
+        return float32(float32, float32), generate
+
+    @intrinsic
+    def load_four(typing_context, array, place):
+        """Four float32 that begin at a multiple of 16 bytes, in one instruction."""
+
+        def generate(context, builder, signature, arguments):
+            address = builder.gep(arguments[0], [arguments[1]])
+            four = ir.LiteralStructType([ir.FloatType()] * 4)
+            text = "ld.global.v4.f32 {$0, $1, $2, $3}, [$4];"
+            found = _assembly(builder, text, "=f,=f,=f,=f,l", four, [address])
+            values = [builder.extract_value(found, i) for i in range(4)]
+            return context.make_tuple(builder, signature.return_type, values)
+
+        return UniTuple(float32, 4)(CPointer(float32), int64), generate
+
+    @intrinsic
+    def store_four(typing_context, array, place, values):
+        """Write four float32 that begin at a multiple of 16 bytes, in one instruction."""
+
+        def generate(context, builder, signature, arguments):
+            address = builder.gep(arguments[0], [arguments[1]])
+            four = [builder.extract_value(arguments[2], i) for i in range(4)]
+            text = "st.global.v4.f32 [$0], {$1, $2, $3, $4};"
+            _assembly(builder, text, "l,f,f,f,f", ir.VoidType(), [address, *four])
+            return context.get_dummy_value()
+
+        return none(CPointer(float32), int64, UniTuple(float32, 4)), generate
+
+    larger = libdevice.fmaxf
     bits_of_float = libdevice.float_as_int
     float_of_bits = libdevice.int_as_float
     bits_of_double = libdevice.double_as_longlong
@@ -271,6 +335,18 @@ else:
             address = builder.gep(arguments[0], [arguments[1]])
             return _assembly(
                 builder, "ld.acquire.gpu.global.u32 $0, [$1];", "=r,l", ir.IntType(32), [address]
+            )
+
+        return int32(CPointer(int32), int64), generate
+
+    @intrinsic
+    def load_relaxed(typing_context, flags, index):
+        """Read a flag, without any order."""
+
+        def generate(context, builder, signature, arguments):
+            address = builder.gep(arguments[0], [arguments[1]])
+            return _assembly(
+                builder, "ld.relaxed.gpu.global.u32 $0, [$1];", "=r,l", ir.IntType(32), [address]
             )
 
         return int32(CPointer(int32), int64), generate

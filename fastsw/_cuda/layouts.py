@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsw._cuda.device import LANES
+from fastsw._cuda.kernels import linear_memory as linear
 from fastsw._cuda.kernels.records import COUNTERS
 from fastsw._cuda.kernels.strip import RECORD, STEPS, SUMS
 from fastsw._cuda.runtime.memory import Part, Workspace
@@ -24,8 +25,8 @@ class Layout(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def soft(shape, given, first: int, want: int, bits: int) -> Layout:
-    """Memory of the soft alignment."""
+def soft(shape, given, first: int, want: int, bits: int, with_linear: bool = False) -> Layout:
+    """Memory of the soft alignment, with or without a linear attempt."""
     pairs, rows, columns = shape
     strips = strips_of(rows, first)
     tiles = -(-(columns + 2 + LANES - 1) // STEPS)
@@ -33,6 +34,8 @@ def soft(shape, given, first: int, want: int, bits: int) -> Layout:
     workspace = Workspace()
     counted = COUNTERS, pairs * strips, pairs * strips
     parts = [workspace.part(count, np.int32) for count in counted]
+    linear_strips = pairs * linear.strips_of(rows) if with_linear else 0
+    flags = [workspace.part(max(linear_strips * linear.SPACING, 1), np.int32) for _ in range(2)]
     workspace.clear_so_far()
     parts += [workspace.part(count, np.int32) for count in (pairs, pairs * strips)]
     parts += [workspace.part(count, np.float64) for count in (3 * pairs, pairs * strips * SUMS)]
@@ -48,6 +51,18 @@ def soft(shape, given, first: int, want: int, bits: int) -> Layout:
         parts += [workspace.part(size, real), workspace.part(size, whole)]
         parts.append(workspace.part(size if with_tangents else 1, real))
         parts.append(workspace.part(size if bits == 32 else 1, np.float64))
+    parts += flags
+    parts += [
+        workspace.part(max(linear_strips * count, 1), np.float64)
+        for count in (linear.MARKS, linear.SUMS if with_gradients else 0)
+    ]
+    blocks = linear_strips * linear.blocks_of_row(columns)
+    for count, used in (
+        (linear.RECORD, True),
+        (linear.RECORD, with_gradients),
+        (LANES * linear.ENTRY, with_gradients),
+    ):
+        parts.append(workspace.part(max(blocks * count, 1) if used else 1, np.float32))
     blank = workspace.part(1, np.float64)
     return Layout(workspace, blank, _unread(workspace, pairs, given, want, blank), tuple(parts))
 

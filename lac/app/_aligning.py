@@ -47,7 +47,7 @@ def align(
 ) -> dict[str, Any]:
     """Align two videos as `lac.align` does, and write all that the page shows."""
     with announced("Loading the network"):
-        embedder = _loaded(encoder, _stamp(encoder))
+        embedder = loaded(encoder)
     files = [Path(path) for path in paths]
     every = every or usual_every(embedder, files)
     kept = ArrayCache(Path(cache))
@@ -56,11 +56,7 @@ def align(
         for file in progress(files, "Embedding")
     )
     with announced("Aligning"):
-        if len(a.times) * len(b.times) > _CELLS:
-            raise ValueError(
-                f"`every` must be larger than {every} for videos of {len(a.times)} and"
-                f" {len(b.times)} frames: at most {_CELLS} pairs of frames are compared"
-            )
+        require_comparable([len(a.times), len(b.times)], every)
         matching = match(a.embeddings, b.embeddings, loss=embedder.loss)
         shown = [
             Shown(name, video.times, file, every)
@@ -113,6 +109,21 @@ def usual_every(embedder: Embedder, files: Sequence[Path]) -> int:
     return embedder.every * max(1, -(-longest // (embedder.every * _FRAMES)))
 
 
+def require_comparable(lengths: Sequence[int], every: int) -> None:
+    """Refuse videos of so many frames that not every pair of two of them can be compared."""
+    *_, second, first = sorted(lengths)
+    if first * second > _CELLS:
+        raise ValueError(
+            f"`every` must be larger than {every} for videos of {first} and {second} frames: at"
+            f" most {_CELLS} pairs of frames are compared"
+        )
+
+
+def loaded(encoder: str) -> Embedder:
+    """Return an encoder, loaded once as long as it stays the same."""
+    return _loaded(encoder, _stamp(encoder))
+
+
 @lru_cache(maxsize=2)
 def _loaded(encoder: str, stamp: str) -> Embedder:
     """Return an encoder, loaded once."""
@@ -131,8 +142,8 @@ def _trust(matching: Matching) -> Trust | None:
     return matching.trust if len(matching.alignment) else None
 
 
-def _write(folder: Path, matching: Matching, shown: Sequence[Shown]) -> None:
-    """Write an alignment: for the page, to take along, and to go on with."""
+def write_view(folder: Path, matching: Matching, shown: Sequence[Shown]) -> None:
+    """Write what the page shows of an alignment."""
     trust = _trust(matching)
     folder.mkdir(parents=True, exist_ok=True)
     view = alignment_view(matching, *shown, trust=trust)
@@ -140,6 +151,12 @@ def _write(folder: Path, matching: Matching, shown: Sequence[Shown]) -> None:
         unfinished.write_text(json.dumps(view, separators=(",", ":")), encoding="utf-8")
     for name, content in zip((SIMILARITY, POSTERIOR), layer_pictures(matching), strict=True):
         (folder / name).write_bytes(content)
+
+
+def _write(folder: Path, matching: Matching, shown: Sequence[Shown]) -> None:
+    """Write an alignment: for the page, to take along, and to go on with."""
+    write_view(folder, matching, shown)
+    trust = _trust(matching)
     write_pairs(folder / PAIRS, matching, *shown)
     draw_alignment(folder / PICTURE, matching, *shown, trust=trust)
     np.savez_compressed(

@@ -60,6 +60,7 @@ class State:
             {
                 "transcode": Kind(self.media, "transcode", writes=False),
                 "align": Kind(self.compute, "align"),
+                "check": Kind(self.compute, "check"),
                 "export": Kind(self.compute, "export"),
             },
         )

@@ -24,6 +24,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
     },
     "compute": {
         "align": "lac.app._aligning.align",
+        "check": "lac.app._checking.check",
         "export": "lac.app._aligning.export",
     },
 }

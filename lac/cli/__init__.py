@@ -15,7 +15,8 @@ _COMMANDS = {
     "evaluate": "measure a trained run again, by another protocol or on other clips",
     "embed": "write the embeddings of videos",
     "align": "say which part of a video matches which part of another",
-    "app": "align, search and check videos in a browser",
+    "check": "say where a video departs from references: steps missing, extra or changed",
+    "app": "align and check videos in a browser",
     "compare": "lay finished runs side by side",
     "data": "check a folder of clips, or import a data set",
 }

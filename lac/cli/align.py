@@ -26,7 +26,7 @@ def main(args: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(args)
     with interruptible(), errors_in_one_line():
         require(options.run, options.checkpoint)
-        _refuse_other_suffixes(options)
+        refuse_unwritable(options, "output", "plot", "html")
         files = options.a, options.b
         from lac._embedding import embed_file, require_readable
 
@@ -81,18 +81,18 @@ def _parser() -> CommandParser:
     return parser
 
 
-def _refuse_other_suffixes(options: argparse.Namespace) -> None:
+def refuse_unwritable(options: argparse.Namespace, *names: str) -> None:
     """Refuse names of files that could not be written, before the work is done."""
     allowed: dict[str, Callable[[], tuple[str, ...]]] = {
         "output": _videos,
         "plot": _pictures,
         "html": lambda: (".html", ".htm"),
     }
-    for name, kinds in allowed.items():
+    for name in names:
         file = getattr(options, name)
         if file is None:
             continue
-        suffixes = kinds()
+        suffixes = allowed[name]()
         if file.suffix.lower() not in suffixes:
             raise ValueError(f"`{name}` must end in one of {', '.join(suffixes)}, got {file}")
 

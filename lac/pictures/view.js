@@ -22,7 +22,7 @@ function nearest(values, wanted) {  // values increase
   return low;
 }
 
-function clock(time, minutes) {
+export function clock(time, minutes) {
   if (!minutes) return `${time.toFixed(2)} s`;
   const tenths = Math.round(time * 10), rest = (tenths % 600 / 10).toFixed(1).padStart(4, "0");
   const least = Math.floor(tenths / 600), hours = Math.floor(least / 60);
@@ -402,6 +402,7 @@ export class AlignView {
     this.root.classList.toggle("paired", paired);
     this.mark.textContent = paired ? "paired" : "not paired";
     Object.assign(this.root.dataset, {row: row[0], column: row[1]});
+    this.root.dispatchEvent(new CustomEvent("stand", {detail: row}));
     this.canvas.setAttribute("aria-valuenow", row[0]);
     this.canvas.setAttribute("aria-valuemax", times[0].length - 1);
     this.canvas.setAttribute("aria-valuetext", this.clocks.map(shown => shown.textContent).join(" with "));

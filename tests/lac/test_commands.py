@@ -15,7 +15,7 @@ from lac.data import write_video
 HEAVY = ("lightning", "kornia", "torch", "matplotlib", "sklearn", "scipy", "transformers", "numba")
 EXTRA = (*HEAVY[:-1], "av", "jsonargparse", "rich", "tensorboard", "threadpoolctl", "yaml")
 PACKAGES = ("data", "encoder", "evaluation", "losses", "pictures")
-COMMANDS = ("train", "evaluate", "embed", "align", "app", "compare", "data")
+COMMANDS = ("train", "evaluate", "embed", "align", "check", "app", "compare", "data")
 
 # Runs command lines one after the other, prints what each ends with, then what is imported.
 RUN = f"""

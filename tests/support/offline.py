@@ -120,7 +120,8 @@ def assembled(text, capability, folder):
 def resources(text, capability, folder):
     """Registers, spilled bytes and shared memory that ptxas reports; None where it is missing.
 
-    Spills are those of the kernel itself, and the most of a function that it calls.
+    Spills are the bytes that the kernel itself reads back, and the most that a function that it
+    calls stores and reads; what is stored before a call that never returns is not read.
     """
     if shutil.which("ptxas") is None:
         return None
@@ -135,7 +136,7 @@ def resources(text, capability, folder):
     own = functions.pop(entry_name(text))
     return {
         "registers": int(re.search(r"Used (\d+) registers", report)[1]),
-        "spills": sum(own),
+        "spills": own[1],
         "spills of functions": max(map(sum, functions.values()), default=0),
         "shared": max(map(int, re.findall(r"(\d+) bytes smem", report)), default=0),
     }

@@ -82,6 +82,48 @@ def affine_cell(name: str, *, with_tangents: bool) -> Cell:
     return Cell(forward, backward, pair_share, gap_shares)
 
 
+class LinearCell(NamedTuple):
+    """Equations over numbers that are floats, in pieces that keep what passes between cells."""
+
+    enter: Any
+    across: Any
+    leave: Any
+    after_rows: Any
+    after_columns: Any
+
+
+def linear_cell() -> LinearCell:
+    """Give the equations of `affine_cell` over floats that share an exponent."""
+
+    @device
+    def enter(weight, start, corner):
+        """M of a cell; ``corner`` is m + x + y of the cell before in both."""
+        return weight * (start + corner)
+
+    @device
+    def across(m, x, open_x, extend_x):
+        """X of the cell on the right."""
+        return open_x * m + extend_x * x
+
+    @device
+    def leave(m, x, y, open_y, extend_y):
+        """What the row below makes of a cell: m + x + y, and Y of the cell below."""
+        outer = m + x
+        return outer + y, open_y * outer + extend_y * y
+
+    @device
+    def after_rows(diagonal, below, open_y, extend_y):
+        """What follows in the row below, after M or X, and after Y: its backward state."""
+        return diagonal + open_y * below, diagonal + extend_y * below
+
+    @device
+    def after_columns(onward, right, ended, open_x, extend_x):
+        """Backward states M and X, from what follows below and X on the right."""
+        return onward + ended + open_x * right, onward + extend_x * right
+
+    return LinearCell(enter, across, leave, after_rows, after_columns)
+
+
 def warping_cell():
     """Give the equation of time warping over scaled numbers, and at temperature 0 over costs."""
 

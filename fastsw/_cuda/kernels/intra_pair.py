@@ -7,9 +7,10 @@ above (below) where that has not come far enough. Since a warp finishes what it 
 that a strip waits for was taken before it, none waits for ever, whatever the size of the grid;
 pairs of any length share the machine, and a single long pair is spread over all of it.
 
-In single precision a launch computes with narrow numbers. Pairs beyond their range, of which there
-are hardly ever any, are computed again with wide ones, in a function of its own so that it costs
-the first attempt no registers.
+In single precision a launch first tries `linear`, which is several times faster, where mode and
+penalties suit that. What it leaves is computed with narrow numbers, and pairs beyond their range,
+of which there are hardly ever any, again with wide ones, in functions of their own so that they
+cost the attempts before no registers.
 """
 
 import functools
@@ -31,6 +32,8 @@ from fastsw._cuda.device import (
     opaque,
 )
 from fastsw._cuda.kernels.answers import answer_empty, fill, fill_share
+from fastsw._cuda.kernels.linear import answer_linearly
+from fastsw._cuda.kernels.linear_memory import Memory
 from fastsw._cuda.kernels.passes import LARGE, NON_FINITE, SOME, passes
 from fastsw._cuda.kernels.penalties import (
     FORM_BITS,
@@ -41,6 +44,7 @@ from fastsw._cuda.kernels.penalties import (
     temperature_of,
 )
 from fastsw._cuda.kernels.records import (
+    ANSWERED,
     ANSWERED_NAN,
     FINISHED,
     LEFT,
@@ -124,6 +128,7 @@ def attempt(name: str, *, general: bool, with_tangents: bool):
     forward, backward = passes(name, general=general, with_tangents=with_tangents)
     lanes, steps = LANES, STEPS
     first_of_two, retried = name == "narrow", name == "wide"
+    after_linear = first_of_two and not general
     counter, base = (NEXT_RETRIED, RETRIED) if retried else (NEXT_ITEM, 0)
     small = np.int32
 
@@ -217,6 +222,10 @@ def attempt(name: str, *, general: bool, with_tangents: bool):
             answered = False
             if retried:
                 answered = counters.status[b] != OUT_OF_RANGE
+            elif after_linear and request.linear and counters.status[b] == ANSWERED:
+                answered = True
+                if s == 0 and not in_reverse and lane == 0:
+                    increment_release(counters.control, FINISHED)
             else:
                 answered = answer_empty(
                     call, b, n, m, fit, s, in_reverse, first, lane, counters, answers
@@ -278,6 +287,7 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         Whether tangents are carried.
     """
     single = bits == 32
+    with_linear = single and not general
     name = "narrow" if single else "double"
     kind = numbers(name)
     real, whole = kind.real, kind.whole
@@ -320,6 +330,23 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         )
         exit_kernel()
 
+    @device
+    def scaled(request, store, shared, rows_w, row_w, counters, answers, lane):
+        """Answer with numbers that have exponents of their own what linear space has not."""
+        warp = warp_of(cuda.threadIdx.x)
+        first_attempt(request, store, shared, counters, answers, lane, warp)
+        if single:
+            wait(counters.control, FINISHED, np.int32(request.pairs), lane)
+            if load_acquire(counters.control, LEFT) != 0:
+                retry(request, store, shared, rows_w, row_w, counters, answers)
+
+    @noinline
+    def scaled_apart(request, store, shared, rows_w, row_w, counters, answers):
+        """Do so in a function of its own, and end the kernel."""
+        lane = lane_of(cuda.threadIdx.x)
+        scaled(request, store, shared, rows_w, row_w, counters, answers, lane)
+        exit_kernel()
+
     def align(
         similarity,
         open_x,
@@ -339,6 +366,8 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         columns,
         mode,
         want,
+        linear,
+        together,
         tangent_similarity,
         tangent_0,
         tangent_1,
@@ -367,6 +396,13 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         end_k,
         end_d,
         end_w,
+        linear_forward,
+        linear_backward,
+        marks,
+        linear_sums,
+        linear_forward_rows,
+        linear_backward_rows,
+        linear_entries,
         score,
         slope,
         gradient,
@@ -384,7 +420,7 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         row_d = cuda.shared.array(tangent_boundaries, real)
         row_w = cuda.shared.array(wide_boundaries, np.float64)
         strip_sums = cuda.shared.array(sums_size, np.float64)
-        lane, warp = lane_of(cuda.threadIdx.x), warp_of(cuda.threadIdx.x)
+        lane = lane_of(cuda.threadIdx.x)
         request = Request(
             similarity,
             tangent_similarity,
@@ -399,6 +435,8 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
             columns,
             mode,
             want,
+            linear,
+            together,
         )
         if temperature_of(forms, temperatures, number_4) == 0.0:
             return
@@ -418,12 +456,22 @@ def align_kernel(bits: int, *, general: bool, with_tangents: bool):
         )
         counters = Counters(control, forward_done, backward_done, status, findings)
         answers = Answers(score, slope, gradient, (out_0, out_1, out_2, out_3))
-        first_attempt(request, store, shared, counters, answers, lane, warp)
-        if single:
-            wait(control, FINISHED, np.int32(pairs), lane)
-            if load_acquire(control, LEFT) == 0:
+        if with_linear:
+            kept = Memory(
+                linear_forward,
+                linear_backward,
+                marks,
+                linear_sums,
+                linear_forward_rows,
+                linear_backward_rows,
+                linear_entries,
+            )
+            if answer_linearly(request, kept, counters, answers, lane):
                 return
-            rows_w = ahead_w, back_w, entry_w, end_w
-            retry(request, store, shared, rows_w, row_w, counters, answers)
+        rows_w = ahead_w, back_w, entry_w, end_w
+        if with_linear:
+            scaled_apart(request, store, shared, rows_w, row_w, counters, answers)
+        else:
+            scaled(request, store, shared, rows_w, row_w, counters, answers, lane)
 
     return align

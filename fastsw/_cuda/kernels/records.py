@@ -4,15 +4,18 @@ from typing import Any, NamedTuple
 
 from fastsw._cuda.kernels.penalties import Penalties
 
-#: Counters of a launch: the next item of either attempt, pairs whose forward pass the first one has
-#: finished, and those of them that are left to the second.
-NEXT_ITEM, NEXT_RETRIED, FINISHED, LEFT, COUNTERS = 0, 1, 2, 3, 4
+#: Counters of a launch, those that warps poll in sectors of their own: the next item of either
+#: attempt, pairs whose forward pass the first one has finished, and those of them that are left to
+#: the second; the same three of the linear attempt before both.
+NEXT_ITEM, NEXT_RETRIED, FINISHED, LEFT = 0, 1, 32, 33
+NEXT_LINEAR, LINEAR_FINISHED, LINEAR_LEFT, COUNTERS = 64, 96, 97, 128
 
 #: Progress in the second attempt is counted from here.
 RETRIED = 1 << 24
 
-#: What became of a pair: a sound answer, NaN, or values beyond the range of single precision.
-SOUND, ANSWERED_NAN, OUT_OF_RANGE = 0, 1, 2
+#: What became of a pair: a sound answer, NaN, or values beyond the range of single precision; and
+#: in the linear attempt, whether it is answered.
+SOUND, ANSWERED_NAN, OUT_OF_RANGE, ANSWERED, UNANSWERED = 0, 1, 2, 3, 4
 
 
 class Request(NamedTuple):
@@ -31,6 +34,8 @@ class Request(NamedTuple):
     columns: Any
     mode: Any
     want: Any
+    linear: Any  # whether there is a linear attempt
+    together: Any  # whether rows of similarities begin at multiples of 16 bytes
 
 
 class Call(NamedTuple):

@@ -20,6 +20,7 @@ from fastsw._cuda.device import (
     from_below,
     from_lane,
     load_acquire,
+    load_relaxed,
     opaque,
     store_release,
     sync,
@@ -113,10 +114,14 @@ def next_item(control, counter, lane):
 
 @device
 def wait(flags, index, needed, lane):
-    """Wait until another strip has come as far as needed."""
+    """Wait until another strip has come as far as needed.
+
+    Only the last look invalidates the multiprocessor's cache, which other warps use.
+    """
     if lane == 0:
-        while load_acquire(flags, index) < needed:
+        while load_relaxed(flags, index) < needed:
             back_off()
+        load_acquire(flags, index)
     sync()
 
 

@@ -101,6 +101,10 @@ class TorchMemory:
             tensor.fill_(float("nan") if tensor.is_floating_point() else 255)  # bytes of a NaN
         return tensor
 
+    def begins_at_multiple(self, tensor, size: int) -> bool:
+        """Whether a tensor's address is a multiple of so many bytes."""
+        return tensor.data_ptr() % size == 0
+
     def zeros(self, shape, dtype):
         """Tensor of zeros."""
         return self.empty(shape, dtype).zero_()

@@ -1,11 +1,18 @@
-// The page: the list of videos, the list of jobs, and the screen of an alignment.
+// The page: the list of videos, the list of jobs, and the screens of an alignment and of a check.
 
 import {AlignView} from "/pictures/view.js";
+import {showCheck} from "./check.js";
 import {ask, finished, isOver, playable, Refused} from "./api.js";
 import {element} from "./dom.js";
 
 const part = id => document.getElementById(id);
-const state = {videos: [], chosen: [null, null], jobs: [], view: null, shown: null, busy: null};
+// What is chosen: to align, both videos; to check, the one that is checked and then the references.
+const state = {mode: "align", videos: [], chosen: [null, null], jobs: [], view: null, shown: null, busy: null};
+
+const MODES = {
+  align: {go: "Align", labels: ["A", "B"], badges: ["A", "B"], asked: ["choose a video on the left", "then another"]},
+  check: {go: "Check", labels: ["Query", "References"], badges: ["Q", "R"], asked: ["choose the video to check", "then one or more of how it is done"]},
+};
 
 // What goes wrong is said on the page, where it went wrong on request of the user.
 function guarded(action) {
@@ -50,17 +57,23 @@ function drawVideos() {
     return element("li", {}, element("button", {
       type: "button", class: "video", "aria-pressed": String(at >= 0), title: video.name, "data-id": video.id,
       disabled: Boolean(video.problem), onclick: () => choose(video.id),
-    }, element("span", {class: "name"}, video.name), about, element("span", {class: "badge"}, at === 1 ? "B" : "A")));
+    }, element("span", {class: "name"}, video.name), about, element("span", {class: "badge"}, MODES[state.mode].badges[Math.min(Math.max(at, 0), 1)])));
   });
   if (!rows.length) rows.push(element("li", {class: "quiet"}, state.videos.length ? "No video of that name." : "There is no video in this folder yet."));
   replaceRows(part("videos"), rows);
-  ["a", "b"].forEach((letter, side) => {
-    const video = state.videos.find(one => one.id === state.chosen[side]), slot = part(`name-${letter}`);
-    slot.textContent = video?.name ?? (side ? "then another" : "choose a video on the left");
-    slot.title = video?.name ?? "";
-    slot.parentElement.classList.toggle("full", Boolean(video));
+  const mode = MODES[state.mode], [first, ...others] = state.chosen;
+  [[first], others].forEach((ids, side) => {
+    const names = ids.map(id => state.videos.find(one => one.id === id)?.name).filter(Boolean);
+    const letter = "ab"[side], slot = part(`name-${letter}`);
+    part(`label-${letter}`).textContent = mode.labels[side];
+    slot.textContent = names.length > 1 ? `${names[0]} and ${names.length - 1} more` : names[0] ?? mode.asked[side];
+    slot.title = names.join("\n");
+    slot.parentElement.classList.toggle("full", names.length > 0);
   });
-  part("go").disabled = state.chosen.includes(null) || state.busy !== null;
+  for (const name of Object.keys(MODES)) part(`mode-${name}`).setAttribute("aria-pressed", String(name === state.mode));
+  part("swap").hidden = state.mode !== "align";
+  part("go").textContent = mode.go;
+  part("go").disabled = !others.length || state.chosen.includes(null) || state.busy !== null;
 }
 
 // Lists are drawn anew only where they changed, so that the focus and the pointer stay.
@@ -73,9 +86,20 @@ function replaceRows(list, rows) {
 }
 
 function choose(id) {
-  const at = state.chosen.indexOf(id);
-  if (at >= 0) state.chosen[at] = null;
+  const at = state.chosen.indexOf(id), checking = state.mode === "check";
+  if (at > 0 && checking) state.chosen.splice(at, 1);
+  else if (at >= 0) state.chosen[at] = null;
+  else if (checking && state.chosen[0] !== null) state.chosen.push(id);
   else state.chosen[state.chosen[0] === null ? 0 : 1] = id;
+  drawVideos();
+}
+
+// Another task with the same videos: B is what is checked, against A.
+function setMode(mode) {
+  if (mode === state.mode) return;
+  const [first, second] = state.chosen;
+  state.chosen = mode === "check" ? [second, ...first === null ? [] : [first]] : [second ?? null, first];
+  state.mode = mode;
   drawVideos();
 }
 
@@ -93,7 +117,7 @@ async function loadJobs() {
 
 function drawJobs() {
   const rows = state.jobs.map(job => {
-    const title = job.kind === "align" && job.state === "done"
+    const title = job.kind in MODES && job.state === "done"
       ? element("a", {class: "title", href: `#${job.id}`, "data-id": `${job.id} open`}, job.title) : element("span", {class: "title"}, job.title);
     const button = (text, label, action) => element("button", {
       type: "button", class: "plain", title: label, "aria-label": `${label}: ${job.title}`, "data-id": `${job.id} ${text}`, onclick: guarded(action)}, text);
@@ -120,14 +144,15 @@ function waiting(job) {
   part("wait").querySelector("button").onclick = guarded(() => ask(`/api/jobs/${job.id}`, {method: "DELETE"}));
 }
 
-async function align() {
+async function submit() {
   const every = part("every").value ? Number(part("every").value) : null;
-  const [a, b] = state.chosen;
-  const job = await ask("/api/align", {method: "POST", body: {a, b, encoder: part("encoder").value, every}});
+  const [first, ...others] = state.chosen;
+  const videos = state.mode === "check" ? {query: first, references: others} : {a: first, b: others[0]};
+  const job = await ask(`/api/${state.mode}`, {method: "POST", body: {...videos, encoder: part("encoder").value, every}});
   if (location.hash === `#${job.id}`) await open(job.id); else location.hash = job.id;
 }
 
-// Show the alignment that a job makes or has made.
+// Show the alignment or the check that a job makes or has made.
 async function open(id) {
   state.busy?.abort();
   const busy = state.busy = new AbortController();
@@ -135,26 +160,34 @@ async function open(id) {
   drawVideos();
   try {
     let job = await ask(`/api/jobs/${id}`, {signal: busy.signal});
-    state.chosen = [job.request.a, job.request.b];
+    const {a, b, query, references} = job.request;
+    state.mode = job.kind;
+    state.chosen = job.kind === "check" ? [query, ...references] : [a, b];
     drawVideos();
     await loadJobs();
-    // Players are made ready while the alignment is computed.
-    const sources = Promise.all(state.chosen.map(video => playable(video, told => isOver(job) && waiting(told), busy.signal)));
+    // Players are made ready while the work is done.
+    const prepare = videos => Promise.all(videos.map(video => playable(video, told => isOver(job) && waiting(told), busy.signal)));
+    let sources = prepare(job.kind === "check" ? [query] : [a, b]);
     sources.catch(() => {});
     job = await finished(job, told => { job = told; waiting(told); }, busy.signal);
     const view = await ask(`/api/jobs/${id}/files/view.json`, {signal: busy.signal});
+    const found = job.kind === "check" ? await ask(`/api/jobs/${id}/files/check.json`, {signal: busy.signal}) : null;
+    if (found) sources = prepare([references[found.nearest], query]);
     const addresses = await sources;
     waiting(null);
     busy.signal.throwIfAborted();
-    part("heading").textContent = view.heading;
+    const heading = (found ?? view).heading;
+    part("heading").textContent = heading;
     part("trust").textContent = view.trust;
     part("welcome").hidden = true;
     part("result").hidden = false;
     const file = name => `/api/jobs/${id}/files/${name}`;
     state.view = new AlignView(part("view"), view, {
       sources: addresses, layers: {similarity: file("similarity.png"), posterior: file("posterior.png")}});
-    drawExports(id, file);
-    document.title = `${view.heading} – lac`;
+    part("check").hidden = !found;
+    if (found) showCheck(part("check"), found, view, state.view);
+    drawExports(id, file, job.kind);
+    document.title = `${heading} – lac`;
   } finally {
     if (state.busy === busy) {
       state.busy = null;
@@ -172,8 +205,12 @@ function close() {
   waiting(null);
 }
 
-function drawExports(id, file) {
+function drawExports(id, file, kind) {
   const link = (name, text, title) => element("a", {href: file(name), download: name, title}, text);
+  if (kind === "check") {
+    part("exports").replaceChildren(link("steps.csv", "CSV", "Times of the steps that depart"), link("check.png", "PNG", "Picture of the check"));
+    return;
+  }
   const write = (what, name, text, title) => {
     const made = element("button", {type: "button", title, onclick: guarded(async () => {
       made.disabled = true;
@@ -224,7 +261,8 @@ const add = guarded(async () => {
 });
 
 part("filter").addEventListener("input", drawVideos);
-part("ask").addEventListener("submit", event => { event.preventDefault(); guarded(align)(); });
+part("ask").addEventListener("submit", event => { event.preventDefault(); guarded(submit)(); });
+for (const mode of Object.keys(MODES)) part(`mode-${mode}`).addEventListener("click", () => setMode(mode));
 part("swap").addEventListener("click", () => { state.chosen.reverse(); drawVideos(); });
 part("add").addEventListener("click", () => part("file").click());
 part("file").addEventListener("change", add);
