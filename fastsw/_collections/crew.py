@@ -8,10 +8,10 @@ thread waits for another.
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -29,7 +29,7 @@ def answers(
         yield from ((item, function(item)) for item in items)
         return
     under_way: deque[Any] = deque()
-    with _one_thread_of_blas(), ThreadPoolExecutor(threads, "fastsw-tile") as pool:
+    with _one_thread_of_blas, ThreadPoolExecutor(threads, "fastsw-tile") as pool:
         try:
             for item in items:
                 under_way.append((item, pool.submit(function, item)))
@@ -44,11 +44,30 @@ def answers(
                 future.cancel()
 
 
-def _one_thread_of_blas() -> AbstractContextManager[Any]:
-    """Have products use the thread that asks for them alone, where threadpoolctl can see to it."""
-    if importlib.util.find_spec("threadpoolctl") is None:
-        return nullcontext()
-    from threadpoolctl import threadpool_limits
+class _Limit:
+    """BLAS held to one thread as long as any call needs it, of whichever thread of the process."""
 
-    limits: AbstractContextManager[Any] = threadpool_limits(1, "blas")
-    return limits
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._limits: Any = None
+
+    def __enter__(self) -> None:
+        if importlib.util.find_spec("threadpoolctl") is None:
+            return
+        from threadpoolctl import threadpool_limits
+
+        with self._lock:
+            if self._calls == 0:
+                self._limits = threadpool_limits(1, "blas")
+            self._calls += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._calls -= self._calls > 0
+            if self._calls == 0 and self._limits is not None:
+                self._limits.restore_original_limits()
+                self._limits = None
+
+
+_one_thread_of_blas = _Limit()

@@ -404,6 +404,24 @@ def test_threads_answer_in_order_and_hand_errors_on(threads):
     assert begun == [4, 1]
 
 
+def test_blas_gets_its_threads_back_from_calls_that_overlap():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def counts():
+        found = threadpoolctl.threadpool_info()
+        return {one["num_threads"] for one in found if one["user_api"] == "blas"}
+
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        before = counts()
+        first, second = (crew.answers(abs, [-1, -2, -3, -4], 2) for _ in range(2))
+        assert next(first) == next(second) == (-1, 1)
+        assert counts() == {1}
+        assert len([*first]) == 3  # begun first, and first to end
+        assert counts() == {1}
+        second.close()
+        assert counts() == before
+
+
 def test_what_cannot_be_written_is_named(tmp_path):
     xs = draw()
     (tmp_path / "mine.npy").write_text("not yours")
