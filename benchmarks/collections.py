@@ -128,26 +128,25 @@ def tslearn(data, threads):
 CONTENDERS = [all_pairs, dense, joblib_loop, parasail, tslearn]
 
 
-def measure(data, threads, rounds):
-    """Million cells a second of each contender that is installed: [rounds, clock and processor]."""
-    use_threads(threads)
-    with threadpool_limits(threads, "blas"):
-        calls = {}
+def measure(data, counts, rounds):
+    """Million cells a second by threads and contender: [rounds, clock and processor]."""
+    calls = {}
+    for threads in counts:
         for contender in CONTENDERS:
             try:
-                calls[contender.__doc__] = contender(data, threads)
+                calls[threads, contender.__doc__] = contender(data, threads)
             except NotImplementedError as reason:
                 print(f"not measured: {contender.__doc__}: {reason}")
-        for call in calls.values():
-            call()  # compiles
-        speeds = {name: [] for name in calls}
-        for _ in range(rounds):
-            for name, call in calls.items():
+    speeds = {of: [] for of in calls}
+    for _ in range(1 + rounds):
+        for (threads, name), call in calls.items():
+            use_threads(threads)
+            with threadpool_limits(threads, "blas"):
                 began = time.perf_counter(), time.process_time()
                 cells = call()
                 ended = time.perf_counter(), time.process_time()
-                speeds[name].append(cells / np.subtract(ended, began) / 1e6)
-    return {name: np.array(found) for name, found in speeds.items()}
+            speeds[threads, name].append(cells / np.subtract(ended, began) / 1e6)
+    return {of: np.array(one[1:]) for of, one in speeds.items()}  # the first compiles
 
 
 def spread(values, form):
@@ -156,24 +155,31 @@ def spread(values, form):
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 
-def rows_of(threads, speeds):
+def rows_of(speeds):
     """Rows of a table."""
-    for name, theirs in speeds.items():
-        ratios = speeds[all_pairs.__doc__] / theirs
+    for (threads, name), theirs in speeds.items():
+        ratios = speeds[threads, all_pairs.__doc__] / theirs
         columns = spread(theirs[:, 0], ".0f"), *(spread(ratio, ".2f") for ratio in ratios.T)
         yield [str(threads), name, *columns]
+
+
+def gains(speeds):
+    """How much faster each contender is on more threads than on the fewest, by the clock."""
+    fewest = min(threads for threads, _ in speeds)
+    for (threads, name), many in speeds.items():
+        if threads > fewest:
+            gain = spread(many[:, 0] / speeds[fewest, name][:, 0], ".2f")
+            yield [f"{threads} over {fewest}", name, gain]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.collections")
     parser.add_argument("--sequences", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--output", type=Path, default=FOLDER / "results" / "collections.md")
     arguments = parser.parse_args()
-    data, rows = Data(arguments.sequences), []
-    for threads in arguments.threads:
-        rows += rows_of(threads, measure(data, threads, arguments.rounds))
+    speeds = measure(Data(arguments.sequences), arguments.threads, arguments.rounds)
     versions = ["python", "numpy", "numba", "joblib", "parasail", "tslearn"]
     text = "\n".join(
         [
@@ -196,8 +202,10 @@ def main():
                     "all_pairs over it",
                     "by processor time",
                 ],
-                rows,
+                rows_of(speeds),
             ),
+            "",
+            markdown(["threads", "contender", "million cells/s, ratio"], gains(speeds)),
             "",
         ]
     )

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from fastsw._collections import similarity
+from fastsw._collections import crew, similarity, tiles
 from fastsw._collections.sequences import Sequences
 from fastsw._collections.similarity import Similarity
 from fastsw._collections.tiles import Tile
+from fastsw._collections.work import Work
 from fastsw._frontends import numpy_arrays
 from fastsw._validation import Problem
 
 
+class _Memory(threading.local):
+    """What a thread keeps from tile to tile."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.cells = np.empty(0, dtype)
+        self.rows: np.ndarray | None = None  # the last ones, and their features
+        self.features = self.cells
+
+    def of(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """Similarities of a tile, not set yet."""
+        size = math.prod(shape)
+        if size > self.cells.size:
+            self.cells = np.empty(size, self.cells.dtype)
+        return self.cells[:size].reshape(shape)
+
+
 class Aligner:
-    """What scores of tiles are made of, and the memory that all tiles use."""
+    """What scores of tiles are made of; several threads may use it."""
 
     def __init__(
         self, rows: Sequences, columns: Sequences, similarity: Similarity, problem: Problem
     ) -> None:
         from fastsw import _cpu  # imports Numba, which `import fastsw` does not
+        from fastsw._cpu.runtime.thread_pool import thread_count
 
-        self._backend = _cpu
+        self._backend, self._threads = _cpu, thread_count
         self._rows, self._columns = rows, columns
         self._similarity, self._problem = similarity, problem
-        self._cells = np.empty(0, rows.dtype)
-        self._block: tuple[np.ndarray | None, np.ndarray] = None, self._cells
+        self._memory = _Memory(rows.dtype)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -54,13 +73,21 @@ class Aligner:
         """The penalties as numbers."""
         return [float(penalty.item()) for penalty in self._problem.penalties]
 
+    def all_scores(self, work: Work, left: Iterable[Tile]) -> Iterator[tuple[Tile, np.ndarray]]:
+        """Tiles of some work and their scores, on as many threads as Numba is set to.
+
+        Where a pair may be a tile alone, threads share it, and memory is that of one such pair.
+        """
+        few = work.cells() < 2 * tiles.TILE_CELLS or work.largest() > tiles.TILE_CELLS
+        return crew.answers(self.scores, left, 1 if few else self._threads())
+
     def scores(self, tile: Tile) -> np.ndarray:
         """Scores of the pairs of a tile: [A, B], or [A] where they are listed."""
         listed = tile.places is not None
         n, m = self._rows.lengths[tile.rows], self._columns.lengths[tile.columns]
         if not listed:
             n, m = np.tile(n, len(m)), np.repeat(m, len(n))
-        cells = self._memory((len(n), int(n.max()), int(m.max())))
+        cells = self._memory.of((len(n), int(n.max()), int(m.max())))
         with np.errstate(invalid="ignore", over="ignore"):  # of what is not finite from the start
             self._set(cells, tile, listed)
         problem = self._problem
@@ -85,16 +112,11 @@ class Aligner:
 
     def _features_of_rows(self, chosen: np.ndarray) -> np.ndarray:
         """Features of some rows; one block of rows has many tiles."""
-        if self._block[0] is not chosen:
-            self._block = chosen, self._similarity.of_rows(self._rows.padded(chosen))
-        return self._block[1]
-
-    def _memory(self, shape: tuple[int, int, int]) -> np.ndarray:
-        """The similarities of a tile, not set yet."""
-        size = math.prod(shape)
-        if size > self._cells.size:
-            self._cells = np.empty(size, self._cells.dtype)
-        return self._cells[:size].reshape(shape)
+        memory = self._memory
+        if memory.rows is not chosen:
+            memory.features = self._similarity.of_rows(self._rows.padded(chosen))
+            memory.rows = chosen
+        return memory.features
 
 
 def build(

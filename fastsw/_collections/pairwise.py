@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -89,16 +90,18 @@ def all_pairs(
     order matters: in mode "fitting", and where penalties differ by direction.
 
     Pairs are sorted by length into tiles of some 4 million cells, whose similarities are matrix
-    products and whose scores one batch, on as many threads as Numba and BLAS are set to. Memory
-    beyond the arguments and the answer is that of a tile, 16 MiB for float32, or of the largest
-    matrix of a pair if that is larger, and its sequences. A packed memmap is read a tile at a time;
-    with `out` it is also read once for a hash, by which other data is noticed.
+    products and whose scores one batch. As many threads as Numba is set to work on a tile each; for
+    as long, BLAS is held to a thread a product where threadpoolctl is installed. Memory beyond the
+    arguments and the answer is that of a tile a thread, 16 MiB for float32, and of its sequences.
+    Where a pair may be larger than a tile, threads share one tile, and memory is that of the
+    largest pair. A packed memmap is read a tile at a time; with `out` it is also read once for a
+    hash, by which other data is noticed.
 
     Distances are computed by products around the mean of the data, and so right to the rounding of
     the squared distances from it.
 
-    Files of `out` survive a kill of the process, not a power failure. Only one process may write to
-    a file at a time.
+    Files of `out` survive a kill of the process, not a power failure; a tile that a thread was at,
+    and one more, are computed again. Only one process may write to a file at a time.
 
     Examples
     --------
@@ -144,8 +147,9 @@ def all_pairs(
 def _in_memory(work: Work, aligner: Aligner, progress: bool) -> np.ndarray:
     """All scores as an array."""
     scores = np.empty(work.shape, aligner.dtype)
-    for tile in followed(work.tiles(), work.tile_count, progress):
-        work.write(scores, tile, aligner.scores(tile))
+    found = aligner.all_scores(work, work.tiles())
+    for tile, values in followed(found, work.tile_count, progress):
+        work.write(scores, tile, values)
     return scores
 
 
@@ -154,9 +158,13 @@ def _on_disk(
 ) -> np.ndarray:
     """All scores as a file, of which some tiles may be finished."""
     stored = record.store(out, work.shape, aligner.dtype, run, work.tile_count())
-    left = ((k, tile) for k, tile in enumerate(work.tiles()) if not stored.finished[k])
-    for k, tile in followed(left, lambda: int((stored.finished == 0).sum()), progress):
-        work.write(stored.scores, tile, aligner.scores(tile))
+    numbers = np.flatnonzero(stored.finished == 0)
+    left = itertools.compress(work.tiles(), stored.finished == 0)
+    found = aligner.all_scores(work, left)
+    for k, (tile, values) in zip(
+        numbers, followed(found, lambda: len(numbers), progress), strict=True
+    ):
+        work.write(stored.scores, tile, values)
         stored.finished[k] = 1  # after the scores: a kill in between repeats this tile
     stored.scores.flush()
     scores: np.ndarray = np.load(out, mmap_mode="r")

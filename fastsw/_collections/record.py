@@ -2,7 +2,7 @@
 
 The record is a line of JSON that describes the run, and a byte a tile. A tile's byte is set after
 its scores: both lie in mapped files, whose pages outlive the process, so that a killed run has lost
-at most the tile that it was at.
+at most the tiles that it was at.
 """
 
 from __future__ import annotations

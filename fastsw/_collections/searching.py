@@ -97,8 +97,9 @@ def search(
     work = Work(rows.lengths, columns.lengths, pairs=None, unordered=False)
     shape = len(rows.arrays), k
     best = Ranking(np.full(shape, -np.inf, aligner.dtype), np.full(shape, -1, np.int64))
-    for tile in followed(work.tiles(), work.tile_count, progress):
-        _update(best, tile.rows, tile.columns, aligner.scores(tile))
+    found = aligner.all_scores(work, work.tiles())
+    for tile, values in followed(found, work.tile_count, progress):
+        _update(best, tile.rows, tile.columns, values)
     return best
 
 

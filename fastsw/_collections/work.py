@@ -47,6 +47,16 @@ class Work(NamedTuple):
         if self.unordered:
             answer[columns, rows] = scores
 
+    def cells(self) -> int:
+        """Cells of all pairs, or up to twice as many where these are unordered."""
+        if self.pairs is not None:
+            return int((self.rows[self.pairs[:, 0]] * self.columns[self.pairs[:, 1]]).sum())
+        return int(self.rows.sum()) * int(self.columns.sum())
+
+    def largest(self) -> int:
+        """Cells that no pair exceeds."""
+        return int(self.rows.max()) * int(self.columns.max())
+
     def tile_count(self) -> int:
         """The number of tiles."""
         return sum(1 for _ in self.tiles())

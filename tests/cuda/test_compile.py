@@ -32,6 +32,12 @@ NAMES = [
 HOT = {"align_32_uniform", "align_32_general"}
 
 
+#: Instructions in the loops of linear space over blocks of 2 x 4 cells a lane, on sm_90: forward,
+#: backward with forward again, each in a strip that is its pair's only one, and among others. Not
+#: all of them are executed: what waits for other strips and what reads rows of any alignment count.
+BUDGET = [340, 440, 510, 610]
+
+
 def test_the_list_of_kernels_is_complete(launches):
     assert set(launches) == set(NAMES)
 
@@ -55,3 +61,20 @@ def test_every_kernel_compiles_without_a_gpu(variant, launches, tmp_path, record
         assert used["registers"] * threads <= 65536
         if variant[0] in HOT:
             assert used["spills"] == 0
+        if variant[0] == "align_32_uniform" and capability == (9, 0):
+            within_budget(offline.assembled(text, capability, tmp_path)[0], tmp_path, capsys)
+
+
+def within_budget(code, folder, capsys):
+    """Hold the inner loops of linear space, by their eight powers of two, to their budget."""
+    loops = offline.loops(code, folder)
+    if loops is None:
+        return
+    counted = [
+        (len(loop), sum("MUFU.EX2" in i for i in loop), "SHFL" in "".join(loop)) for loop in loops
+    ]
+    found = sorted(size for size, powers, exchanged in counted if powers == 8 and exchanged)[:4]
+    with capsys.disabled():
+        print(f"\n  loops of linear space: {found} instructions", end="")
+    assert len(found) == len(BUDGET)
+    assert all(size <= most for size, most in zip(found, BUDGET, strict=True))

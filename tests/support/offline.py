@@ -8,6 +8,7 @@ import contextlib
 import re
 import shutil
 import subprocess
+from importlib import metadata
 from unittest import mock
 
 import numpy as np
@@ -115,6 +116,37 @@ def assembled(text, capability, folder):
     )
     assert run.returncode == 0, run.stderr
     return target.read_bytes(), run.stderr
+
+
+def disassembler():
+    """NVIDIA's disassembler, as its package has it; None where that is missing."""
+    try:
+        files = metadata.files("nvidia-cuda-nvdisasm") or ()
+    except metadata.PackageNotFoundError:
+        return None
+    return next((file.locate() for file in files if file.name == "nvdisasm"), None)
+
+
+def loops(code, folder):
+    """The instructions of every loop of machine code, inner loops within outer ones; or None."""
+    program = disassembler()
+    if program is None:
+        return None
+    target = folder / "disassembled.cubin"
+    target.write_bytes(code)
+    text = subprocess.run([program, "-c", target], capture_output=True, text=True, check=True)
+    found, labels, instructions = [], {}, []
+    for line in text.stdout.splitlines():
+        if line.startswith(".text."):
+            labels, instructions = {}, []
+        elif label := re.match(r"(\.L_x_\d+):", line):
+            labels[label[1]] = len(instructions)
+        elif instruction := re.match(r"\s+/\*[0-9a-f]+\*/\s+(.*?)\s*;", line):
+            instructions.append(instruction[1])
+            target_label = re.search(r"\bBRA\b.*`\((\.L_x_\d+)\)", instruction[1])
+            if target_label and target_label[1] in labels:
+                found.append(instructions[labels[target_label[1]] :])
+    return found
 
 
 def resources(text, capability, folder):
