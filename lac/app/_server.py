@@ -13,6 +13,7 @@ import fastsw
 from lac.app import _uploads
 from lac.app._align_routes import align_routes
 from lac.app._check_routes import check_routes
+from lac.app._find_routes import find_routes
 from lac.app._guard import Access, Guard
 from lac.app._job_routes import job_routes
 from lac.app._jobs import TooManyJobs
@@ -22,8 +23,8 @@ from lac.app._videos import video_routes
 
 UPLOAD_LIMIT = 1000  # megabytes
 _ABOUT = """\
-Videos of a folder, aligned with each other and checked against each other. Videos go by their
-ids, which `GET /api/videos` lists.
+Videos of a folder: what of one another shows, and where. Videos go by their ids, which
+`GET /api/videos` lists.
 What takes long is a job: it is answered with at once, and `GET /api/jobs/{id}` says how far it is.
 """
 
@@ -86,6 +87,7 @@ def create_app(
     app.include_router(job_routes(state))
     app.include_router(align_routes(state))
     app.include_router(check_routes(state))
+    app.include_router(find_routes(state))
     if limit:
         app.include_router(upload_routes(state, limit=limit))
     app.add_exception_handler(TooManyJobs, _too_many)

@@ -61,6 +61,7 @@ class State:
                 "transcode": Kind(self.media, "transcode", writes=False),
                 "align": Kind(self.compute, "align"),
                 "check": Kind(self.compute, "check"),
+                "find": Kind(self.compute, "find"),
                 "export": Kind(self.compute, "export"),
             },
         )

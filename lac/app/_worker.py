@@ -25,6 +25,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
     "compute": {
         "align": "lac.app._aligning.align",
         "check": "lac.app._checking.check",
+        "find": "lac.app._finding.find",
         "export": "lac.app._aligning.export",
     },
 }

@@ -16,7 +16,7 @@ _COMMANDS = {
     "embed": "write the embeddings of videos",
     "align": "say which part of a video matches which part of another",
     "check": "say where a video departs from references: steps missing, extra or changed",
-    "app": "align and check videos in a browser",
+    "app": "align, check and search videos in a browser",
     "compare": "lay finished runs side by side",
     "data": "check a folder of clips, or import a data set",
 }

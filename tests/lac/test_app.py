@@ -333,6 +333,8 @@ def test_the_wheel_has_all_that_the_page_loads():
     page = (package / "app" / "static" / "index.html").read_text()
     scripts = [file.read_text() for file in (package / "app" / "static").glob("*.js")]
     loaded = re.findall(r'"(?:/static|\.)/([\w.]+)"', page + "".join(scripts))
-    assert {"app.css", "app.js", "api.js", "check.js", "dom.js", "icon.svg"} <= set(loaded)
+    assert {"app.css", "app.js", "api.js", "check.js", "dom.js", "find.js", "icon.svg"} <= set(
+        loaded
+    )
     assert all((package / "app" / "static" / name).exists() for name in loaded)
     assert not re.search(r"https?://|//cdn", page + "".join(scripts))

@@ -1,4 +1,4 @@
-"""The page in a real browser: align, scrub, play, check, reload, and take the report along."""
+"""The page in a real browser: align, scrub, play, check, find, reload, take the report along."""
 
 import re
 import shutil
@@ -246,6 +246,41 @@ def test_a_step_that_was_cut_out_is_marked_at_its_time(page, server, frames):
     page.click("#mode-align")
     assert page.inner_text("#name-a") == NAMES[1] and page.inner_text("#name-b") == "cut.mp4"
     (server.folder / "cut.mp4").unlink()
+
+
+def test_a_bookmarked_moment_is_found_in_another_video(page, server):
+    page.goto(server.address)
+    page.click("#mode-find")
+    page.click(f".video[title='{NAMES[0]}']")
+    player = page.locator("#find video").first
+    page.wait_for_function("() => document.querySelector('#find video').readyState >= 2")
+    assert page.is_disabled("#go")
+    player.evaluate("video => { video.currentTime = 0.502; }")
+    page.wait_for_function("() => !document.querySelector('#find video').seeking")
+    page.click("text=Begins here")
+    player.evaluate("video => { video.currentTime = 0.802; }")
+    page.wait_for_function("() => !document.querySelector('#find video').seeking")
+    page.click("text=Ends here")
+    assert page.inner_text("#marked") == "Span 0.50 s – 0.80 s"
+    page.select_option("#encoder", "small")
+    page.click("#go")
+    page.wait_for_selector(".strip img")
+    found = server.get(f"/api/jobs/{page.url.partition('#')[2]}/files/found.json")
+    one = next(one for one in found["found"] if one["name"] == NAMES[1])
+    assert f"score {one['score']:.2f}" in page.inner_text(".strip")
+    page.click(f".strip button[title*='{NAMES[1]}']")
+    page.wait_for_function(
+        """time => {
+             const video = document.querySelectorAll("#find video")[1];
+             return !video.hidden && video.readyState >= 2 && !video.seeking
+               && Math.abs(video.currentTime - time) < 0.02; }""",
+        arg=one["time"],
+    )
+    page.reload()
+    page.wait_for_selector(".strip img")
+    assert page.inner_text("#marked") == "Span 0.50 s – 0.80 s"
+    page.click("#mode-align")
+    assert page.is_hidden("#find") and page.inner_text("#name-a") == NAMES[0]
 
 
 def test_what_fails_is_said_on_the_page(page, server):

@@ -1,18 +1,23 @@
-// The page: the list of videos, the list of jobs, and the screens of an alignment and of a check.
+// The page: the list of videos, the list of jobs, and and the screens of alignments, checks and finds.
 
 import {AlignView} from "/pictures/view.js";
 import {showCheck} from "./check.js";
+import {Finder} from "./find.js";
 import {ask, finished, isOver, playable, Refused} from "./api.js";
 import {element} from "./dom.js";
 
 const part = id => document.getElementById(id);
-// What is chosen: to align, both videos; to check, the one that is checked and then the references.
+// What is chosen: to align, both videos; to check, the one that is checked and then the references;
+// to find, the one with the bookmark and then the others, all of them where none is chosen.
 const state = {mode: "align", videos: [], chosen: [null, null], jobs: [], view: null, shown: null, busy: null};
 
 const MODES = {
   align: {go: "Align", labels: ["A", "B"], badges: ["A", "B"], asked: ["choose a video on the left", "then another"]},
   check: {go: "Check", labels: ["Query", "References"], badges: ["Q", "R"], asked: ["choose the video to check", "then one or more of how it is done"]},
+  find: {go: "Find", labels: ["Video", "In"], badges: ["V", "•"], asked: ["choose the video to bookmark", "all others, or those you choose"]},
 };
+
+const finder = new Finder(part("find"), id => playable(id, job => waiting(job)));
 
 // What goes wrong is said on the page, where it went wrong on request of the user.
 function guarded(action) {
@@ -73,7 +78,12 @@ function drawVideos() {
   for (const name of Object.keys(MODES)) part(`mode-${name}`).setAttribute("aria-pressed", String(name === state.mode));
   part("swap").hidden = state.mode !== "align";
   part("go").textContent = mode.go;
-  part("go").disabled = !others.length || state.chosen.includes(null) || state.busy !== null;
+  const finding = state.mode === "find";
+  const ready = finding ? finder.begin !== null : others.length > 0;
+  part("go").disabled = !ready || state.chosen.includes(null) || state.busy !== null;
+  part("find").hidden = !finding || !first;
+  if (!finding || !first) finder.close();
+  else if (finder.video !== first) guarded(() => finder.load(first, state.videos.find(one => one.id === first)?.name ?? ""))();
 }
 
 // Lists are drawn anew only where they changed, so that the focus and the pointer stay.
@@ -86,10 +96,10 @@ function replaceRows(list, rows) {
 }
 
 function choose(id) {
-  const at = state.chosen.indexOf(id), checking = state.mode === "check";
-  if (at > 0 && checking) state.chosen.splice(at, 1);
+  const at = state.chosen.indexOf(id), many = state.mode !== "align";
+  if (at > 0 && many) state.chosen.splice(at, 1);
   else if (at >= 0) state.chosen[at] = null;
-  else if (checking && state.chosen[0] !== null) state.chosen.push(id);
+  else if (many && state.chosen[0] !== null) state.chosen.push(id);
   else state.chosen[state.chosen[0] === null ? 0 : 1] = id;
   drawVideos();
 }
@@ -97,9 +107,13 @@ function choose(id) {
 // Another task with the same videos: B is what is checked, against A.
 function setMode(mode) {
   if (mode === state.mode) return;
-  const [first, second] = state.chosen;
-  state.chosen = mode === "check" ? [second, ...first === null ? [] : [first]] : [second ?? null, first];
+  const [first, second = null] = state.chosen;
+  const [a, b] = state.mode === "check" ? [second, first] : [first, second];
+  const [alone, other] = mode === "check" ? [b, a] : [a, b];
+  state.chosen = mode === "align" ? [a, b] : [alone, ...other === null ? [] : [other]];
   state.mode = mode;
+  if (mode === "find" || !part("find").hidden) close();
+  part("welcome").hidden = part("welcome").hidden || mode === "find";
   drawVideos();
 }
 
@@ -147,7 +161,10 @@ function waiting(job) {
 async function submit() {
   const every = part("every").value ? Number(part("every").value) : null;
   const [first, ...others] = state.chosen;
-  const videos = state.mode === "check" ? {query: first, references: others} : {a: first, b: others[0]};
+  const videos = {
+    align: () => ({a: first, b: others[0]}), check: () => ({query: first, references: others}),
+    find: () => ({video: first, others, begin: finder.begin, end: finder.end}),
+  }[state.mode]();
   const job = await ask(`/api/${state.mode}`, {method: "POST", body: {...videos, encoder: part("encoder").value, every}});
   if (location.hash === `#${job.id}`) await open(job.id); else location.hash = job.id;
 }
@@ -160,11 +177,21 @@ async function open(id) {
   drawVideos();
   try {
     let job = await ask(`/api/jobs/${id}`, {signal: busy.signal});
-    const {a, b, query, references} = job.request;
+    const {a, b, query, references, video, others} = job.request;
     state.mode = job.kind;
-    state.chosen = job.kind === "check" ? [query, ...references] : [a, b];
+    state.chosen = {align: [a, b], check: [query, ...references ?? []], find: [video, ...others ?? []]}[job.kind];
     drawVideos();
     await loadJobs();
+    const file = name => `/api/jobs/${id}/files/${name}`;
+    if (job.kind === "find") {
+      await finished(job, waiting, busy.signal);
+      const found = await ask(file("found.json"), {signal: busy.signal});
+      busy.signal.throwIfAborted();
+      document.title = `${job.title} – lac`;
+      part("welcome").hidden = true;
+      finder.show(found, file);
+      return;
+    }
     // Players are made ready while the work is done.
     const prepare = videos => Promise.all(videos.map(video => playable(video, told => isOver(job) && waiting(told), busy.signal)));
     let sources = prepare(job.kind === "check" ? [query] : [a, b]);
@@ -181,7 +208,6 @@ async function open(id) {
     part("trust").textContent = view.trust;
     part("welcome").hidden = true;
     part("result").hidden = false;
-    const file = name => `/api/jobs/${id}/files/${name}`;
     state.view = new AlignView(part("view"), view, {
       sources: addresses, layers: {similarity: file("similarity.png"), posterior: file("posterior.png")}});
     part("check").hidden = !found;
@@ -260,6 +286,7 @@ const add = guarded(async () => {
   }
 });
 
+part("find").addEventListener("marked", drawVideos);
 part("filter").addEventListener("input", drawVideos);
 part("ask").addEventListener("submit", event => { event.preventDefault(); guarded(submit)(); });
 for (const mode of Object.keys(MODES)) part(`mode-${mode}`).addEventListener("click", () => setMode(mode));

@@ -1,0 +1,88 @@
+"""The route of finding: which moment or span of which video, and in which others."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, Field
+
+from lac.app._align_routes import chosen_encoder
+from lac.app._job_routes import job_answer
+from lac.app._library import Video
+from lac.app._models import JobAnswer, Problem
+from lac.app._state import State
+from lac.app._videos import find_video
+
+_OTHERS = 200  # at most
+_Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class FindRequest(BaseModel):
+    """What to find, and where."""
+
+    video: str = Field(description="Id of the video that shows it")
+    begin: _Seconds = Field(description="Seconds from its first frame")
+    end: _Seconds = Field(description="Likewise; of a moment the same as `begin`")
+    others: Annotated[list[str], Field(max_length=_OTHERS)] = Field(
+        default=[], description="Ids of the videos to search; all others of the folder if empty"
+    )
+    encoder: str | None = Field(None, description="One of `/api/encoders`; the first if absent")
+    every: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="Take every so many frames; by their number if absent"
+    )
+
+
+def find_routes(state: State) -> APIRouter:
+    """Return the route of finding."""
+    router = APIRouter(tags=["find"])
+    refused: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (404, 422)}
+
+    @router.post("/api/find", status_code=202, responses=refused)
+    def find(asked: FindRequest) -> JobAnswer:
+        """Begin to find a moment or a span; the same request is answered with the same job.
+
+        When it is done, `found.json` has the place in each other video that shows it, the
+        best first: from when to when, the nearest frame's time, the probability of a partner as
+        score, and the name of the file with the frame's picture.
+        """
+        if asked.end < asked.begin:
+            raise HTTPException(422, f"`end` must be >= `begin`, got {asked.end:g}")
+        video = find_video(state, asked.video)
+        if asked.others:
+            others = [find_video(state, identity) for identity in dict.fromkeys(asked.others)]
+        else:
+            others = [one for one in state.library.videos() if _usable(state, one)]
+        others = [other for other in others if other.id != video.id]
+        if not 0 < len(others) <= _OTHERS:
+            raise HTTPException(
+                422, f"`others` must be 1 to {_OTHERS} videos besides `video`, got {len(others)}"
+            )
+        encoder = chosen_encoder(state, asked.encoder)
+        videos = [video, *others]
+        request = {
+            "video": str(video.path),
+            "others": [str(other.path) for other in others],
+            "names": [one.name for one in videos],
+            "ids": [one.id for one in videos],
+            "begin": asked.begin,
+            "end": asked.end,
+            "encoder": encoder,
+            "every": asked.every,
+            "cache": str(state.cache),
+        }
+        span = f"{asked.begin:.2f} s" + (f" to {asked.end:.2f} s" * (asked.end > asked.begin))
+        job = state.jobs.submit(
+            "find",
+            f"Find {span} of {video.name}",
+            request,
+            shown={**asked.model_dump(), "encoder": encoder},
+            stamp=[one.stamp for one in videos],
+        )
+        return job_answer(state, job)
+
+    return router
+
+
+def _usable(state: State, video: Video) -> bool:
+    """Return whether nothing is known against a video."""
+    known = state.known(video)
+    return known is None or known.problem is None
