@@ -15,7 +15,7 @@ if not SIMULATED:
     pytest.skip("calls device functions from the host", allow_module_level=True)
 
 from fastsw._cuda.kernels import dtw
-from fastsw._cuda.kernels.cell import affine_cell
+from fastsw._cuda.kernels.cell import affine_cell, linear_cell
 from fastsw._cuda.kernels.penalties import LN2
 from fastsw._cuda.scaled import numbers
 
@@ -126,6 +126,25 @@ def test_the_backward_equation_and_shares_are_those_of_the_recurrence(name, seed
         rtol=40 * KINDS[name],
         atol=float(np.finfo(kind.real).tiny),
     )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_equations_over_floats_are_those_of_the_recurrence(seed):
+    s, start, diagonal, left, above, penalties = drawn_cell(seed)
+    open_x, extend_x, open_y, extend_y = np.exp(-penalties)
+    equations = linear_cell()
+    corner, _ = equations.leave(*np.exp(diagonal), open_y, extend_y)
+    m = equations.enter(math.exp(s), math.exp(start), corner)
+    x = equations.across(*np.exp(left[:2]), open_x, extend_x)
+    _, y = equations.leave(*np.exp(above), open_y, extend_y)
+    wanted = _recurrence.forward(*map(tuple_of, (s, start, diagonal, left, above, penalties)))
+    np.testing.assert_allclose((m, x, y), np.exp(wanted), rtol=1e-13)
+
+    end, onward, right, below = values(np.random.default_rng([seed, 1]), 4)
+    after, after_y = equations.after_rows(np.exp(onward), np.exp(below), open_y, extend_y)
+    after_m, after_x = equations.after_columns(after, np.exp(right), np.exp(end), open_x, extend_x)
+    wanted = _recurrence.backward(end, onward, right, below, tuple_of(penalties))
+    np.testing.assert_allclose((after_m, after_x, after_y), np.exp(wanted), rtol=1e-13)
 
 
 @pytest.mark.parametrize("seed", range(20))
