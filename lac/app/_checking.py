@@ -7,18 +7,9 @@ from typing import Any
 
 from lac._atomic import written_whole
 from lac._checking import check as check_embeddings
-from lac._progress import announced, progress
-from lac.app._aligning import (
-    POSTERIOR,
-    SIMILARITY,
-    VIEW,
-    embed_cached,
-    loaded,
-    require_comparable,
-    usual_every,
-    write_view,
-)
-from lac.data.cache import ArrayCache
+from lac._progress import announced
+from lac.app._aligning import POSTERIOR, SIMILARITY, VIEW, write_view
+from lac.app._embedding import embedded, require_comparable
 from lac.pictures import Shown, check_view, draw_check, write_steps
 
 CHECK, STEPS, PICTURE = "check.json", "steps.csv", "check.png"
@@ -37,15 +28,8 @@ def check(
 
     `names` are those of the references, then that of the query.
     """
-    with announced("Loading the network"):
-        embedder = loaded(encoder)
     files = [Path(path) for path in (*references, query)]
-    every = every or usual_every(embedder, files)
-    kept = ArrayCache(Path(cache))
-    videos = [
-        embed_cached(embedder, encoder, file, every=every, cache=kept)
-        for file in progress(files, "Embedding")
-    ]
+    embedder, videos, every = embedded(encoder, files, every, cache)
     with announced("Checking"):
         require_comparable([len(video.times) for video in videos], every)
         checked = check_embeddings(

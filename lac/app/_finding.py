@@ -10,9 +10,8 @@ from PIL import Image
 
 from lac._atomic import written_whole
 from lac._finding import find as find_span
-from lac._progress import announced, progress
-from lac.app._aligning import embed_cached, loaded, require_comparable, usual_every
-from lac.data.cache import ArrayCache
+from lac._progress import progress
+from lac.app._embedding import embedded, require_comparable
 from lac.pictures import Shown
 
 FOUND = "found.json"
@@ -33,15 +32,8 @@ def find(
     folder: str,
 ) -> dict[str, Any]:
     """Find a span of a video, in seconds from its first frame, in others; the best comes first."""
-    with announced("Loading the network"):
-        embedder = loaded(encoder)
     files = [Path(path) for path in (video, *others)]
-    every = every or usual_every(embedder, files)
-    kept = ArrayCache(Path(cache))
-    source, *videos = (
-        embed_cached(embedder, encoder, file, every=every, cache=kept)
-        for file in progress(files, "Embedding")
-    )
+    embedder, (source, *videos), every = embedded(encoder, files, every, cache)
     first, last = (
         int(abs(source.times - source.times[0] - time).argmin()) for time in (begin, end)
     )
