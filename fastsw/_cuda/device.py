@@ -327,29 +327,21 @@ else:
 
         return none(CPointer(int32), int64), generate
 
-    @intrinsic
-    def load_acquire(typing_context, flags, index):
-        """Read a flag before all that follows."""
+    def _load(order):
+        """Give the function that reads a flag, before all that follows or without any order."""
 
-        def generate(context, builder, signature, arguments):
-            address = builder.gep(arguments[0], [arguments[1]])
-            return _assembly(
-                builder, "ld.acquire.gpu.global.u32 $0, [$1];", "=r,l", ir.IntType(32), [address]
-            )
+        @intrinsic
+        def load(typing_context, flags, index):
+            def generate(context, builder, signature, arguments):
+                address = builder.gep(arguments[0], [arguments[1]])
+                text = f"ld.{order}.gpu.global.u32 $0, [$1];"
+                return _assembly(builder, text, "=r,l", ir.IntType(32), [address])
 
-        return int32(CPointer(int32), int64), generate
+            return int32(CPointer(int32), int64), generate
 
-    @intrinsic
-    def load_relaxed(typing_context, flags, index):
-        """Read a flag, without any order."""
+        return load
 
-        def generate(context, builder, signature, arguments):
-            address = builder.gep(arguments[0], [arguments[1]])
-            return _assembly(
-                builder, "ld.relaxed.gpu.global.u32 $0, [$1];", "=r,l", ir.IntType(32), [address]
-            )
-
-        return int32(CPointer(int32), int64), generate
+    load_acquire, load_relaxed = _load("acquire"), _load("relaxed")
 
     @intrinsic
     def store_release(typing_context, flags, index, value):

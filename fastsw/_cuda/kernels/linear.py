@@ -33,6 +33,7 @@ from fastsw._cuda.kernels.linear_memory import (
     MARKS,
     SPACING,
     Call,
+    row_place,
 )
 from fastsw._cuda.kernels.linear_numbers import (
     COLUMNS,
@@ -74,8 +75,6 @@ from fastsw._types import (
 LOWEST = -200.0
 
 forward_alone, backward_alone = passes(alone=True)
-
-
 forward_among, backward_among = passes(alone=False)
 
 
@@ -146,7 +145,7 @@ def clear_beyond(call, s, gradient):
     """Write zeros beyond a pair's lengths in the rows of a strip."""
     for row in range(s * HEIGHT, min(np.int32((s + 1) * HEIGHT), call.rows)):
         begin = call.m if row < call.n else np.int32(0)
-        place = (np.int64(call.b) * call.rows + row) * call.columns
+        place = row_place(call, row)
         for j in range(begin + call.lane, call.columns, LANES):
             gradient[place + j] = 0.0
 
