@@ -20,6 +20,7 @@ REGULARISATION = (0.01, 0.1, 1.0)  # scikit-learn's C; the best on held-out trai
 HELD_OUT = 0.25  # share of the given training clips that chooses it
 PAIRS = 2000  # ordered pairs of clips that are compared, about; all of up to 45 clips
 QUERIES = 200  # clips whose frames look for neighbours in all others
+FRAMES = 20_000  # that a classifier is fitted to, at most
 
 
 def phase_accuracy(
@@ -68,6 +69,10 @@ def told_phases(
     -------
     list of ndarrays of bool, shape (T,)
         One a crop.
+
+    Notes
+    -----
+    Of more than `FRAMES` training frames so many are drawn, by `seed` too.
     """
     names = sorted({name for _, _, name in train})
     rng = np.random.default_rng(seed)
@@ -77,7 +82,11 @@ def told_phases(
 
     def gather(wanted: set[str]) -> tuple[np.ndarray, np.ndarray]:
         crops = [(x, y) for x, y, name in train if name in wanted]
-        return np.concatenate([x for x, _ in crops]), np.concatenate([y for _, y in crops])
+        y = np.concatenate([y for _, y in crops])
+        places = np.arange(len(y))
+        if len(y) > FRAMES:
+            places = np.sort(np.random.default_rng(seed).choice(places, FRAMES, replace=False))
+        return np.concatenate([x for x, _ in crops])[places], y[places]
 
     if classifier != "logistic":
         model = SVC() if classifier == "svm" else LogisticRegression(max_iter=10_000)

@@ -111,6 +111,22 @@ def test_of_many_clips_some_look_for_neighbours_in_all(monkeypatch):
     assert retrieval_precision(crops, neighbours=(9,))[9] == pytest.approx(4 / 9)
 
 
+def test_of_many_frames_a_classifier_is_fitted_to_some(monkeypatch):
+    monkeypatch.setattr(metrics, "FRAMES", 30)
+    seen, fit = [], metrics._fit
+
+    def noted(model, x, y):
+        seen.append((len(x), len(y), tuple(np.unique(y).tolist())))
+        return fit(model, x, y)
+
+    monkeypatch.setattr(metrics, "_fit", noted)
+    crops = [(one_hot(PHASE), PHASE, f"clip{i}") for i in range(8)]
+    for classifier in ("logistic", "logistic_plain", "svm"):
+        test = [crop[:2] for crop in crops]
+        assert phase_accuracy(crops, test, classifier=classifier) == 1.0
+    assert set(seen) == {(30, 30, (0, 1, 2, 3))}
+
+
 def test_few_labels_are_few_clips():
     rng = np.random.default_rng(0)
     train = [(rng.normal(size=(20, 4)), PHASE, f"clip{i}") for i in range(9)]
