@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from fastsw._collections import crew, similarity, tiles
+from fastsw._collections import crew, tiles
 from fastsw._collections.sequences import Sequences
-from fastsw._collections.similarity import Similarity
 from fastsw._collections.tiles import Tile
 from fastsw._collections.work import Work
+from fastsw._embeddings import similarity
+from fastsw._embeddings.similarity import Similarity
 from fastsw._frontends import numpy_arrays
 from fastsw._validation import Problem
 
@@ -140,7 +141,9 @@ def build(
         mode=mode,
         lengths=None,
     ).problem
-    return Aligner(rows, columns, similarity.build(kind, scale, offset, rows, columns), problem)
+    return Aligner(
+        rows, columns, similarity.build(kind, scale, offset, rows.arrays, columns.arrays), problem
+    )
 
 
 def _penalty(name: str, value: Any) -> Any:

@@ -13,8 +13,8 @@ from fastsw._collections import record
 from fastsw._collections.aligner import Aligner, build
 from fastsw._collections.progress import followed
 from fastsw._collections.sequences import read
-from fastsw._collections.similarity import SimilarityKind
 from fastsw._collections.work import Work, read_pairs
+from fastsw._embeddings.similarity import SimilarityKind
 from fastsw._types import Mode
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from fastsw._collections.aligner import build
 from fastsw._collections.progress import followed
 from fastsw._collections.sequences import read
-from fastsw._collections.similarity import SimilarityKind
 from fastsw._collections.work import Work
+from fastsw._embeddings.similarity import SimilarityKind
 from fastsw._types import Mode
 
 
