@@ -424,8 +424,8 @@ def _intra_pair(
         with_gradients,
     )
     if not by_strip:
-        arguments = *arguments, intra_pair.ALL, intra_pair.WHOLE
-        thread_pool.run_on_threads(kernel, threads, order, *arguments)
+        asked = *arguments, intra_pair.ALL, intra_pair.WHOLE
+        thread_pool.run_on_threads(kernel, threads, order, *asked)
         return
     phases = [intra_pair.SET_UP, intra_pair.FORWARD, intra_pair.FINISH]
     if with_gradients:

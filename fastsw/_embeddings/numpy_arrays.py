@@ -10,9 +10,9 @@ import numpy as np
 
 from fastsw import _validation
 from fastsw._embeddings import pairs, similarity
-from fastsw._embeddings.api import EmbeddingGradients, Matches, SparsePosterior
 from fastsw._embeddings.collected import Collector, LargePosteriors, RowMatches
 from fastsw._embeddings.products import Products
+from fastsw._embeddings.records import EmbeddingGradients, Matches, SparsePosterior
 from fastsw._frontends.kinds import NumpyKind, refuse_special
 
 KIND = NumpyKind()
