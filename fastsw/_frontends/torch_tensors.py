@@ -195,8 +195,8 @@ def _detached(similarity: Tensor, options: dict[str, Any]) -> tuple[np.ndarray, 
     """The call on NumPy views, for functions that are not differentiated and run on the host."""
     if torch._C._are_functorch_transforms_active():
         raise NotImplementedError(
-            "`traceback`, `hits`, `sample` and `mea` give no tensors: call them outside of torch.func "
-            "and vmap"
+            "`traceback`, `hits`, `sample` and `mea` give no tensors: call them outside of "
+            "torch.func and vmap"
         )
     plain = {
         name: (
