@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fastsw._alignment import Alignment
 from fastsw._api import (
     entropy,
+    hits,
     mea,
     posterior,
     sample,
@@ -37,6 +38,7 @@ __all__ = [
     "align_embeddings",
     "all_pairs",
     "entropy",
+    "hits",
     "mea",
     "posterior",
     "sample",
