@@ -1,13 +1,13 @@
 """The routes of alignments: with which encoders, of which videos, and what to take along."""
 
 from importlib.util import find_spec
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
 from lac.app._job_routes import MISSING, find_job, job_answer
-from lac.app._models import JobAnswer, Problem
+from lac.app._models import EmbeddingRequest, JobAnswer, Problem
 from lac.app._state import State
 from lac.app._videos import find_video
 
@@ -20,15 +20,11 @@ class EncoderAnswer(BaseModel):
     usable: bool = Field(description="Whether all that it needs is installed")
 
 
-class AlignRequest(BaseModel):
+class AlignRequest(EmbeddingRequest):
     """Which videos to align, and how."""
 
     a: str = Field(description="Id of the first video")
     b: str = Field(description="Id of the second")
-    encoder: str | None = Field(None, description="One of `/api/encoders`; the first if absent")
-    every: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        None, description="Take every so many frames; by their number if absent"
-    )
 
 
 class ExportRequest(BaseModel):

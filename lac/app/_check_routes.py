@@ -3,27 +3,23 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from lac.app._align_routes import chosen_encoder
 from lac.app._job_routes import job_answer
-from lac.app._models import JobAnswer, Problem
+from lac.app._models import EmbeddingRequest, JobAnswer, Problem
 from lac.app._state import State
 from lac.app._videos import find_video
 
 _REFERENCES = 16  # at most
 
 
-class CheckRequest(BaseModel):
+class CheckRequest(EmbeddingRequest):
     """Which video to check, and against which."""
 
     query: str = Field(description="Id of the video that is checked")
     references: Annotated[list[str], Field(min_length=1, max_length=_REFERENCES)] = Field(
         description="Ids of videos of how it is done; two or more tell how much may vary"
-    )
-    encoder: str | None = Field(None, description="One of `/api/encoders`; the first if absent")
-    every: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        None, description="Take every so many frames; by their number if absent"
     )
 
 

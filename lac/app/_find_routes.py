@@ -3,31 +3,25 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from lac.app._align_routes import chosen_encoder
 from lac.app._job_routes import job_answer
-from lac.app._library import Video
-from lac.app._models import JobAnswer, Problem
+from lac.app._models import EmbeddingRequest, JobAnswer, Problem, Seconds
 from lac.app._state import State
-from lac.app._videos import find_video
+from lac.app._videos import find_video, usable_videos
 
 _OTHERS = 200  # at most
-_Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
-class FindRequest(BaseModel):
+class FindRequest(EmbeddingRequest):
     """What to find, and where."""
 
     video: str = Field(description="Id of the video that shows it")
-    begin: _Seconds = Field(description="Seconds from its first frame")
-    end: _Seconds = Field(description="Likewise; of a moment the same as `begin`")
+    begin: Seconds = Field(description="Seconds from its first frame")
+    end: Seconds = Field(description="Likewise; of a moment the same as `begin`")
     others: Annotated[list[str], Field(max_length=_OTHERS)] = Field(
         default=[], description="Ids of the videos to search; all others of the folder if empty"
-    )
-    encoder: str | None = Field(None, description="One of `/api/encoders`; the first if absent")
-    every: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        None, description="Take every so many frames; by their number if absent"
     )
 
 
@@ -50,7 +44,7 @@ def find_routes(state: State) -> APIRouter:
         if asked.others:
             others = [find_video(state, identity) for identity in dict.fromkeys(asked.others)]
         else:
-            others = [one for one in state.library.videos() if _usable(state, one)]
+            others = usable_videos(state)
         others = [other for other in others if other.id != video.id]
         if not 0 < len(others) <= _OTHERS:
             raise HTTPException(
@@ -80,9 +74,3 @@ def find_routes(state: State) -> APIRouter:
         return job_answer(state, job)
 
     return router
-
-
-def _usable(state: State, video: Video) -> bool:
-    """Return whether nothing is known against a video."""
-    known = state.known(video)
-    return known is None or known.problem is None

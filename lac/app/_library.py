@@ -117,9 +117,13 @@ class Library:
         if not place.is_relative_to(self.root) or not S_ISREG(status.st_mode):
             return None
         name = path.relative_to(self.root).as_posix()
-        identity = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
         shown = os.fsencode(name).decode("utf-8", "replace")
-        return Video(identity, shown, place, status.st_size, status.st_mtime_ns)
+        return Video(video_id(name), shown, place, status.st_size, status.st_mtime_ns)
+
+
+def video_id(name: str) -> str:
+    """Return the id of a video by its path below the folder."""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
 
 
 def _passed_over(folder: Path) -> bool:

@@ -1,8 +1,19 @@
 """What requests hold and what they are answered with, as the documentation of the API shows it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
+
+Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class EmbeddingRequest(BaseModel):
+    """How the videos of a task are embedded."""
+
+    encoder: str | None = Field(None, description="One of `/api/encoders`; the first if absent")
+    every: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="Take every so many frames; by their number if absent"
+    )
 
 
 class VideoFacts(BaseModel):

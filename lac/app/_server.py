@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
@@ -17,6 +18,7 @@ from lac.app._find_routes import find_routes
 from lac.app._guard import Access, Guard
 from lac.app._job_routes import job_routes
 from lac.app._jobs import TooManyJobs
+from lac.app._label_routes import label_routes
 from lac.app._state import State
 from lac.app._uploads import upload_routes
 from lac.app._videos import video_routes
@@ -88,9 +90,11 @@ def create_app(
     app.include_router(align_routes(state))
     app.include_router(check_routes(state))
     app.include_router(find_routes(state))
+    app.include_router(label_routes(state))
     if limit:
         app.include_router(upload_routes(state, limit=limit))
     app.add_exception_handler(TooManyJobs, _too_many)
+    app.add_exception_handler(RequestValidationError, _wrong)
     _add_pages(app)
     app.add_middleware(Guard, access=access, unbounded=(_uploads.PATH,))
     return app
@@ -99,6 +103,13 @@ def create_app(
 async def _too_many(_: Request, error: Exception) -> Response:
     """Answer to a job that cannot be queued."""
     return JSONResponse({"detail": str(error)}, 429)
+
+
+async def _wrong(_: Request, error: Exception) -> Response:
+    """Answer to a request that is not as its model says; what was sent may be no JSON (NaN)."""
+    assert isinstance(error, RequestValidationError)
+    told = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
+    return JSONResponse({"detail": told}, 422)
 
 
 def _add_pages(app: FastAPI) -> None:

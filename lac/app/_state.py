@@ -62,6 +62,7 @@ class State:
                 "align": Kind(self.compute, "align"),
                 "check": Kind(self.compute, "check"),
                 "find": Kind(self.compute, "find"),
+                "label": Kind(self.compute, "label"),
                 "export": Kind(self.compute, "export"),
             },
         )

@@ -19,6 +19,12 @@ def find_video(state: State, identity: str) -> Video:
         raise HTTPException(404, f"no video {identity[:32]!r} in this folder") from None
 
 
+def usable_videos(state: State) -> list[Video]:
+    """Return the videos of the folder against which nothing is known."""
+    known = [(video, state.known(video)) for video in state.library.videos()]
+    return [video for video, told in known if told is None or told.problem is None]
+
+
 def video_answer(state: State, video: Video) -> VideoAnswer:
     """Return what is known of a video."""
     known = state.known(video)

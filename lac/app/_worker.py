@@ -26,6 +26,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         "align": "lac.app._aligning.align",
         "check": "lac.app._checking.check",
         "find": "lac.app._finding.find",
+        "label": "lac.app._labelling.label",
         "export": "lac.app._aligning.export",
     },
 }

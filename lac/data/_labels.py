@@ -14,6 +14,8 @@ how far each frame has come in its phase, from 0 to 1, where that does not go by
 import json
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +38,12 @@ def read_labelled(file: Path, paths: dict[str, Path], *, content: Content) -> Co
     UserWarning
         If the split leaves clips out.
     """
-    try:
-        labels = _Labels(json.loads(file.read_bytes()) if file.exists() else {})
+    with _errors_of(file):
+        labels = _Labels(_content(file))
         split = labels.split(paths)
         entries = labels.entries(paths)
         phases, actions = labels.phases(entries), labels.actions(entries)
         progress = labels.progress(entries, phases)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not valid JSON: {error}") from error
-    except _LabelsError as error:
-        raise ValueError(f"{file}: {error}") from None
     left_out = [name for name in paths if name not in split]
     if left_out:
         warnings.warn(
@@ -64,6 +62,45 @@ def read_labelled(file: Path, paths: dict[str, Path], *, content: Content) -> Co
         for name in sorted(split)
     )
     return Collection(tuple(clips), labels.phase_names if phases else None, content)
+
+
+def phases_by_name(
+    file: Path, paths: dict[str, Path]
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return what `labels.json` says of the clips at `paths`, by name, and the phases of each.
+
+    Raises
+    ------
+    ValueError
+        As `read_labelled`.
+    """
+    with _errors_of(file):
+        content = _content(file)
+        labels = _Labels(content)
+        labels.split(paths)
+        entries = labels.entries(paths)
+        phases = labels.phases(entries)
+        labels.progress(entries, phases)
+    named = {
+        name: [labels.phase_names[index] for index in indices] for name, indices in phases.items()
+    }
+    return {**content, "clips": entries}, named
+
+
+def _content(file: Path) -> Any:
+    """Return what a file says, nothing if it is not there."""
+    return json.loads(file.read_bytes()) if file.exists() else {}
+
+
+@contextmanager
+def _errors_of(file: Path) -> Iterator[None]:
+    """Say of which file is wrong what is found to be wrong in the block."""
+    try:
+        yield
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is not valid JSON: {error}") from error
+    except _LabelsError as error:
+        raise ValueError(f"{file}: {error}") from None
 
 
 class _LabelsError(ValueError):

@@ -46,7 +46,7 @@ def read_folder(root: str | PathLike[str]) -> Collection:
         If the split leaves clips out, or videos lie beside `clips/`.
     """
     root = Path(root)
-    paths = _videos_by_name(root)
+    paths = videos_by_name(root)
     return read_labelled(root / "labels.json", paths, content="frames")
 
 
@@ -61,8 +61,8 @@ def other_files(root: Path) -> list[Path]:
     return sorted(path for path in _files(root) if not _is_video(path) and path != labels)
 
 
-def _videos_by_name(root: Path) -> dict[str, Path]:
-    """Map the names of clips to video files, in their order."""
+def videos_by_name(root: Path) -> dict[str, Path]:
+    """Map the names of clips to video files, in their order; see `read_folder`."""
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder of videos, got {root}")
     files = sorted(path for path in _files(root) if _is_video(path))

@@ -1,4 +1,4 @@
-"""The page in a real browser: align, scrub, play, check, find, reload, take the report along."""
+"""The page in a real browser: align, scrub, play, check, find, label, reload, take along."""
 
 import re
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lac.data import read_video, write_video
+from lac.data import read_folder, read_video, write_video
 
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
@@ -281,6 +281,81 @@ def test_a_bookmarked_moment_is_found_in_another_video(page, server):
     assert page.inner_text("#marked") == "Span 0.50 s – 0.80 s"
     page.click("#mode-align")
     assert page.is_hidden("#find") and page.inner_text("#name-a") == NAMES[0]
+
+
+def mark(page, name, seconds):
+    """Go to a frame of the video that is marked; the phase of a name begins there."""
+    player = page.locator("#label video")
+    page.wait_for_function("() => document.querySelector('#label video').readyState >= 2")
+    player.evaluate("(video, time) => { video.currentTime = time; }", seconds)
+    page.wait_for_function("() => !document.querySelector('#label video').seeking")
+    page.click(f".begin[aria-label='{name} begins here']")
+
+
+def spans(page, place):
+    """The phases of a bar, with the shares of it at which they begin and end."""
+    found = page.locator(".track").nth(place).locator(".part")
+    parts = found.evaluate_all(
+        "parts => parts.map(({dataset, style}) => [dataset.phase, style.left, style.width])"
+    )
+    shares = [[float(share.removesuffix("%")) / 100 for share in part[1:]] for part in parts]
+    return [
+        (name, left, left + wide) for (name, *_), (left, wide) in zip(parts, shares, strict=True)
+    ]
+
+
+def test_phases_of_one_camera_are_carried_to_another_corrected_and_saved(page, server):
+    page.goto(server.address)
+    page.click("#mode-label")
+    page.click(f".video[title='{NAMES[0]}']")
+    page.wait_for_selector(".track")
+    assert page.is_disabled("#go")
+    for place, name in enumerate(("reach", "lift")):
+        page.locator(".phases input").nth(place).fill(name)
+        page.keyboard.press("Tab")
+    frame = 1 / 60
+    mark(page, "lift", 50.4 * frame)
+    assert spans(page, 0) == [("reach", 0, pytest.approx(0.5)), ("lift", pytest.approx(0.5), 1)]
+    page.select_option("#encoder", "small")
+    page.click("#go")
+    page.wait_for_selector(".track .confidence")
+    assert page.locator(".track").count() == 2
+    (reach, lift) = spans(page, 1)
+    assert (reach[0], lift[0]) == ("reach", "lift")
+    assert lift[1] == pytest.approx(0.5, abs=0.2)  # frame i of one camera is frame i of the other
+    page.locator(".track").nth(1).locator(".edge").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    later = spans(page, 1)[1][1]
+    assert later == pytest.approx(lift[1] + 0.03, abs=0.001)
+    page.reload()
+    page.wait_for_selector(".track .confidence")
+    assert spans(page, 1)[1][1] == later  # what was corrected is still there
+    box = page.locator(".track").nth(1).locator(".bar").bounding_box()
+    page.mouse.move(box["x"] + later * box["width"], box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 10, steps=4)
+    page.mouse.up()
+    assert spans(page, 1)[1][1] == pytest.approx(0.7, abs=0.011)
+    file = server.folder / "labels.json"
+    file.write_text("{}")
+    page.once("dialog", lambda asked: asked.dismiss())
+    page.click("#save")
+    page.wait_for_function("() => !document.getElementById('save').disabled")
+    assert file.read_text() == "{}"
+    page.once("dialog", lambda asked: asked.accept())
+    page.click("#save")
+    page.wait_for_function("() => document.getElementById('saved').textContent")
+    assert "the old one is labels-1.json" in page.inner_text("#saved")
+    collection = read_folder(server.folder)
+    assert collection.phase_names == ("reach", "lift")
+    first, second = (clip.phase for clip in collection.clips)
+    assert first.tolist() == [0] * 50 + [1] * 50
+    assert int(second.argmax()) == round(100 * spans(page, 1)[1][1])
+    for written in server.folder.glob("labels*.json"):
+        written.unlink()
+    assert all("409" in problem for problem in page.problems)  # which the browser says, too
+    page.problems.clear()
 
 
 def test_what_fails_is_said_on_the_page(page, server):

@@ -75,6 +75,7 @@ def test_some_of_the_others_are_searched(server):
         ({"begin": -1}, 422),
         ({"begin": 4.0}, 422),
         ({"end": 1e300}, 422),
+        ({"end": float("nan")}, 422),
         ({"encoder": "/etc"}, 422),
         ({"every": 0}, 422),
     ],

@@ -1,23 +1,29 @@
-// The page: the list of videos, the list of jobs, and and the screens of alignments, checks and finds.
+// The page: the list of videos, the list of jobs, and the screens of the tasks.
 
 import {AlignView} from "/pictures/view.js";
 import {showCheck} from "./check.js";
 import {Finder} from "./find.js";
+import {Labeller} from "./label.js";
+import {drawExports} from "./exports.js";
 import {ask, finished, isOver, playable, Refused} from "./api.js";
 import {element} from "./dom.js";
 
 const part = id => document.getElementById(id);
 // What is chosen: to align, both videos; to check, the one that is checked and then the references;
-// to find, the one with the bookmark and then the others, all of them where none is chosen.
+// to find, the one with the bookmark and then the others, all of them where none is chosen; to label,
+// those that are marked.
 const state = {mode: "align", videos: [], chosen: [null, null], jobs: [], view: null, shown: null, busy: null};
 
 const MODES = {
   align: {go: "Align", labels: ["A", "B"], badges: ["A", "B"], asked: ["choose a video on the left", "then another"]},
   check: {go: "Check", labels: ["Query", "References"], badges: ["Q", "R"], asked: ["choose the video to check", "then one or more of how it is done"]},
   find: {go: "Find", labels: ["Video", "In"], badges: ["V", "•"], asked: ["choose the video to bookmark", "all others, or those you choose"]},
+  label: {go: "Label the others", labels: ["Marked", "And"], badges: ["M", "M"], asked: ["choose a video to mark", "others to mark, if you like"]},
 };
 
-const finder = new Finder(part("find"), id => playable(id, job => waiting(job)));
+const prepared = id => playable(id, job => waiting(job));
+const finder = new Finder(part("find"), prepared);
+const labeller = new Labeller(part("label"), prepared);
 
 // What goes wrong is said on the page, where it went wrong on request of the user.
 function guarded(action) {
@@ -78,12 +84,26 @@ function drawVideos() {
   for (const name of Object.keys(MODES)) part(`mode-${name}`).setAttribute("aria-pressed", String(name === state.mode));
   part("swap").hidden = state.mode !== "align";
   part("go").textContent = mode.go;
-  const finding = state.mode === "find";
-  const ready = finding ? finder.begin !== null : others.length > 0;
-  part("go").disabled = !ready || state.chosen.includes(null) || state.busy !== null;
-  part("find").hidden = !finding || !first;
-  if (!finding || !first) finder.close();
-  else if (finder.video !== first) guarded(() => finder.load(first, state.videos.find(one => one.id === first)?.name ?? ""))();
+  drawScreens();
+}
+
+// Finding and labelling begin with a player.
+function drawScreens() {
+  const [first, ...others] = state.chosen;
+  const [finding, labelling] = ["find", "label"].map(mode => state.mode === mode && Boolean(first));
+  const chosen = state.chosen.map(id => state.videos.find(one => one.id === id));
+  part("find").hidden = !finding;
+  part("label").hidden = !labelling;
+  if (!finding) finder.close();
+  else if (finder.video !== first) guarded(() => finder.load(first, chosen[0]?.name ?? ""))();
+  if (!labelling) labeller.close();
+  else if (chosen.every(video => video?.facts)) labeller.choose(chosen);
+  drawReady();
+}
+
+function drawReady() {
+  const ready = {find: () => finder.begin !== null, label: () => labeller.ready}[state.mode] ?? (() => state.chosen.length > 1);
+  part("go").disabled = !ready() || state.chosen.includes(null) || state.busy !== null;
 }
 
 // Lists are drawn anew only where they changed, so that the focus and the pointer stay.
@@ -112,8 +132,9 @@ function setMode(mode) {
   const [alone, other] = mode === "check" ? [b, a] : [a, b];
   state.chosen = mode === "align" ? [a, b] : [alone, ...other === null ? [] : [other]];
   state.mode = mode;
-  if (mode === "find" || !part("find").hidden) close();
-  part("welcome").hidden = part("welcome").hidden || mode === "find";
+  const player = ["find", "label"];
+  if (player.includes(mode) || player.some(one => !part(one).hidden)) close();
+  part("welcome").hidden = part("welcome").hidden || player.includes(mode);
   drawVideos();
 }
 
@@ -164,6 +185,7 @@ async function submit() {
   const videos = {
     align: () => ({a: first, b: others[0]}), check: () => ({query: first, references: others}),
     find: () => ({video: first, others, begin: finder.begin, end: finder.end}),
+    label: () => labeller.request,
   }[state.mode]();
   const job = await ask(`/api/${state.mode}`, {method: "POST", body: {...videos, encoder: part("encoder").value, every}});
   if (location.hash === `#${job.id}`) await open(job.id); else location.hash = job.id;
@@ -179,10 +201,22 @@ async function open(id) {
     let job = await ask(`/api/jobs/${id}`, {signal: busy.signal});
     const {a, b, query, references, video, others} = job.request;
     state.mode = job.kind;
-    state.chosen = {align: [a, b], check: [query, ...references ?? []], find: [video, ...others ?? []]}[job.kind];
+    state.chosen = {
+      align: () => [a, b], check: () => [query, ...references], find: () => [video, ...others], label: () => references.map(one => one.video),
+    }[job.kind]();
+    if (job.kind === "label") labeller.restore(job.request);
     drawVideos();
     await loadJobs();
     const file = name => `/api/jobs/${id}/files/${name}`;
+    if (job.kind === "label") {
+      await finished(job, waiting, busy.signal);
+      const carried = await ask(file("carried.json"), {signal: busy.signal});
+      busy.signal.throwIfAborted();
+      document.title = `${job.title} – lac`;
+      part("welcome").hidden = true;
+      labeller.show(carried, id);
+      return;
+    }
     if (job.kind === "find") {
       await finished(job, waiting, busy.signal);
       const found = await ask(file("found.json"), {signal: busy.signal});
@@ -212,7 +246,7 @@ async function open(id) {
       sources: addresses, layers: {similarity: file("similarity.png"), posterior: file("posterior.png")}});
     part("check").hidden = !found;
     if (found) showCheck(part("check"), found, view, state.view);
-    drawExports(id, file, job.kind);
+    drawExports(part("exports"), id, file, job.kind, guarded, loadJobs);
     document.title = `${heading} – lac`;
   } finally {
     if (state.busy === busy) {
@@ -229,33 +263,6 @@ function close() {
   state.view = null;
   part("result").hidden = true;
   waiting(null);
-}
-
-function drawExports(id, file, kind) {
-  const link = (name, text, title) => element("a", {href: file(name), download: name, title}, text);
-  if (kind === "check") {
-    part("exports").replaceChildren(link("steps.csv", "CSV", "Times of the steps that depart"), link("check.png", "PNG", "Picture of the check"));
-    return;
-  }
-  const write = (what, name, text, title) => {
-    const made = element("button", {type: "button", title, onclick: guarded(async () => {
-      made.disabled = true;
-      try {
-        const asked = await ask(`/api/jobs/${id}/export`, {method: "POST", body: {what}});
-        const done = await finished(asked, job => { made.textContent = job.share ? `${text} ${Math.round(100 * job.share)} %` : `${text}…`; });
-        element("a", {href: `/api/jobs/${done.id}/files/${name}`, download: name}).click();
-      } finally {
-        made.disabled = false;
-        made.textContent = text;
-        await loadJobs();
-      }
-    })}, text);
-    return made;
-  };
-  part("exports").replaceChildren(
-    link("pairs.csv", "CSV", "Times of all matching frames"), link("alignment.png", "PNG", "Picture of the alignment"),
-    write("video", "both.mp4", "MP4", "Both videos in step, beside each other"),
-    write("report", "report.html", "HTML", "This screen as one file"));
 }
 
 const route = guarded(async () => {
@@ -286,7 +293,10 @@ const add = guarded(async () => {
   }
 });
 
-part("find").addEventListener("marked", drawVideos);
+for (const screen of ["find", "label"]) part(screen).addEventListener("marked", drawReady);
+part("label").addEventListener("failed", event => guarded(() => { throw event.detail; })());
+part("save").addEventListener("click", guarded(() => labeller.write(
+  () => confirm("There is a labels.json in this folder. Keep it under another name, and write a new one with these phases?"))));
 part("filter").addEventListener("input", drawVideos);
 part("ask").addEventListener("submit", event => { event.preventDefault(); guarded(submit)(); });
 for (const mode of Object.keys(MODES)) part(`mode-${mode}`).addEventListener("click", () => setMode(mode));
