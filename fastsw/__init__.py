@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fastsw._alignment import Alignment
 from fastsw._api import (
     entropy,
+    hits,
     mea,
     posterior,
     sample,
@@ -15,6 +16,7 @@ from fastsw._api import (
     value_and_grad,
 )
 from fastsw._collections import Ranking, all_pairs, search
+from fastsw._embeddings import EmbeddingGradients, Matches, SparsePosterior, align_embeddings
 from fastsw._types import Gradients
 from fastsw._validation import GapSignWarning
 from fastsw._warmup import warmup
@@ -27,11 +29,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Alignment",
+    "EmbeddingGradients",
     "GapSignWarning",
     "Gradients",
+    "Matches",
     "Ranking",
+    "SparsePosterior",
+    "align_embeddings",
     "all_pairs",
     "entropy",
+    "hits",
     "mea",
     "posterior",
     "sample",

@@ -373,6 +373,85 @@ def traceback(
     )
 
 
+def hits(
+    similarity: Any,
+    k: int,
+    *,
+    gap_open: Any,
+    gap_extend: Any,
+    min_score: float = 0.0,
+    margin: int = 0,
+    lengths: Any = None,
+) -> list[list[Alignment]] | list[Alignment]:
+    """Find the k best local alignments of each pair that have no cell in common (temperature 0).
+
+    For passages that are repeated: one part of a recording in several places of another.
+
+    Parameters
+    ----------
+    similarity, gap_open, gap_extend, lengths
+        As in `fastsw.score`; tensors are not differentiated.
+    k : int
+        How many are found at most, at least 1.
+    min_score : float
+        Only alignments that score more are found.
+    margin : int
+        How near a later alignment may not come to an earlier one: it pairs no row i and column j of
+        which an earlier one has (i, j') with abs(j - j') <= margin, or (i', j) with
+        abs(i - i') <= margin. 0 forbids the earlier pairs alone, and lets paths run beside them;
+        where similarities change slowly, choose what is still the same passage.
+
+    Returns
+    -------
+    list of lists of Alignment, or a list of Alignment for one pair
+        The best first. A pair with NaN or +inf has one alignment, of score NaN and without pairs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `fastsw.score`, and if `k`, `min_score` or `margin` is out of its range.
+
+    Notes
+    -----
+    The first is that of `fastsw.traceback`. Its cells are then forbidden, as their similarities
+    were -inf, and the next is the best of what is left [1]_. Every hit costs as much as the first.
+
+    References
+    ----------
+    .. [1] Waterman and Eggert, "A new algorithm for best subsequence alignments with application to
+       tRNA-rRNA comparisons", Journal of Molecular Biology, 1987.
+
+    Examples
+    --------
+    >>> import numpy as np, fastsw
+    >>> passage, long = np.eye(3), np.eye(3)[[0, 1, 2, 0, 0, 1, 2]]
+    >>> for hit in fastsw.hits(passage @ long.T - 0.5, 2, gap_open=1.0, gap_extend=0.5):
+    ...     print(hit)
+    Alignment(score=1.5, 3 pairs, rows 0:3, columns 0:3)
+      rows 0:3 = columns 0:3
+    Alignment(score=1.5, 3 pairs, rows 0:3, columns 4:7)
+      rows 0:3 = columns 4:7
+    """
+    for name, count, least in (("k", k, 1), ("margin", margin, 0)):
+        if isinstance(count, bool) or not hasattr(count, "__index__"):
+            raise TypeError(f"`{name}` must be an integer, got {count!r}")
+        if count < least:
+            raise ValueError(f"`{name}` must be at least {least}, got {count}")
+    if isinstance(min_score, bool) or not isinstance(min_score, Real):
+        raise TypeError(f"`min_score` must be a number, got {min_score!r}")
+    if np.isnan(min_score):
+        raise ValueError(f"`min_score` must not be NaN, got {min_score}")
+    return _on(similarity).hits(
+        similarity,
+        k=int(k),
+        gap_open=gap_open,
+        gap_extend=gap_extend,
+        min_score=float(min_score),
+        margin=int(margin),
+        lengths=lengths,
+    )
+
+
 def mea(
     posterior: Any, *, threshold: float = 0.0, min_paired: float = 0.0, lengths: Any = None
 ) -> list[Alignment] | Alignment:

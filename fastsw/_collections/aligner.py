@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from fastsw._collections import crew, similarity, tiles
+from fastsw._collections import cluster, crew, tiles
 from fastsw._collections.sequences import Sequences
-from fastsw._collections.similarity import Similarity
 from fastsw._collections.tiles import Tile
 from fastsw._collections.work import Work
+from fastsw._embeddings import similarity
+from fastsw._embeddings.similarity import Similarity
 from fastsw._frontends import numpy_arrays
 from fastsw._validation import Problem
 
@@ -73,11 +74,19 @@ class Aligner:
         """The penalties as numbers."""
         return [float(penalty.item()) for penalty in self._problem.penalties]
 
-    def all_scores(self, work: Work, left: Iterable[Tile]) -> Iterator[tuple[Tile, np.ndarray]]:
-        """Tiles of some work and their scores, on as many threads as Numba is set to.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What another process makes the same of."""
+        return Aligner, (self._rows, self._columns, self._similarity, self._problem)
+
+    def all_scores(
+        self, work: Work, left: Iterable[Tile], client: Any = None
+    ) -> Iterator[tuple[Tile, np.ndarray]]:
+        """Tiles of some work and their scores, on as many threads as Numba is set to, or a cluster.
 
         Where a pair may be a tile alone, threads share it, and memory is that of one such pair.
         """
+        if client is not None:
+            return cluster.answers(client, self, left)
         few = work.cells() < 2 * tiles.TILE_CELLS or work.largest() > tiles.TILE_CELLS
         return crew.answers(self.scores, left, 1 if few else self._threads())
 
@@ -140,7 +149,9 @@ def build(
         mode=mode,
         lengths=None,
     ).problem
-    return Aligner(rows, columns, similarity.build(kind, scale, offset, rows, columns), problem)
+    return Aligner(
+        rows, columns, similarity.build(kind, scale, offset, rows.arrays, columns.arrays), problem
+    )
 
 
 def _penalty(name: str, value: Any) -> Any:

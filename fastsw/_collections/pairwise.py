@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastsw._collections import record
+from fastsw._collections import cluster, record
 from fastsw._collections.aligner import Aligner, build
 from fastsw._collections.progress import followed
 from fastsw._collections.sequences import read
-from fastsw._collections.similarity import SimilarityKind
 from fastsw._collections.work import Work, read_pairs
+from fastsw._embeddings.similarity import SimilarityKind
 from fastsw._types import Mode
 
 
@@ -33,6 +33,7 @@ def all_pairs(
     pairs: Any = None,
     progress: bool = False,
     out: str | os.PathLike[str] | None = None,
+    client: Any = None,
 ) -> np.ndarray:
     """Score the soft alignment of every pair of sequences of embeddings.
 
@@ -66,6 +67,8 @@ def all_pairs(
         A .npy file that scores are written to while they are computed. Which tiles are finished is
         recorded beside it, in a file with ".tiles" added to its name: after a kill the same call
         goes on where it was, and after the end it gives the finished scores.
+    client : dask.distributed.Client, optional
+        Computes on the workers of its cluster, a tile a task; extra ``dask``. Default: here.
 
     Returns
     -------
@@ -82,7 +85,8 @@ def all_pairs(
         If a shape, an option or an index is out of its range, or a sequence empty; if `out` is of
         other arguments or other data, or it or its record is damaged.
     OSError
-        If `out` cannot be written, or exists without a record.
+        If `out` cannot be written, or exists without a record; ConnectionError if `client` has no
+        cluster, or loses it.
 
     Notes
     -----
@@ -96,6 +100,10 @@ def all_pairs(
     Where a pair may be larger than a tile, threads share one tile, and memory is that of the
     largest pair. A packed memmap is read a tile at a time; with `out` it is also read once for a
     hash, by which other data is noticed.
+
+    With `client`, the sequences are sent to every worker once and stay there until the end. Each
+    thread of a worker takes a tile at a time, on one core. What a worker that dies was at is given
+    to another; scores are the same, bit for bit, on processors of one kind.
 
     Distances are computed by products around the mean of the data, and so right to the rounding of
     the squared distances from it.
@@ -117,6 +125,8 @@ def all_pairs(
         raise ValueError(f"`outputs` must be 'score', got {outputs!r}")
     if not (out is None or isinstance(out, str | os.PathLike)):
         raise TypeError(f"`out` must be a path, got {out!r}")
+    if client is not None:
+        cluster.check(client)
     rows = read("sequences", sequences)
     columns = rows if others is None else read("others", others, rows)
     aligner = build(
@@ -134,33 +144,33 @@ def all_pairs(
     unordered = others is None and aligner.turns()
     work = Work(rows.lengths, columns.lengths, listed, unordered)
     if out is None:
-        return _in_memory(work, aligner, progress)
+        return _in_memory(work, aligner, progress, client)
     run = {
         **aligner.description(),
         **work.description(),
         "sequences": rows.digest(),
         "others": None if others is None else columns.digest(),
     }
-    return _on_disk(Path(out), run, work, aligner, progress)
+    return _on_disk(Path(out), run, work, aligner, progress, client)
 
 
-def _in_memory(work: Work, aligner: Aligner, progress: bool) -> np.ndarray:
+def _in_memory(work: Work, aligner: Aligner, progress: bool, client: Any) -> np.ndarray:
     """All scores as an array."""
     scores = np.empty(work.shape, aligner.dtype)
-    found = aligner.all_scores(work, work.tiles())
+    found = aligner.all_scores(work, work.tiles(), client)
     for tile, values in followed(found, work.tile_count, progress):
         work.write(scores, tile, values)
     return scores
 
 
 def _on_disk(
-    out: Path, run: dict[str, Any], work: Work, aligner: Aligner, progress: bool
+    out: Path, run: dict[str, Any], work: Work, aligner: Aligner, progress: bool, client: Any
 ) -> np.ndarray:
     """All scores as a file, of which some tiles may be finished."""
     stored = record.store(out, work.shape, aligner.dtype, run, work.tile_count())
     numbers = np.flatnonzero(stored.finished == 0)
     left = itertools.compress(work.tiles(), stored.finished == 0)
-    found = aligner.all_scores(work, left)
+    found = aligner.all_scores(work, left, client)
     for k, (tile, values) in zip(
         numbers, followed(found, lambda: len(numbers), progress), strict=True
     ):

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastsw._collections import cluster
 from fastsw._collections.aligner import build
 from fastsw._collections.progress import followed
 from fastsw._collections.sequences import read
-from fastsw._collections.similarity import SimilarityKind
 from fastsw._collections.work import Work
+from fastsw._embeddings.similarity import SimilarityKind
 from fastsw._types import Mode
 
 
@@ -42,6 +43,7 @@ def search(
     temperature: Any = 1.0,
     mode: Mode = "local",
     progress: bool = False,
+    client: Any = None,
 ) -> Ranking:
     """Find the sequences of a database with the best scores of soft alignment for each query.
 
@@ -51,7 +53,7 @@ def search(
         Sequences of embeddings, as in `fastsw.all_pairs`. Queries stand for rows.
     k : int
         How many are found for each query, at least 1 and at most those of the database.
-    kind, scale, offset, gap_open, gap_extend, temperature, mode, progress
+    kind, scale, offset, gap_open, gap_extend, temperature, mode, progress, client
         As in `fastsw.all_pairs`.
 
     Returns
@@ -80,6 +82,8 @@ def search(
     >>> fastsw.search([np.eye(4)[2:]], database, 2, **options)
     Ranking(scores=array([[1., 1.]]), indices=array([[0, 1]]))
     """
+    if client is not None:
+        cluster.check(client)
     rows = read("queries", queries)
     columns = read("database", database, rows)
     k = _count(k, len(columns.arrays))
@@ -97,7 +101,7 @@ def search(
     work = Work(rows.lengths, columns.lengths, pairs=None, unordered=False)
     shape = len(rows.arrays), k
     best = Ranking(np.full(shape, -np.inf, aligner.dtype), np.full(shape, -1, np.int64))
-    found = aligner.all_scores(work, work.tiles())
+    found = aligner.all_scores(work, work.tiles(), client)
     for tile, values in followed(found, work.tile_count, progress):
         _update(best, tile.rows, tile.columns, values)
     return best

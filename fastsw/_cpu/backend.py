@@ -424,19 +424,17 @@ def _intra_pair(
         with_gradients,
     )
     if not by_strip:
-        thread_pool.run_on_threads(kernel, threads, order, *arguments, intra_pair.ALL)
+        asked = *arguments, intra_pair.ALL, intra_pair.WHOLE
+        thread_pool.run_on_threads(kernel, threads, order, *asked)
         return
-    shared = {intra_pair.FORWARD, intra_pair.BACKWARD}
+    phases = [intra_pair.SET_UP, intra_pair.FORWARD, intra_pair.FINISH]
+    if with_gradients:
+        phases[2:2] = intra_pair.BACKWARD, intra_pair.GATHER
     for pair in order:
-        for phase in (
-            intra_pair.SET_UP,
-            intra_pair.FORWARD,
-            intra_pair.BACKWARD,
-            intra_pair.FINISH,
-        ):
-            if phase != intra_pair.BACKWARD or with_gradients:
-                count = threads if phase in shared else 1
-                thread_pool.run_on_threads(kernel, count, [pair] * count, *arguments, phase)
+        for phase in phases:
+            count = threads if phase in (intra_pair.FORWARD, intra_pair.BACKWARD) else 1
+            asked = *arguments, phase, intra_pair.WHOLE
+            thread_pool.run_on_threads(kernel, count, [pair] * count, *asked)
 
 
 def _smallest(sides: Sides, order: np.ndarray) -> int:

@@ -140,6 +140,39 @@ def traceback(similarity: Any, **options: Any) -> list[Alignment] | Alignment:
     return alignments[0] if asked.problem.single else alignments
 
 
+def hits(
+    similarity: Any, *, k: int, min_score: float, margin: int, **options: Any
+) -> list[list[Alignment]] | list[Alignment]:
+    """See `fastsw.hits`."""
+    asked = call(similarity, temperature=0.0, mode="local", **options)
+    left = asked.inputs.similarity.copy()
+    found: list[list[Alignment]] = [[] for _ in left]
+    searched = np.arange(len(left))
+    for _ in range(k):
+        paths = _backend().paths(asked.inputs._replace(similarity=left).of(searched))
+        going_on = []
+        for b, score, pairs, count in zip(searched, *paths, strict=True):
+            if score <= min_score:
+                continue
+            found[b].append(Alignment(float(score), pairs[:count].copy()))
+            if not np.isnan(score):
+                going_on.append(b)
+                _forbid(left[b], pairs[:count], margin)
+        searched = np.array(going_on, np.int64)
+        if not going_on:
+            break
+    return found[0] if asked.problem.single else found
+
+
+def _forbid(cells: np.ndarray, pairs: np.ndarray, margin: int) -> None:
+    """Forbid the cells of an alignment, and those as near in a row or a column of them."""
+    near = np.arange(-margin, margin + 1)
+    for axis, last in enumerate(np.array(cells.shape) - 1):
+        moved = np.repeat(pairs[:, None], len(near), axis=1)
+        moved[..., axis] = (moved[..., axis] + near).clip(0, last)
+        cells[moved[..., 0], moved[..., 1]] = -np.inf
+
+
 #: A posterior may exceed 1 by its rounding in single precision, see `fastsw.posterior`.
 _ABOVE_ONE = 1e-4
 

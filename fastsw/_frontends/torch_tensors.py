@@ -195,8 +195,8 @@ def _detached(similarity: Tensor, options: dict[str, Any]) -> tuple[np.ndarray, 
     """The call on NumPy views, for functions that are not differentiated and run on the host."""
     if torch._C._are_functorch_transforms_active():
         raise NotImplementedError(
-            "`traceback`, `sample` and `mea` give no tensors: call them outside of torch.func and "
-            "vmap"
+            "`traceback`, `hits`, `sample` and `mea` give no tensors: call them outside of "
+            "torch.func and vmap"
         )
     plain = {
         name: (
@@ -219,6 +219,12 @@ def traceback(similarity: Tensor, **options: Any) -> list[Path] | Path:
         return alignments[0] if similarity.ndim == 2 else alignments
     matrix, plain = _detached(similarity, options)
     return numpy_arrays.traceback(matrix, **plain)
+
+
+def hits(similarity: Tensor, **options: Any) -> list[list[Path]] | list[Path]:
+    """See `fastsw.hits`."""
+    matrix, plain = _detached(similarity, options)
+    return numpy_arrays.hits(matrix, **plain)
 
 
 def sample(similarity: Tensor, **options: Any) -> list[list[Path]] | list[Path]:

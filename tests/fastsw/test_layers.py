@@ -17,7 +17,7 @@ ROOMS = (
     ("fastsw._cpu.kernels", "fastsw._cuda.kernels"),
     ("fastsw._cpu", "fastsw._cuda"),
     ("fastsw._frontends",),
-    ("fastsw._api", "fastsw._collections"),
+    ("fastsw._api", "fastsw._collections", "fastsw._embeddings"),
     ("fastsw._warmup", "fastsw.nn", "fastsw.plot"),
     ("fastsw", "fastsw.__main__"),
 )

@@ -247,13 +247,16 @@ def passes(bits, lanes, by_column, with_tangents):
         store_f(sums, at, fma(share, derivative(amount), load_f(sums, at)))
 
     @variant.helper
-    def backward(pair, pointers, s, strips, slot, steps, length, total, total_k, total_dot):
+    def backward(
+        pair, pointers, s, first_strip, strips, slot, steps, length, total, total_k, total_dot
+    ):
         """See `cell_exponent.passes`."""
         floats, scales, columns = pointers.floats, pointers.integers, pointers.columns
         lane, lane_k, incoming = pointers.lane, pointers.lane_k, pointers.incoming
         back, back_k, sums, counts = pointers.back, pointers.back_k, pointers.sums, pointers.counts
         bottom, first_sum, of_row = (s + 1) * width - 1, s * LANE_SUMS * width, ROW_NUMBERS * length
-        opened_at, extended_at = 2 * s * length + pad, (2 * s + 1) * length + pad
+        opened_at = 2 * (s - first_strip) * length + pad
+        extended_at = opened_at + length
         growth, nil = splat_f(total_dot), splat_f(zero)
         store_f(incoming, PER_TOTAL * width, splat_f(one / total))
         zeros = constant(nil)

@@ -169,18 +169,22 @@ def passes(bits, lanes, by_column, with_tangents):
         return forward
 
     @variant.helper
-    def backward(pair, pointers, s, strips, slot, steps, length, total, total_k, total_dot):
+    def backward(
+        pair, pointers, s, first_strip, strips, slot, steps, length, total, total_k, total_dot
+    ):
         """Backward pass over strip s, from the row in `back` to the same, behind the strip below.
 
         Writes the posterior, and leaves the gap counts in the strip's lane sums (those of columns,
-        with `by_column`, in `counts`), with the mean similarity. With tangents it writes the
-        tangents of all these instead; `total_dot` is that of the log of the total.
+        with `by_column`, in `counts`, those of `first_strip` first), with the mean similarity. With
+        tangents it writes the tangents of all these instead; `total_dot` is that of the log of the
+        total.
         """
         floats, integers, columns = pointers.floats, pointers.integers, pointers.columns
         back, back_k, lane = pointers.back, pointers.back_k, pointers.lane
         sums, counts = pointers.sums, pointers.counts
         bottom, first_sum, of_row = (s + 1) * width - 1, s * LANE_SUMS * width, ROW_NUMBERS * length
-        opened_at, extended_at = 2 * s * length + pad, (2 * s + 1) * length + pad
+        opened_at = 2 * (s - first_strip) * length + pad
+        extended_at = opened_at + length
         ends, ends_k = load(lane, END * width, of_lane), load_i(pointers.lane_k, END * width)
         open_x, extend_x = column_factors(lane, columns, pad, length)
         open_y, extend_y = row_factors(lane)

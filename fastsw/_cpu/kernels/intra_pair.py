@@ -5,12 +5,15 @@ of them share an exponent, is the business of `block_exponent` and `cell_exponen
 
 The forward pass keeps one boundary row a strip. The backward pass takes the strips in reverse and
 recomputes each strip's table, unless the tables of the whole pair are small enough to be kept.
+
+A call may be about a `Window` of the strips, of which alone similarities are at hand; see `panels`.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,8 +51,20 @@ from fastsw._cpu.simd.lanes import lanes_of
 from fastsw._cpu.simd.scaled import LOG2E, scalars
 from fastsw._types import FITTING, GLOBAL, LOCAL
 
-# What one call of a kernel does: all, or a part of what several threads do for one pair.
-ALL, SET_UP, FORWARD, BACKWARD, FINISH = range(5)
+# What one call of a kernel does: all, or a part of what several threads, or calls, do for one pair.
+ALL, SET_UP, FORWARD, BACKWARD, GATHER, FINISH = range(6)
+
+
+class Window(NamedTuple):
+    """The strips that a call is about, and the first row that matrices hold."""
+
+    first: int
+    last: int  # one past the last
+    row: int
+
+
+#: All strips of a pair, and all rows.
+WHOLE = Window(0, 2**62, 0)
 
 #: How many cells share an exponent: a block of a lane's steps, or those of one cell.
 EXPONENTS = {"block": block_exponent, "cell": cell_exponent}
@@ -237,17 +252,32 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
                 if kept > 0.0:
                     short *= factors[EXTEND] / kept
 
+    @variant.helper
+    def keep_corner(pair, shared, row, length):
+        """What arrives at the last row and column in global mode, and the tangent of its log.
+
+        It goes where what ends in row 0 has its place, which nothing does in this mode.
+        """
+        first = (row * edges + H) * length + pad + pair.tile.m
+        value = np.float64(shared.boundary[first])
+        dot = np.float64(shared.boundary[first + ROW_NUMBERS * length]) if with_tangents else 0.0
+        mantissa, shift = math.frexp(value)
+        shared.ends[0, 0], shared.ends[1, 0] = mantissa, dot / value if value > 0.0 else 0.0
+        shared.ends_k[0] = np.int64(shared.boundary_k[row * length + pad + pair.tile.m]) + shift
+
     @variant.inlined
     def forward_pass(
-        pair, work, shared, strips, steps, length, scale, factors, keep_all, with_gradients
+        pair, work, shared, window, strips, steps, length, scale, factors, keep_all, with_gradients
     ):
         """Forward pass over the strips that this thread gets hold of."""
         ended, ended_k, pointers = work.ended, work.ended_k, addresses_of(work, shared)
         s = take_next(shared.counters, 0)
-        while s < strips:
+        while s < min(strips, window.last):
             bottom = (s + 1) * width - 1
             set_lanes(pair, work.lane, work.lane_k, shared.rows, bottom, factors)
-            row_in, row_out = (s, s + 1) if with_gradients else (0, 0)
+            row_in, row_out = 0, 0
+            if with_gradients:
+                row_in, row_out = s - window.first, s - window.first + 1
             if keep_all:
                 slot = s * steps
                 forward(pair, pointers, s, slot, row_in, row_out, steps, length, scale)
@@ -259,24 +289,16 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
                     shared.ends[0, i] = ended[r]
                     shared.ends[1, i] = ended[width + r]
                     shared.ends_k[i] = ended_k[r]
+            if pair.mode == GLOBAL and s == strips - 1:
+                keep_corner(pair, shared, row_out, length)
             s = take_next(shared.counters, 0)
 
     @variant.helper
-    def total_of_corner(pair, shared, row, length):
-        """What arrives at the last row and column in global mode, and the tangent of its log."""
-        first = (row * edges + H) * length + pad + pair.tile.m
-        value = np.float64(shared.boundary[first])
-        dot = np.float64(shared.boundary[first + ROW_NUMBERS * length]) if with_tangents else 0.0
-        mantissa, shift = math.frexp(value)
-        k = np.int64(shared.boundary_k[row * length + pad + pair.tile.m]) + shift
-        return mantissa, k, dot / value if value > 0.0 else 0.0
-
-    @variant.helper
-    def find_total(pair, shared, strips, length, with_gradients):
+    def find_total(pair, shared):
         """Sum over all alignments as mantissa and exponent, and the tangent of its log."""
-        if pair.mode == GLOBAL:
-            return total_of_corner(pair, shared, strips if with_gradients else 0, length)
         rows, ends, ends_k = shared.rows, shared.ends, shared.ends_k
+        if pair.mode == GLOBAL:
+            return ends[0, 0], ends_k[0], ends[1, 0]
         total, total_k = total_of_rows(pair, rows, ends, ends_k)
         growth = 0.0
         if with_tangents and total > 0.0:
@@ -286,19 +308,23 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
         return total, total_k, growth
 
     @variant.inlined
-    def backward_pass(pair, work, shared, strips, steps, length, scale, factors, keep_all, total):
+    def backward_pass(
+        pair, work, shared, window, strips, steps, length, scale, factors, keep_all, total
+    ):
         """Backward pass over the strips that this thread gets hold of."""
         pointers = addresses_of(work, shared)
         s = strips - 1 - take_next(shared.counters, 1)
-        while s >= 0:
+        while s >= window.first:
             set_lanes(pair, work.lane, work.lane_k, shared.rows, (s + 1) * width - 1, factors)
             slot = s * steps if keep_all else 0
             if not keep_all:
-                forward(pair, pointers, s, slot, s, s + 1, steps, length, scale)
+                row = s - window.first
+                forward(pair, pointers, s, slot, row, row + 1, steps, length, scale)
             backward(
                 pair,
                 pointers,
                 s,
+                window.first,
                 strips,
                 slot,
                 steps,
@@ -310,10 +336,10 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
             s = strips - 1 - take_next(shared.counters, 1)
 
     @variant.helper
-    def add_gradients(pair, b, shared, penalties, strips, length, unit, out):
-        """Add what the strips left to the gradients; the mean score in units of T / log2(e)."""
+    def add_gradients(pair, b, shared, penalties, window, strips, length, unit, out):
+        """Add what strips left to the gradients; their mean score in units of T / log2(e)."""
         mean = 0.0
-        for s in range(strips):
+        for s in range(window.first, min(strips, window.last)):
             sums = shared.sums[s * LANE_SUMS * width : (s + 1) * LANE_SUMS * width]
             for r in range(width):
                 mean += unit * sums[MEAN * width + r]
@@ -335,7 +361,8 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
                     mean -= unit * opened * at(penalties[2], b, i, 0)
                     mean -= unit * extended * at(penalties[3], b, i, 0)
             if by_column:
-                counts = shared.counts[2 * s * length : 2 * (s + 1) * length]
+                kept = 2 * (s - window.first) * length
+                counts = shared.counts[kept : kept + 2 * length]
                 for c in range(1, pair.tile.m + pair.tile.origin):
                     j = c - pair.tile.origin
                     opened = np.float64(counts[pad + c])
@@ -383,6 +410,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
         slopes,
         with_gradients,
         phase,
+        window,
     ):
         # The temperature whose unit is a number of this precision, 2**-24 of itself off at most.
         unit = np.float64(real(LOG2E / temperature))
@@ -394,7 +422,8 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
                 break
             n, m = lengths[b, 0], lengths[b, 1]
             origin = 0 if mode == LOCAL else 1
-            tile = Tile(b * shape[1] * shape[2], shape[2], n, m, origin)
+            offset = (b * shape[1] - window.row) * shape[2]
+            tile = Tile(offset, shape[2], n, m, origin)
             pair = Pair(
                 address(similarity, 0),
                 address(out[0], 0),
@@ -418,6 +447,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
                     pair,
                     work,
                     shared,
+                    window,
                     strips,
                     steps,
                     length,
@@ -428,7 +458,7 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
                 )
             if phase in (SET_UP, FORWARD):
                 continue
-            total = find_total(pair, shared, strips, length, with_gradients)
+            total = find_total(pair, shared)
             if total[0] == 0.0:
                 scores[b] = -np.inf
                 if with_gradients:
@@ -442,14 +472,27 @@ def kernels(bits: int, lanes: int, by_column: bool, with_tangents: bool, exponen
                 continue
             if phase in (ALL, BACKWARD):
                 backward_pass(
-                    pair, work, shared, strips, steps, length, scale, factors, keep_all, total
+                    pair,
+                    work,
+                    shared,
+                    window,
+                    strips,
+                    steps,
+                    length,
+                    scale,
+                    factors,
+                    keep_all,
+                    total,
                 )
                 fence()
-            if phase == BACKWARD:
-                continue
-            mean = add_gradients(pair, b, shared, penalties, strips, length, unit, out)
-            if mode == FITTING:
-                mean += add_trailing_rows(pair, b, shared, penalties, total, unit, out)
-            slopes[b] = (-mean if with_tangents else log2_total - mean) / LOG2E
+            if phase in (ALL, GATHER):  # of all windows together
+                slopes[b] += add_gradients(
+                    pair, b, shared, penalties, window, strips, length, unit, out
+                )
+            if phase in (ALL, FINISH):
+                mean = slopes[b]
+                if mode == FITTING:
+                    mean += add_trailing_rows(pair, b, shared, penalties, total, unit, out)
+                slopes[b] = (-mean if with_tangents else log2_total - mean) / LOG2E
 
     return intra_pair

@@ -157,6 +157,38 @@ def route(top, low, spans, temperature, mode, n, m, single):
     return LOG, 0.0
 
 
+@helper
+def sound_route(top, low, penalties, temperature, mode, b, n, m, single):
+    """The kernel for a pair without NaN or +inf, by its largest and its smallest finite similarity.
+
+    Besides the floor below which a cell counts as forbidden, and two bounds: of twice the sum of an
+    alignment's gains, and of the sum of the magnitudes of its similarities and costs.
+    """
+    if mode == LOCAL and top == -np.inf:
+        return EMPTY, 0.0, 0.0, 0.0
+    spans = (
+        span(penalties[0], b, n, m),
+        span(penalties[1], b, n, m),
+        span(penalties[2], b, n, m),
+        span(penalties[3], b, n, m),
+    )
+    way, floor = LOG, -np.inf
+    by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
+    if temperature == 0.0:
+        way = VITERBI
+    elif not by_cell and penalties[2].shape[2] == 1 and penalties[3].shape[2] == 1:
+        way, floor = route(top, low, spans, temperature, mode, n, m, single)
+    gains = 2.0 * (min(n, m) * max(top, 0.0) + gain_of(spans) * (n + m))
+    largest = 0.0 if top == -np.inf else max(abs(top), abs(max(low, floor)))
+    return way, floor, gains, largest * min(n, m) + dearest_of(spans) * (n + m)
+
+
+@serial_kernel
+def route_by_extremes(top, low, penalties, temperature, mode, n, m, single):
+    """The same, for a pair whose similarities are not held all at once."""
+    return sound_route(top, low, penalties, temperature, mode, 0, n, m, single)
+
+
 @serial_kernel
 def survey(lengths, rows, columns):
     """Whether lengths fit the matrices; all cells, most rows and columns, whether all are alike."""
@@ -252,11 +284,7 @@ def planner(bits: int, lanes: int):
 
     @variant.helper
     def route_of(similarity, shape, penalties, temperature, mode, b, n, m, lane):
-        """A pair's kernel, the floor below which a cell counts as forbidden, and two bounds.
-
-        The first bounds twice the sum of an alignment's gains, the second the sum of the magnitudes
-        of its similarities and costs.
-        """
+        """A pair's kernel, floor and bounds, see `sound_route`."""
         if n == 0 or m == 0:
             return EMPTY, 0.0, 0.0, 0.0
         offset = b * shape[1] * shape[2]
@@ -265,23 +293,7 @@ def planner(bits: int, lanes: int):
             _, low, _ = extremes(similarity, lane, offset, shape[2], n, m, True)
         if not sound:
             return NON_FINITE, 0.0, 0.0, 0.0
-        if mode == LOCAL and top == -np.inf:
-            return EMPTY, 0.0, 0.0, 0.0
-        spans = (
-            span(penalties[0], b, n, m),
-            span(penalties[1], b, n, m),
-            span(penalties[2], b, n, m),
-            span(penalties[3], b, n, m),
-        )
-        way, floor = LOG, -np.inf
-        by_cell = penalties[0].shape[1] > 1 or penalties[1].shape[1] > 1
-        if temperature == 0.0:
-            way = VITERBI
-        elif not by_cell and penalties[2].shape[2] == 1 and penalties[3].shape[2] == 1:
-            way, floor = route(top, low, spans, temperature, mode, n, m, bits == 32)
-        gains = 2.0 * (min(n, m) * max(top, 0.0) + gain_of(spans) * (n + m))
-        largest = 0.0 if top == -np.inf else max(abs(top), abs(max(low, floor)))
-        return way, floor, gains, largest * min(n, m) + dearest_of(spans) * (n + m)
+        return sound_route(top, low, penalties, temperature, mode, b, n, m, bits == 32)
 
     @variant.kernel
     def plan(

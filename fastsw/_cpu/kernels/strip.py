@@ -307,12 +307,18 @@ def thread_arrays(bits, lanes, with_gradients, with_tangents, threads, rows, col
     )
 
 
-def pair_arrays(bits, lanes, by_column, with_gradients, with_tangents, threads, rows, columns):
-    """Scratch arrays of pairs of up to `rows` x `columns`, one a thread."""
+def pair_arrays(
+    bits, lanes, by_column, with_gradients, with_tangents, threads, rows, columns, held=None
+):
+    """Scratch arrays of pairs of up to `rows` x `columns`, one a thread.
+
+    Of the rows of a pair's strips, those of up to `held` strips are kept at a time.
+    """
     kind = scalars(bits)
     _, edges = fields(with_tangents)
     length, strips = row_length(columns + 1, lanes), -(-(rows + 1) // lanes)
-    kept_rows = strips + 1 if with_gradients else 1
+    held = held or strips
+    kept_rows = held + 1 if with_gradients else 1
     return Shared(
         boundary=aligned(threads, kept_rows * edges * length, kind.real),
         boundary_k=aligned(threads, kept_rows * length, kind.whole),
@@ -324,7 +330,7 @@ def pair_arrays(bits, lanes, by_column, with_gradients, with_tangents, threads, 
         ends_k=np.empty((threads, rows + 1), np.int64),
         sums=aligned(threads, strips * LANE_SUMS * lanes, kind.real),
         counts=aligned(
-            threads, 2 * strips * length if by_column and with_gradients else 0, kind.real
+            threads, 2 * held * length if by_column and with_gradients else 0, kind.real
         ),
         done=np.empty((threads, 2 * strips), np.int64),
         counters=np.empty((threads, 2), np.int64),
