@@ -1,5 +1,6 @@
 """The routes of alignments: with which encoders, of which videos, and what to take along."""
 
+import json
 from typing import Any, Literal
 
 from fastapi import APIRouter, HTTPException
@@ -7,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from lac.app._encoders import chosen_encoder
 from lac.app._job_routes import MISSING, find_job, job_answer
+from lac.app._jobs import Job
 from lac.app._models import EmbeddingRequest, JobAnswer, Problem
 from lac.app._state import State
 from lac.app._videos import find_video
@@ -60,18 +62,30 @@ def align_routes(state: State) -> APIRouter:
 
     @router.post("/api/jobs/{id}/export", status_code=202, responses=MISSING | refused)
     def export(id: str, asked: ExportRequest) -> JobAnswer:
-        """Begin to write a video or a report of an alignment that is done."""
+        """Begin to write a video or a report of an alignment that is done; of a check, a report."""
         job = find_job(state, id)
-        if job.kind != "align" or job.state != "done":
-            raise HTTPException(422, f"job {id} must be an alignment that is done")
+        kinds = ("align", "check") if asked.what == "report" else ("align",)
+        if job.kind not in kinds or job.state != "done":
+            raise HTTPException(422, f"job {id} must be done, and of {' or '.join(kinds)}")
+        paths, names = _shown_videos(state, job)
         request = {
-            "paths": job.request["paths"],
-            "names": job.request["names"],
+            "paths": paths,
+            "names": names,
             "what": asked.what,
             "source": str(state.jobs.folder(id)),
         }
-        title = f"Write the {asked.what} of {' and '.join(job.request['names'])}"
+        title = f"Write the {asked.what} of {' and '.join(names)}"
         shown = {"job": id, "what": asked.what}
         return job_answer(state, state.jobs.submit("export", title, request, shown=shown))
 
     return router
+
+
+def _shown_videos(state: State, job: Job) -> tuple[list[str], list[str]]:
+    """Return paths and names of the two videos that are shown of an alignment or a check."""
+    names = job.request["names"]
+    if job.kind == "align":
+        return job.request["paths"], names
+    found = json.loads(state.jobs.file(job.id, "check.json").read_text(encoding="utf-8"))
+    nearest = found["nearest"]
+    return [job.request["references"][nearest], job.request["query"]], [names[nearest], names[-1]]

@@ -130,7 +130,7 @@ def _add_pages(app: FastAPI) -> None:
 
     page("/", static / "index.html")
     page("/docs", static / "docs.html")
-    for name in ("view.js", "view.css"):
+    for name in ("dom.js", "view.js", "view.css", "check.js", "check.css"):
         page(f"/pictures/{name}", pictures / name)
     app.mount("/static", _Static(directory=static), name="static")
 

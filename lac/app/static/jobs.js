@@ -1,7 +1,7 @@
 // The list of jobs: how each stands, and what can be done with it.
 
 import {ask, isOver} from "./api.js";
-import {element} from "./dom.js";
+import {element} from "/pictures/dom.js";
 
 // `kinds` have a screen; `guarded` says on the page what goes wrong, `told` is called after changes.
 export function jobRows(jobs, kinds, guarded, told) {

@@ -2,7 +2,7 @@
 
 import {ask} from "./api.js";
 import {chart, colourOf} from "./chart.js";
-import {element} from "./dom.js";
+import {element} from "/pictures/dom.js";
 
 const OFTEN = 1500;  // milliseconds between looks at a training that runs
 const LOSSES = ["train/loss", "val/loss"];

@@ -1,7 +1,7 @@
 // What a check found: distance and surprise along both videos, and the steps that depart.
 
 import {clock} from "/pictures/view.js";
-import {drawn, element} from "./dom.js";
+import {drawn, element} from "/pictures/dom.js";
 
 const ROLES = ["reference", "query"];
 const MOST = 10;  // bits of surprise, at most
