@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
+from lac._atomic import written_whole
 from lac._progress import EVERY, duration
 from lac.data import ClipDataModule
 from lac.evaluation import evaluated_split, make_figures
@@ -94,17 +95,20 @@ class PlainProgress(ProgressBar):
 
 
 class FigureLogger(lightning.Callback):
-    """Draw similarity, posterior and embedding of validation clips into TensorBoard.
+    """Draw similarity, posterior and embedding of validation clips into TensorBoard and a folder.
 
     Parameters
     ----------
     every : int
         Epochs between figures, >= 1; the last epoch's are always drawn.
+    directory : Path
+        Where the newest are kept as pictures, too.
     """
 
-    def __init__(self, *, every: int):
-        """Remember how often."""
+    def __init__(self, *, every: int, directory: Path):
+        """Remember how often, and where."""
         self.every = every
+        self.directory = directory
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -120,6 +124,9 @@ class FigureLogger(lightning.Callback):
         training = pl_module.training
         figures = make_figures(data, pl_module.encoder, pl_module.loss, split=split)  # type: ignore[arg-type]
         pl_module.train(training)
+        for name, figure in figures.items():
+            with written_whole(self.directory / f"{name}.png") as unfinished:
+                figure.savefig(unfinished, dpi=120)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 for name, figure in figures.items():

@@ -39,6 +39,7 @@ class RunDirectory:
         self.metrics = self.path / "metrics.json"
         self.evaluation = self.path / "evaluation.json"
         self.figures = self.path / "figures"
+        self.logged = self.path / "csv" / "metrics.csv"
 
     def write_settings(self, settings: str) -> None:
         """Write `config.yaml`."""

@@ -48,7 +48,7 @@ class RunOptions:
         Decay of an exponential moving average of the weights, by step; the average is what is
         validated, kept and evaluated (default: none).
     figures_every : int
-        Epochs between figures in TensorBoard; 0 for none.
+        Epochs between figures in TensorBoard and `figures/`; 0 for none.
 
     Raises
     ------

@@ -193,7 +193,8 @@ class RunCLI(LightningCLI):
         if settings.ema is not None:
             callbacks.append(EMAWeightAveraging(decay=float(settings.ema)))
         if settings.figures_every:
-            callbacks.append(FigureLogger(every=settings.figures_every))
+            assert self.run is not None
+            callbacks.append(FigureLogger(every=settings.figures_every, directory=self.run.figures))
         if settings.patience is not None:
             callbacks.append(EarlyStopping("val/loss", patience=int(settings.patience)))
         return callbacks

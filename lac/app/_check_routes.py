@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException
 from pydantic import Field
 
-from lac.app._align_routes import chosen_encoder
+from lac.app._encoders import chosen_encoder
 from lac.app._job_routes import job_answer
 from lac.app._models import EmbeddingRequest, JobAnswer, Problem
 from lac.app._state import State
@@ -45,7 +45,7 @@ def check_routes(state: State) -> APIRouter:
             "references": [str(video.path) for video in references],
             "query": str(query.path),
             "names": [video.name for video in videos],
-            "encoder": encoder,
+            "encoder": encoder.run,
             "every": asked.every,
             "cache": str(state.cache),
         }
@@ -54,8 +54,8 @@ def check_routes(state: State) -> APIRouter:
             "check",
             f"Check {query.name} against {references[0].name}{others}",
             request,
-            shown={**asked.model_dump(), "encoder": encoder},
-            stamp=[video.stamp for video in videos],
+            shown={**asked.model_dump(), "encoder": encoder.name},
+            stamp=[*(video.stamp for video in videos), *encoder.stamp],
         )
         return job_answer(state, job)
 

@@ -8,11 +8,11 @@ from typing import Any
 from lac._atomic import written_whole
 from lac._checking import check as check_embeddings
 from lac._progress import announced
-from lac.app._aligning import POSTERIOR, SIMILARITY, VIEW, write_view
+from lac.app._aligning import CHECK, POSTERIOR, SIMILARITY, VIEW, write_view
 from lac.app._embedding import embedded, require_comparable
 from lac.pictures import Shown, check_view, draw_check, write_steps
 
-CHECK, STEPS, PICTURE = "check.json", "steps.csv", "check.png"
+STEPS, PICTURE = "steps.csv", "check.png"
 
 
 def check(

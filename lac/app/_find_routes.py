@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException
 from pydantic import Field
 
-from lac.app._align_routes import chosen_encoder
+from lac.app._encoders import chosen_encoder
 from lac.app._job_routes import job_answer
 from lac.app._models import EmbeddingRequest, JobAnswer, Problem, Seconds
 from lac.app._state import State
@@ -59,7 +59,7 @@ def find_routes(state: State) -> APIRouter:
             "ids": [one.id for one in videos],
             "begin": asked.begin,
             "end": asked.end,
-            "encoder": encoder,
+            "encoder": encoder.run,
             "every": asked.every,
             "cache": str(state.cache),
         }
@@ -68,8 +68,8 @@ def find_routes(state: State) -> APIRouter:
             "find",
             f"Find {span} of {video.name}",
             request,
-            shown={**asked.model_dump(), "encoder": encoder},
-            stamp=[one.stamp for one in videos],
+            shown={**asked.model_dump(), "encoder": encoder.name},
+            stamp=[*(one.stamp for one in videos), *encoder.stamp],
         )
         return job_answer(state, job)
 

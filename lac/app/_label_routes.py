@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
-from lac.app._align_routes import chosen_encoder
+from lac.app._encoders import chosen_encoder
 from lac.app._job_routes import find_job, job_answer
 from lac.app._jobs import Job
 from lac.app._library import video_id
@@ -99,7 +99,7 @@ def label_routes(state: State) -> APIRouter:
             "ids": [one.id for one in videos],
             "phase_names": asked.phase_names,
             "marks": [[mark.model_dump() for mark in one.phases] for one in asked.references],
-            "encoder": encoder,
+            "encoder": encoder.run,
             "every": asked.every,
             "cache": str(state.cache),
         }
@@ -108,8 +108,8 @@ def label_routes(state: State) -> APIRouter:
             "label",
             f"Label {len(others)} videos as {marked[0].name}{more}",
             request,
-            shown={**asked.model_dump(), "encoder": encoder},
-            stamp=[one.stamp for one in videos],
+            shown={**asked.model_dump(), "encoder": encoder.name},
+            stamp=[*(one.stamp for one in videos), *encoder.stamp],
         )
         return job_answer(state, job)
 
@@ -177,7 +177,7 @@ def _frame_phases(state: State, job: Job, asked: SaveRequest) -> dict[str, list[
         video_id(path.relative_to(root).as_posix()): name
         for name, path in videos_by_name(root).items()
     }
-    stamps = dict(zip(job.request["ids"], job.stamp, strict=True))
+    stamps = dict(zip(job.request["ids"], job.stamp, strict=False))  # the encoder comes last
     phases: dict[str, list[str]] = {}
     with np.load(state.jobs.folder(job.id) / TIMES, allow_pickle=False) as times:
         for one in asked.videos:

@@ -14,12 +14,14 @@ import fastsw
 from lac.app import _uploads
 from lac.app._align_routes import align_routes
 from lac.app._check_routes import check_routes
+from lac.app._encoders import encoder_routes
 from lac.app._find_routes import find_routes
 from lac.app._guard import Access, Guard
 from lac.app._job_routes import job_routes
 from lac.app._jobs import TooManyJobs
 from lac.app._label_routes import label_routes
 from lac.app._state import State
+from lac.app._train_routes import train_routes
 from lac.app._uploads import upload_routes
 from lac.app._videos import video_routes
 
@@ -58,7 +60,7 @@ def create_app(
     Returns
     -------
     FastAPI
-        Its processes end with its lifespan.
+        Its processes end with its lifespan, but for trainings.
 
     Raises
     ------
@@ -87,10 +89,12 @@ def create_app(
     limit = upload_limit * 1_000_000
     app.include_router(video_routes(state, upload_limit=limit))
     app.include_router(job_routes(state))
+    app.include_router(encoder_routes(state))
     app.include_router(align_routes(state))
     app.include_router(check_routes(state))
     app.include_router(find_routes(state))
     app.include_router(label_routes(state))
+    app.include_router(train_routes(state))
     if limit:
         app.include_router(upload_routes(state, limit=limit))
     app.add_exception_handler(TooManyJobs, _too_many)
@@ -126,7 +130,7 @@ def _add_pages(app: FastAPI) -> None:
 
     page("/", static / "index.html")
     page("/docs", static / "docs.html")
-    for name in ("view.js", "view.css"):
+    for name in ("dom.js", "view.js", "view.css", "check.js", "check.css"):
         page(f"/pictures/{name}", pictures / name)
     app.mount("/static", _Static(directory=static), name="static")
 

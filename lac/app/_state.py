@@ -12,6 +12,7 @@ from typing import Any
 from lac.app._jobs import Job, Jobs, Kind
 from lac.app._lane import Lane, TaskError
 from lac.app._library import Library, Video
+from lac.app._trainings import Trainings
 from lac.data.cache import default_directory
 
 
@@ -66,14 +67,25 @@ class State:
                 "export": Kind(self.compute, "export"),
             },
         )
+        self.trainings = Trainings(self.folder / "trainings", self.library.root)
         self._lock = threading.Lock()
         self._known: dict[str, Known | None] = {}  # by stamp; None while it is being looked at
 
     def close(self) -> None:
-        """End all processes, and give the folder back."""
+        """End all processes but trainings, and give the folder back."""
         for lane in (self.media, self.compute):
             lane.close()
         self._held.close()
+
+    @property
+    def trained(self) -> dict[str, Path]:
+        """The runs that were trained from here, by what they are called, once they can be used."""
+        runs = [self.trainings.run(training) for training in self.trainings.list()]
+        return {
+            run.path.relative_to(self.library.root).as_posix(): run.path
+            for run in runs
+            if run.config.exists() and run.last.exists()
+        }
 
     def known(self, video: Video) -> Known | None:
         """Return what is known of a video; nothing yet if it has to be looked at, which begins."""

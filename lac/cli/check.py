@@ -1,4 +1,4 @@
-"""Check a video: ``python -m lac.check RUN REFERENCE... QUERY [--plot check.png]``.
+"""Check a video: ``python -m lac.check RUN REFERENCE... QUERY [--html check.html]``.
 
 Says where the query departs from how the references do it: steps that are missing, extra, or
 changed, with times.
@@ -27,13 +27,13 @@ def main(args: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(args)
     with interruptible(), errors_in_one_line():
         require(options.run, options.checkpoint)
-        refuse_unwritable(options, "plot")
+        refuse_unwritable(options, "plot", "html")
         files = [*options.references, options.query]
         from lac._embedding import embed_file, require_readable
 
         for file in files:
             require_readable(file)
-        refuse_overwriting(files, plot=options.plot, steps=options.steps)
+        refuse_overwriting(files, plot=options.plot, steps=options.steps, html=options.html)
         with announced("Loading the network"):
             from lac._embedder import load
 
@@ -84,6 +84,9 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="picture of distance, surprise and steps"
     )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="page with what departs and both videos in step"
+    )
     parser.add_argument("--steps", type=Path, metavar="FILE", help="CSV file of the steps")
     parser.add_argument(
         "--limit",
@@ -112,11 +115,22 @@ def _report(checked: "Checked", reference: "Shown", query: "Shown") -> None:
 def _write(
     options: argparse.Namespace, checked: "Checked", reference: "Shown", query: "Shown"
 ) -> None:
-    """Write the table and the picture that are asked for."""
-    from lac.pictures import draw_check, write_steps
+    """Write the table, the picture and the page that are asked for."""
+    from lac.pictures import check_view, draw_check, write_page, write_steps
 
     if options.steps:
         write_steps(options.steps, checked, reference, query)
     if options.plot:
         with announced(f"Drawing {options.plot.name}"):
             draw_check(options.plot, checked, reference, query)
+    if options.html:
+        with announced(f"Writing {options.html.name}"):
+            matching = checked.matching
+            write_page(
+                options.html,
+                matching,
+                reference,
+                query,
+                trust=matching.trust if len(matching.alignment) else None,
+                check=check_view(checked, reference, query),
+            )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lac.pictures._picture import draw_alignment
     from lac.pictures._shown import Shown
     from lac.pictures._side_by_side import write_side_by_side
-    from lac.pictures._steps import check_view, step_in_words, write_steps
+    from lac.pictures._steps import CheckView, check_view, step_in_words, write_steps
     from lac.pictures._view import alignment_view
 else:
     __getattr__, __dir__ = lazy_attributes(
@@ -27,12 +27,13 @@ else:
             "_picture": ("draw_alignment",),
             "_shown": ("Shown",),
             "_side_by_side": ("write_side_by_side",),
-            "_steps": ("check_view", "step_in_words", "write_steps"),
+            "_steps": ("CheckView", "check_view", "step_in_words", "write_steps"),
             "_view": ("alignment_view",),
         },
     )
 
 __all__ = [
+    "CheckView",
     "Shown",
     "alignment_view",
     "check_view",

@@ -1,4 +1,4 @@
-"""The screen of an alignment as one file: players, matrix and videos, without a network."""
+"""The screen of an alignment or a check as one file: all of it, videos too, without a network."""
 
 import html
 import json
@@ -17,6 +17,7 @@ from lac.pictures._film import write_film
 from lac.pictures._layers import layer_pictures
 from lac.pictures._picture import alignment_figure
 from lac.pictures._shown import Shown
+from lac.pictures._steps import CheckView
 from lac.pictures._times import matched_parts
 from lac.pictures._view import alignment_view
 from lac.pictures._words import heading, span_in_words
@@ -27,16 +28,27 @@ _START = """\
 const text = id => document.getElementById(id).textContent;
 const address = id => URL.createObjectURL(
   new Blob([Uint8Array.from(atob(text(id)), letter => letter.charCodeAt(0))], {type: "video/mp4"}));
-new AlignView(document.getElementById("view"), JSON.parse(text("matching")), {
+const matching = JSON.parse(text("matching"));
+const view = new AlignView(document.getElementById("view"), matching, {
   sources: ["video-0", "video-1"].map(address),
   layers: {similarity: text("similarity"), posterior: text("posterior")}});
+"""
+_CHECKED = f"""\
+{_START}\
+showCheck(document.getElementById("check"), JSON.parse(text("checked")), matching, view);
 """
 
 
 def write_page(
-    file: Path, matching: Matching, a: Shown, b: Shown, *, trust: Trust | None = None
+    file: Path,
+    matching: Matching,
+    a: Shown,
+    b: Shown,
+    *,
+    trust: Trust | None = None,
+    check: CheckView | None = None,
 ) -> None:
-    """Write the screen of an alignment, as `lac.app` shows it, as one page of HTML.
+    """Write the screen of an alignment or a check, as `lac.app` shows it, as one page of HTML.
 
     Both videos play in step, the second at the pace of the path, and the matrix goes to any matched
     pair of frames. All is in the one file, and browsers are told to load nothing else. Without
@@ -52,20 +64,26 @@ def write_page(
         The videos; shown at most 360 pixels high and 640 wide.
     trust : Trust, optional
         How far the alignment can be trusted, said in the title and in a sentence above.
+    check : CheckView, optional
+        What a check of `b` against the reference `a` has found, which is then shown above.
 
     Raises
     ------
     ValueError
-        If a video takes more than 50 megabytes.
+        If a video takes more than 50 megabytes, or a check is of features.
     """
     seen = a.source is not None and b.source is not None
-    content = _screen(matching, a, b, trust) if seen else _picture(matching, a, b, trust)
+    if check is not None and not seen:
+        raise ValueError("`check` must be of videos, got features, of which there is no frame")
+    content = _screen(matching, a, b, trust, check) if seen else _picture(matching, a, b, trust)
+    title = heading(matching, a, b, trust) if check is None else check["heading"]
+    styles = ("view.css",) if check is None else ("view.css", "check.css")
     page = _filled(
         _packaged("page.html"),
         {
-            "title": html.escape(heading(matching, a, b, trust)),
+            "title": html.escape(title),
             "trust": html.escape("" if trust is None else str(trust)),
-            "style": _packaged("view.css") if seen else "",
+            "style": "".join(map(_packaged, styles)) if seen else "",
             "content": content,
         },
     )
@@ -84,7 +102,14 @@ def _packaged(name: str) -> str:
     return files("lac.pictures").joinpath(name).read_text(encoding="utf-8")
 
 
-def _screen(matching: Matching, a: Shown, b: Shown, trust: Trust | None) -> str:
+def _module(name: str) -> str:
+    """Return a module of this package without its imports: the others are in the same script."""
+    return re.sub(r"^import .*\n", "", _packaged(name), flags=re.MULTILINE)
+
+
+def _screen(
+    matching: Matching, a: Shown, b: Shown, trust: Trust | None, check: CheckView | None
+) -> str:
     """Return the data of the screen, both videos, and what shows them."""
     held = [("application/json", "matching", _json(alignment_view(matching, a, b, trust=trust)))]
     for name, picture in zip(("similarity", "posterior"), layer_pictures(matching), strict=True):
@@ -93,11 +118,15 @@ def _screen(matching: Matching, a: Shown, b: Shown, trust: Trust | None) -> str:
         film = BytesIO()
         write_film(film, video, height=_HEIGHT, width=_WIDTH, megabytes=_MEGABYTES)
         held.append(("text/plain", f"video-{number}", b64encode(film.getvalue()).decode()))
+    modules, places, start = ["view.js"], ["view"], _START
+    if check is not None:
+        held.append(("application/json", "checked", _json(check)))
+        modules, places, start = ["dom.js", "view.js", "check.js"], ["check", "view"], _CHECKED
     return "\n".join(
         [
-            '<div id="view"></div>',
+            *(f'<div id="{place}"></div>' for place in places),
             *(f'<script type="{kind}" id="{name}">{text}</script>' for kind, name, text in held),
-            f'<script type="module">\n{_packaged("view.js")}\n{_START}</script>',
+            f'<script type="module">\n{"".join(map(_module, modules))}\n{start}</script>',
         ]
     )
 

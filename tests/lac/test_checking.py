@@ -1,6 +1,9 @@
 """Checks of a video against references: what is missing, extra and changed, and from where on."""
 
 import csv
+import html
+import json
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import pytest
 from lac._checking import Limit, check, common_limit, find_steps, measure_moments
 from lac._matching import match
 from lac.data import write_video
-from lac.pictures import Shown, check_view, draw_check, step_in_words, write_steps
+from lac.pictures import Shown, check_view, draw_check, step_in_words, write_page, write_steps
 from lac.pictures._check_picture import check_figure
 
 X = np.eye(80, dtype=np.float32)
@@ -155,6 +158,24 @@ def test_the_picture_shades_what_departs(tmp_path):
     assert (tmp_path / "new" / "check.png").stat().st_size > 10_000
 
 
+def test_the_page_holds_what_was_found_and_needs_no_network(tmp_path):
+    checked = check([WHOLE], CUT)
+    frames = np.zeros((40, 3, 16, 16), np.uint8)
+    videos = shown("<script>right.mp4", 40, frames), shown("query.mp4", 28, frames[:28])
+    view = check_view(checked, *videos)
+    file = tmp_path / "new" / "check.html"
+    write_page(file, checked.matching, *videos, check=view)
+    page = file.read_text(encoding="utf-8")
+    text = re.sub(r"[\w+/=]{200,}", "", page)  # videos and pictures
+    assert not re.search(r"https?:|//[a-z]|@import|<link|^import", text, re.MULTILINE)
+    assert "<script>right" not in page and html.escape(view["heading"]) in page
+    (told,) = re.findall(r'id="checked">(.*?)</script>', page)
+    assert json.loads(told) == json.loads(json.dumps(view))
+    features = shown("right", 40), shown("query", 28)
+    with pytest.raises(ValueError, match="`check` must be of videos, got features"):
+        write_page(file, checked.matching, *features, check=view)
+
+
 def test_the_command_says_what_departs(tmp_path, capsys, moving_square):
     from lac.check import main
 
@@ -162,9 +183,12 @@ def test_the_command_says_what_departs(tmp_path, capsys, moving_square):
     frames = moving_square
     write_video(right, frames, fps=10)
     write_video(query, np.delete(frames, range(20, 40), 0), fps=10)
-    main(["pixels", str(right), str(query), "--steps", str(tmp_path / "steps.csv")])
+    page = tmp_path / "check.html"
+    written = ["--steps", str(tmp_path / "steps.csv"), "--html", str(page)]
+    main(["pixels", str(right), str(query), *written])
     said = capsys.readouterr().out
     assert "One step of query.mp4 departs from right.mp4" in said
+    assert 'id="checked"' in page.read_text(encoding="utf-8")
     assert "missing: " in said and "from this alignment alone" in said
     (row,) = csv.DictReader((tmp_path / "steps.csv").open())
     assert float(row["reference_from"]) == pytest.approx(2, abs=0.4)

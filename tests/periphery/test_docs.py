@@ -60,6 +60,18 @@ def test_start_page_runs(capsys):
     assert "pairs" in capsys.readouterr().out
 
 
+def test_page_on_collections_and_machines_runs(capsys):
+    pytest.importorskip("distributed")
+    names = {"__name__": "__main__"}
+    for block in blocks(DOCS / "machines.md", "python"):
+        exec(compile(block, "machines.md", "exec"), names)
+    lag, masses, *_, found, same = capsys.readouterr().out.splitlines()
+    assert float(lag) == 200.0
+    outside, inside = map(float, masses.split())
+    assert outside < 0.3 and inside > 0.9
+    assert found.endswith("[[2]]") and same == "True"
+
+
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_tutorial_runs(name, monkeypatch, capsys):
     for package in ("torch", "Bio"):

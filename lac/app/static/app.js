@@ -1,18 +1,20 @@
 // The page: the list of videos, the list of jobs, and the screens of the tasks.
 
 import {AlignView} from "/pictures/view.js";
-import {showCheck} from "./check.js";
+import {showCheck} from "/pictures/check.js";
 import {Finder} from "./find.js";
 import {Labeller} from "./label.js";
+import {Trainer} from "./train.js";
 import {drawExports} from "./exports.js";
+import {jobRows} from "./jobs.js";
 import {ask, finished, isOver, playable, Refused} from "./api.js";
-import {element} from "./dom.js";
+import {element} from "/pictures/dom.js";
 
 const part = id => document.getElementById(id);
 // What is chosen: to align, both videos; to check, the one that is checked and then the references;
 // to find, the one with the bookmark and then the others, all of them where none is chosen; to label,
-// those that are marked.
-const state = {mode: "align", videos: [], chosen: [null, null], jobs: [], view: null, shown: null, busy: null};
+// those that are marked. `task` is the mode that they are chosen for: training has all of them.
+const state = {mode: "align", task: "align", videos: [], chosen: [null, null], jobs: [], view: null, shown: null, busy: null};
 
 const MODES = {
   align: {go: "Align", labels: ["A", "B"], badges: ["A", "B"], asked: ["choose a video on the left", "then another"]},
@@ -24,6 +26,7 @@ const MODES = {
 const prepared = id => playable(id, job => waiting(job));
 const finder = new Finder(part("find"), prepared);
 const labeller = new Labeller(part("label"), prepared);
+const trainer = new Trainer(part("train"), guarded);
 
 // What goes wrong is said on the page, where it went wrong on request of the user.
 function guarded(action) {
@@ -67,12 +70,12 @@ function drawVideos() {
       : element("span", {class: "about", title: facts ? `${facts.frames} frames, ${facts.codec}` : ""}, facts ? `${seconds(facts.seconds)}, ${facts.width} × ${facts.height}` : "…");
     return element("li", {}, element("button", {
       type: "button", class: "video", "aria-pressed": String(at >= 0), title: video.name, "data-id": video.id,
-      disabled: Boolean(video.problem), onclick: () => choose(video.id),
-    }, element("span", {class: "name"}, video.name), about, element("span", {class: "badge"}, MODES[state.mode].badges[Math.min(Math.max(at, 0), 1)])));
+      disabled: Boolean(video.problem) || state.mode === "train", onclick: () => choose(video.id),
+    }, element("span", {class: "name"}, video.name), about, element("span", {class: "badge"}, MODES[state.task].badges[Math.min(Math.max(at, 0), 1)])));
   });
   if (!rows.length) rows.push(element("li", {class: "quiet"}, state.videos.length ? "No video of that name." : "There is no video in this folder yet."));
   replaceRows(part("videos"), rows);
-  const mode = MODES[state.mode], [first, ...others] = state.chosen;
+  const mode = MODES[state.task], [first, ...others] = state.chosen;
   [[first], others].forEach((ids, side) => {
     const names = ids.map(id => state.videos.find(one => one.id === id)?.name).filter(Boolean);
     const letter = "ab"[side], slot = part(`name-${letter}`);
@@ -81,7 +84,8 @@ function drawVideos() {
     slot.title = names.join("\n");
     slot.parentElement.classList.toggle("full", names.length > 0);
   });
-  for (const name of Object.keys(MODES)) part(`mode-${name}`).setAttribute("aria-pressed", String(name === state.mode));
+  for (const name of [...Object.keys(MODES), "train"]) part(`mode-${name}`).setAttribute("aria-pressed", String(name === state.mode));
+  part("ask").hidden = state.mode === "train";
   part("swap").hidden = state.mode !== "align";
   part("go").textContent = mode.go;
   drawScreens();
@@ -92,6 +96,8 @@ function drawScreens() {
   const [first, ...others] = state.chosen;
   const [finding, labelling] = ["find", "label"].map(mode => state.mode === mode && Boolean(first));
   const chosen = state.chosen.map(id => state.videos.find(one => one.id === id));
+  part("train").hidden = state.mode !== "train";
+  if (state.mode !== "train") trainer.close();
   part("find").hidden = !finding;
   part("label").hidden = !labelling;
   if (!finding) finder.close();
@@ -127,15 +133,25 @@ function choose(id) {
 // Another task with the same videos: B is what is checked, against A.
 function setMode(mode) {
   if (mode === state.mode) return;
-  const [first, second = null] = state.chosen;
-  const [a, b] = state.mode === "check" ? [second, first] : [first, second];
-  const [alone, other] = mode === "check" ? [b, a] : [a, b];
-  state.chosen = mode === "align" ? [a, b] : [alone, ...other === null ? [] : [other]];
+  const own = ["find", "label", "train"];  // what has a screen before anything is asked for
+  if (own.includes(mode) || own.includes(state.mode)) close();
+  part("welcome").hidden = part("welcome").hidden || own.includes(mode);
   state.mode = mode;
-  const player = ["find", "label"];
-  if (player.includes(mode) || player.some(one => !part(one).hidden)) close();
-  part("welcome").hidden = part("welcome").hidden || player.includes(mode);
+  if (mode !== "train") {
+    const [first, second = null] = state.chosen;
+    const [a, b] = state.task === "check" ? [second, first] : [first, second];
+    const [alone, other] = mode === "check" ? [b, a] : [a, b];
+    state.chosen = mode === "align" ? [a, b] : [alone, ...other === null ? [] : [other]];
+    state.task = mode;
+  }
   drawVideos();
+}
+
+// The screen of training has an address, and the others forget it.
+function press(mode) {
+  if (mode === "train") location.hash = "train";
+  else if (state.mode === "train") history.replaceState(null, "", "/");
+  setMode(mode);
 }
 
 // Jobs
@@ -151,21 +167,7 @@ async function loadJobs() {
 }
 
 function drawJobs() {
-  const rows = state.jobs.map(job => {
-    const title = job.kind in MODES && job.state === "done"
-      ? element("a", {class: "title", href: `#${job.id}`, "data-id": `${job.id} open`}, job.title) : element("span", {class: "title"}, job.title);
-    const button = (text, label, action) => element("button", {
-      type: "button", class: "plain", title: label, "aria-label": `${label}: ${job.title}`, "data-id": `${job.id} ${text}`, onclick: guarded(action)}, text);
-    const repeat = ["failed", "stopped"].includes(job.state)
-      ? button("↻", "Begin anew", async () => { await ask(`/api/jobs/${job.id}/again`, {method: "POST"}); await loadJobs(); }) : null;
-    const remove = button("✕", isOver(job) ? "Remove" : "Stop", async () => { await ask(`/api/jobs/${job.id}`, {method: "DELETE"}); await loadJobs(); });
-    const words = {queued: "waiting", failed: job.words, stopped: job.words, done: ""}[job.state] ?? job.words;
-    return element("li", {class: "job"}, element("div", {class: "line"}, title, element("span", {}, repeat, remove)),
-      isOver(job) || job.state === "queued" ? null : element("progress", job.share === null ? {} : {value: job.share, max: 1}),
-      words ? element("div", {class: job.state === "failed" ? "words wrong" : "words"}, words) : null);
-  });
-  if (!rows.length) rows.push(element("li", {class: "quiet"}, "Nothing has been done yet."));
-  replaceRows(part("jobs"), rows);
+  replaceRows(part("jobs"), jobRows(state.jobs, Object.keys(MODES), guarded, loadJobs));
 }
 
 // Alignments
@@ -200,7 +202,7 @@ async function open(id) {
   try {
     let job = await ask(`/api/jobs/${id}`, {signal: busy.signal});
     const {a, b, query, references, video, others} = job.request;
-    state.mode = job.kind;
+    state.mode = state.task = job.kind;
     state.chosen = {
       align: () => [a, b], check: () => [query, ...references], find: () => [video, ...others], label: () => references.map(one => one.video),
     }[job.kind]();
@@ -266,8 +268,12 @@ function close() {
 }
 
 const route = guarded(async () => {
-  const id = location.hash.slice(1);
-  if (id) {
+  const id = location.hash.slice(1), [, training] = id.match(/^train(?:-(.*))?$/) ?? [];
+  if (id.startsWith("train")) {
+    state.busy?.abort();
+    setMode("train");
+    await trainer.show(training);
+  } else if (id) {
     part("welcome").hidden = true;
     await open(id);
   } else {
@@ -299,16 +305,22 @@ part("save").addEventListener("click", guarded(() => labeller.write(
   () => confirm("There is a labels.json in this folder. Keep it under another name, and write a new one with these phases?"))));
 part("filter").addEventListener("input", drawVideos);
 part("ask").addEventListener("submit", event => { event.preventDefault(); guarded(submit)(); });
-for (const mode of Object.keys(MODES)) part(`mode-${mode}`).addEventListener("click", () => setMode(mode));
+for (const mode of [...Object.keys(MODES), "train"]) part(`mode-${mode}`).addEventListener("click", () => press(mode));
+part("train").addEventListener("trained", guarded(loadEncoders));
 part("swap").addEventListener("click", () => { state.chosen.reverse(); drawVideos(); });
 part("add").addEventListener("click", () => part("file").click());
 part("file").addEventListener("change", add);
 window.addEventListener("hashchange", route);
 
-await guarded(async () => {
-  const encoders = await ask("/api/encoders");
+async function loadEncoders() {
+  const encoders = await ask("/api/encoders"), {value} = part("encoder");
   part("encoder").replaceChildren(...encoders.map(({name, about, usable}) =>
     element("option", {value: name, disabled: !usable, title: about}, usable ? `${name}, ${about}` : `${name}, not installed`)));
+  if (encoders.some(({name}) => name === value)) part("encoder").value = value;
+}
+
+await guarded(async () => {
+  await loadEncoders();
   await loadVideos();
   await loadJobs();
   await route();

@@ -1,6 +1,6 @@
 // The documentation of the API, made of openapi.json and nothing from elsewhere.
 
-import {element} from "./dom.js";
+import {element} from "/pictures/dom.js";
 
 const schema = await (await fetch("/openapi.json")).json();
 

@@ -1,15 +1,11 @@
 // What can be taken along of an alignment or a check.
 
 import {ask, finished} from "./api.js";
-import {element} from "./dom.js";
+import {element} from "/pictures/dom.js";
 
 // `guarded` says on the page what goes wrong; `told` is called when jobs have changed.
 export function drawExports(root, id, file, kind, guarded, told) {
   const link = (name, text, title) => element("a", {href: file(name), download: name, title}, text);
-  if (kind === "check") {
-    root.replaceChildren(link("steps.csv", "CSV", "Times of the steps that depart"), link("check.png", "PNG", "Picture of the check"));
-    return;
-  }
   const write = (what, name, text, title) => {
     const made = element("button", {type: "button", title, onclick: guarded(async () => {
       made.disabled = true;
@@ -25,8 +21,12 @@ export function drawExports(root, id, file, kind, guarded, told) {
     })}, text);
     return made;
   };
+  const report = write("report", "report.html", "HTML", "This screen as one file");
+  if (kind === "check") {
+    root.replaceChildren(link("steps.csv", "CSV", "Times of the steps that depart"), link("check.png", "PNG", "Picture of the check"), report);
+    return;
+  }
   root.replaceChildren(
     link("pairs.csv", "CSV", "Times of all matching frames"), link("alignment.png", "PNG", "Picture of the alignment"),
-    write("video", "both.mp4", "MP4", "Both videos in step, beside each other"),
-    write("report", "report.html", "HTML", "This screen as one file"));
+    write("video", "both.mp4", "MP4", "Both videos in step, beside each other"), report);
 }

@@ -1,6 +1,6 @@
 // Bookmarking a moment or a span of a video, and what others show that is like it.
 
-import {element} from "./dom.js";
+import {element} from "/pictures/dom.js";
 
 const AHEAD = 0.002;  // seconds after a frame's time, as the player may round down
 const words = time => `${time.toFixed(2)} s`;

@@ -1,7 +1,7 @@
 // Marking the phases of a video or two, and correcting those that were carried to the others.
 
 import {ask, Refused} from "./api.js";
-import {element} from "./dom.js";
+import {element} from "/pictures/dom.js";
 import {colourOf, Track} from "./track.js";
 
 const AHEAD = 0.002;  // seconds after a frame's time, as the player may round down

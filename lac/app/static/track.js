@@ -1,6 +1,6 @@
 // The bar of a video: its phases in their colours, with edges to drag and the confidence of each frame.
 
-import {element} from "./dom.js";
+import {element} from "/pictures/dom.js";
 
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#7a5195", "#8a949e", "#6b8e23"];
 const DOUBTFUL = 0.5;  // as lac._labelling has it

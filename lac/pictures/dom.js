@@ -10,3 +10,15 @@ export function element(name, attributes = {}, ...children) {
   made.append(...children.filter(child => child !== null && child !== undefined && child !== ""));
   return made;
 }
+
+function namespace() {  // as the parser of pages has it
+  const holder = document.createElement("div");
+  holder.innerHTML = "<svg></svg>";
+  return holder.firstChild.namespaceURI;
+}
+
+export function drawn(name, attributes) {
+  const made = document.createElementNS(namespace(), name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}

@@ -1,22 +1,10 @@
 // What a check found: distance and surprise along both videos, and the steps that depart.
 
 import {clock} from "/pictures/view.js";
-import {element} from "./dom.js";
+import {drawn, element} from "/pictures/dom.js";
 
 const ROLES = ["reference", "query"];
 const MOST = 10;  // bits of surprise, at most
-
-function namespace() {  // as the parser of pages has it
-  const holder = document.createElement("div");
-  holder.innerHTML = "<svg></svg>";
-  return holder.firstChild.namespaceURI;
-}
-
-function drawn(name, attributes) {
-  const made = document.createElementNS(namespace(), name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
 
 // Whether a video lacks a step, which then lies between two of its frames.
 const lacks = (step, side) => step.kind === ["extra", "missing"][side];
