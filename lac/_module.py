@@ -9,7 +9,7 @@ from jsonargparse import lazy_instance
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from lac.encoder import Encoder
-from lac.losses import LacLoss, Loss
+from lac.losses import AcrossLoss, Loss
 
 
 class EmbeddingModule(lightning.LightningModule):
@@ -47,7 +47,7 @@ class EmbeddingModule(lightning.LightningModule):
         self,
         *,
         encoder: Encoder = lazy_instance(Encoder),  # noqa: B008
-        loss: Loss = lazy_instance(LacLoss),  # noqa: B008
+        loss: Loss = lazy_instance(AcrossLoss),  # noqa: B008
         learning_rate: float = 1e-3,
         loss_learning_rate: float = 1e-2,
         backbone_learning_rate: float | None = None,

@@ -15,6 +15,7 @@ LOSSES = {
     for name in lac.losses.__all__
     if name.endswith("Loss") and name != "Loss"
 }
+DEFAULT_LOSS = "across"  # as `EmbeddingModule` has it
 TRAINER_DEFAULTS: Mapping[str, Any] = {
     "max_epochs": 30,
     "devices": 1,

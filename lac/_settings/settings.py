@@ -12,6 +12,7 @@ from lac._hints import nearest, program
 from lac._run_directory import RunDirectory, flat_settings, read_yaml
 from lac._settings.kinds import convert, read
 from lac._settings.options import (
+    DEFAULT_LOSS,
     LOSSES,
     NOT_OURS,
     TRAINER_DEFAULTS,
@@ -56,7 +57,7 @@ class Settings:
         """Read all words and files; check names and types."""
         self.flags: set[str] = set()
         self.values: dict[str, Any] = {}
-        self._classes = {"model.encoder": _ENCODER, "model.loss": LOSSES["lac"]}
+        self._classes = {"model.encoder": _ENCODER, "model.loss": LOSSES[DEFAULT_LOSS]}
         self._incomplete = False  # a group of settings stands in a file of its own
         words: list[tuple[str, str]] = []
         for name, given in _pairs(args, self.flags):

@@ -8,14 +8,13 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
-from lac._settings.options import LOSSES
+from lac._settings.options import DEFAULT_LOSS, LOSSES
 from lac.app._models import Problem
 from lac.app._state import State
 from lac.app._training_progress import curves, figures, last_words, outcome
 from lac.app._trainings import FOLDER, Training, TrainingRefused
 from lac.data.folder import videos_by_name
 
-_LOSS = "lac"
 _OFTEN, _SELDOM = 1, 5  # epochs between figures, of short trainings and of others
 _SHORT = 10  # epochs
 
@@ -29,7 +28,7 @@ class TrainRequest(BaseModel):
     backbone: Literal["lite0", "small"] = Field(
         "lite0", description="A frozen network with a head that is trained, or a small one whole"
     )
-    loss: str = Field(_LOSS, description="One of `/api/losses`")
+    loss: str = Field(DEFAULT_LOSS, description="One of `/api/losses`")
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="By the number of clips if absent"
     )
@@ -68,7 +67,7 @@ def train_routes(state: State) -> APIRouter:
     @router.get("/api/losses")
     def list_losses() -> list[str]:
         """List what a training can minimise, the usual one first."""
-        return sorted(LOSSES, key=lambda name: (name != _LOSS, name))
+        return sorted(LOSSES, key=lambda name: (name != DEFAULT_LOSS, name))
 
     @router.get("/api/trainings")
     def list_trainings() -> list[TrainingAnswer]:

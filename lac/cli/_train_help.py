@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from lac._hints import program
-from lac._settings.options import LOSSES, presets
+from lac._settings.options import DEFAULT_LOSS, LOSSES, presets
 from lac._settings.settings import GROUPS, Settings
 
 _WIDTH, _COLUMN = 100, 32
@@ -61,8 +61,9 @@ def _section(settings: Settings, group: str) -> Iterator[str]:
         yield _line("config", "FILE", f"Settings in YAML, or one of {', '.join(presets())}")
         yield _line("seed_everything", "0", "Decides everything that is drawn at random")
     if group == "model.loss":
-        text = f"One of {', '.join(LOSSES)}, or a class by its dotted name; settings of lac:"
-        yield _line("model.loss", "lac", text)
+        known = ", ".join(LOSSES)
+        text = f"One of {known}, or a class by its dotted name; settings of {DEFAULT_LOSS}:"
+        yield _line("model.loss", DEFAULT_LOSS, text)
     for own, parameter in described.parameters.items():
         name = f"{group}.{own}" if group else own
         text = _in_short(described.descriptions.get(own, ""), parameter)

@@ -82,7 +82,7 @@ class AcrossLoss(Loss):
 
     Examples
     --------
-    >>> loss = AcrossLoss(teacher="local", shift=3.0)
+    >>> loss = AcrossLoss(teacher="local", shift=5.0)
     >>> z = torch.nn.functional.normalize(torch.eye(4).expand(2, 2, 4, 4), dim=-1)
     >>> times, mask = torch.arange(4.0).expand(2, 2, 4), torch.ones(2, 2, 4, dtype=torch.bool)
     >>> sorted(loss(z, times, mask))
@@ -97,7 +97,7 @@ class AcrossLoss(Loss):
         teacher: Teacher = "local",
         across_weight: float = 0.3,
         ramp: tuple[float, float] = (0.3, 0.6),
-        shift: float = 3.0,
+        shift: float = 5.0,
         gap_open: float = 1.0,
         gap_extend: float = 0.1,
         alignment_temperature: float = 1.0,

@@ -80,7 +80,11 @@ def test_settings_and_defaults_are_those_of_the_parser(tmp_path):
     groups = {"data.augmentation", "data.rendered", "model.encoder", "model.loss"}
     names = {*known.names()} - groups - {"config", "help", "help-all", "print_config", "run"}
     assert names | {"optimizer", "lr_scheduler"} == real.keys()
-    plain = {"data.augmentation.scale": list, "seed_everything": lambda _: 0}
+    plain = {
+        "data.augmentation.scale": list,
+        "model.loss.ramp": list,
+        "seed_everything": lambda _: 0,
+    }
     for name in names:
         default = known[name]
         assert plain.get(name, lambda value: value)(default) == real[name], name

@@ -324,7 +324,7 @@ def test_a_backbone_may_learn_slower_than_the_rest():
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's, of being called from Python
 @pytest.mark.parametrize(
-    "name", ["SclLoss", "TccLoss", "TcnLoss", "LavLoss", "GtaLoss", "AcrossLoss"]
+    "name", ["LacLoss", "SclLoss", "TccLoss", "TcnLoss", "LavLoss", "GtaLoss", "AcrossLoss"]
 )
 def test_a_loss_chosen_by_name_has_its_own_defaults(name, tmp_path):
     """Settings of one class go over to another that has the same names: names must tell."""
