@@ -1,4 +1,7 @@
-"""Commands: ``python -m fastsw info`` tests an installation, ``... warmup`` compiles kernels."""
+"""Commands: ``python -m fastsw info`` tests an installation, ``... warmup`` compiles kernels.
+
+``... search`` finds the best of a file of embeddings for those of another.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ import numpy as np
 
 import fastsw
 from fastsw import _cache
+from fastsw._collections import command
 from fastsw._cpu.runtime import thread_pool
 from fastsw._cpu.simd import vectors
 from fastsw._warmup import DTYPES, warmup_in_processes
@@ -43,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ahead.add_argument(
         "--dtypes", nargs="+", choices=DTYPES, default=DTYPES, help="of similarities to come"
     )
+    command.add_parser(commands)
     given = parser.parse_args(arguments)
+    if given.command == "search":
+        return command.run(given)
     if given.command == "warmup":
         return _warm_up(given.dtypes, second=given.all, jobs=given.jobs)
     return _inform()
