@@ -70,8 +70,8 @@ def _parser() -> CommandParser:
     """Return the options."""
     parser = CommandParser(
         program("label"),
-        description="Carry the phases of the clips that labels.json of a folder tells of to all others."
-        "\nWhat it says already stays, and the old file is kept as labels-1.json.",
+        description="Carry the phases of the clips that labels.json of a folder tells of to all"
+        " others.\nWhat it says already stays, and the old file is kept as labels-1.json.",
         examples=["lite0 my_videos", "runs/my_videos-1 my_videos --every 2"],
     )
     add_run(parser)
