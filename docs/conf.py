@@ -63,7 +63,7 @@ html_theme_options = {
 html_show_sourcelink = False
 project_copyright = "the fastsw developers, MIT licence"
 
-COMMANDS = "train", "evaluate", "embed", "align", "check", "app", "compare", "data"
+COMMANDS = "train", "evaluate", "embed", "align", "check", "label", "app", "compare", "data"
 
 
 def write_commands(app: Any) -> None:

@@ -106,6 +106,30 @@ def carry(
     return Carried(labels, np.clip(votes[np.arange(len(votes)), labels], 0.0, 1.0))
 
 
+def spread(labels: np.ndarray, frames: int, *, every: int) -> np.ndarray:
+    """Return labels of all frames, given those of every so many: each takes the nearest's.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (T,)
+        Of the frames 0, `every`, 2 `every` and so on.
+    frames, every : int
+        How many frames there are, and every how many of them are labelled, >= 1.
+
+    Returns
+    -------
+    ndarray of int64, shape (frames,)
+
+    Examples
+    --------
+    >>> spread(np.array([0, 1, 2]), 8, every=3).tolist()
+    [0, 0, 1, 1, 1, 2, 2, 2]
+    """
+    nearest = (np.arange(frames) + every // 2) // every
+    spread: np.ndarray = labels[np.minimum(nearest, len(labels) - 1)]
+    return spread
+
+
 def _require(references: Sequence[Labelled]) -> None:
     """Refuse what cannot be carried from."""
     if not references:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lac._atomic import written_whole
 from lac._embedding import Embedded
-from lac._labelling import Labelled, carry
+from lac._labelling import Labelled, carry, spread
 from lac._progress import progress
 from lac.app._embedding import embedded, require_comparable
 from lac.app._phases import TIMES, frame_phases
@@ -64,7 +64,7 @@ def label(
     ]
     for place, video in enumerate(progress(videos[count:], "Labelling"), start=count):
         carried = carry(labelled, video.embeddings, loss=embedder.loss)
-        phases = carried.labels[_nearest_taken(len(times[place]), every, len(video.times))]
+        phases = spread(carried.labels, len(times[place]), every=every)
         told.append(
             _told(phases, times[place], phase_names, marked=False)
             | {
@@ -95,11 +95,6 @@ def _frame_times(file: Path, video: Embedded, every: int, cache: ArrayCache) -> 
 
 def _read_times(file: Path) -> np.ndarray:
     return read_video(file, size=_COUNTED).times
-
-
-def _nearest_taken(frames: int, every: int, taken: int) -> np.ndarray:
-    """Return which of the frames that were taken is nearest to each (frames,)."""
-    return np.minimum((np.arange(frames) + every // 2) // every, taken - 1)
 
 
 def _told(

@@ -16,7 +16,8 @@ _COMMANDS = {
     "embed": "write the embeddings of videos",
     "align": "say which part of a video matches which part of another",
     "check": "say where a video departs from references: steps missing, extra or changed",
-    "app": "align, check and search videos in a browser",
+    "label": "carry the phases of labelled clips to the others of a folder",
+    "app": "align, check, search and label videos in a browser, and train on them",
     "compare": "lay finished runs side by side",
     "data": "check a folder of clips, or import a data set",
 }

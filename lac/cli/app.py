@@ -49,8 +49,8 @@ def _parser() -> CommandParser:
     """Return the options."""
     parser = CommandParser(
         program("app"),
-        description="Align, search and check the videos of a folder in a browser. Only this machine"
-        " can reach the\nserver, unless --host says otherwise.",
+        description="Align, search, check and label the videos of a folder in a browser, and train"
+        " on them.\nOnly this machine can reach the server, unless --host says otherwise.",
         examples=["my_videos", "my_videos --port 8080 --no-browser"],
     )
     parser.add_argument("folder", type=Path, metavar="VIDEOS_DIR", help="folder of videos")

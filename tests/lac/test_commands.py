@@ -15,7 +15,7 @@ from lac.data import write_video
 HEAVY = ("lightning", "kornia", "torch", "matplotlib", "sklearn", "scipy", "transformers", "numba")
 EXTRA = (*HEAVY[:-1], "av", "jsonargparse", "rich", "tensorboard", "threadpoolctl", "yaml")
 PACKAGES = ("data", "encoder", "evaluation", "losses", "pictures")
-COMMANDS = ("train", "evaluate", "embed", "align", "check", "app", "compare", "data")
+COMMANDS = ("train", "evaluate", "embed", "align", "check", "label", "app", "compare", "data")
 
 # Runs command lines one after the other, prints what each ends with, then what is imported.
 RUN = f"""
@@ -104,6 +104,8 @@ ERRORS = {
     "align a.mp4 b.mp4": "the following arguments are required: B (in order RUN A B)",
     "align lite0 a.mp4 b.mp4 -o both.txt": "`output` must end in one of",
     "align lite0 a.mp4 b.mp4 --every=0": "must be a whole number >= 1",
+    "label lit0 {clips}": "did you mean lite0?",
+    "label lite0 {clips}": "must have clips with phases in labels.json and clips without",
     "compare /nowhere": "`runs` must be finished runs",
     "data chekc .": "invalid choice: 'chekc'",
     "data check . --layout=gird": "did you mean grid?",

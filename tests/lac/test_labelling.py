@@ -1,9 +1,17 @@
 """Phases are carried from labelled videos to others."""
 
+import json
+
 import numpy as np
 import pytest
 
-from lac._labelling import Labelled, carry
+import lac
+from lac._embedding import embed_file
+from lac._labelling import Labelled, carry, spread
+from lac.cli.label import main
+from lac.data import read_folder, write_video
+from lac.data.synthetic.rendered import PHASES as NAMES
+from lac.data.synthetic.rendered import draw_clip
 
 X = np.eye(40, dtype=np.float32)
 PHASES = np.arange(40) // 10
@@ -70,3 +78,37 @@ def test_references_must_be_there_and_labelled_whole():
         carry([], X)
     with pytest.raises(ValueError, match=r"`references\[1\].labels` must be one for each of 40"):
         carry([Labelled(X, PHASES), Labelled(X, PHASES[1:])], X)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5])
+def test_each_frame_takes_the_label_of_the_nearest_that_has_one(every):
+    labels = np.arange(0, 23, every)  # of which frame each is
+    apart = abs(spread(labels, 23, every=every) - np.arange(23))
+    assert apart.max() <= max(every // 2, 22 - labels[-1])
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_the_command_labels_what_is_not_labelled(every, tmp_path, capsys):
+    clips = [draw_clip(0, number, size=48) for number in range(3)]
+    for number, (frames, _) in enumerate(clips):
+        write_video(tmp_path / f"{number}.mp4", frames, fps=10)
+    told = {"phase_names": NAMES, "clips": {"0": {"phase": clips[0][1].tolist()}}}
+    (tmp_path / "labels.json").write_text(json.dumps(told))
+    main(["small", str(tmp_path), "--every", str(every)])
+    said = capsys.readouterr().out
+    assert "2 clips are labelled by 1" in said and "the old one is labels-1.json" in said
+    embedder = lac.load("small")
+    source, *others = (
+        embed_file(embedder, tmp_path / f"{number}.mp4", every=every).embeddings
+        for number in range(3)
+    )
+    found = read_folder(tmp_path)
+    names = found.phase_names
+    np.testing.assert_array_equal(found.clips[0].phase, clips[0][1])
+    for clip, video, (frames, _) in zip(found.clips[1:], others, clips[1:], strict=True):
+        carried = carry([Labelled(source, clips[0][1][::every])], video, loss=embedder.loss)
+        expected = spread(carried.labels, len(frames), every=every)
+        assert [names[label] for label in clip.phase] == [NAMES[label] for label in expected]
+        assert f"{clip.name}: {carried.doubtful.mean():.0%} doubtful" in said
+    with pytest.raises(SystemExit, match=r"got 3 and 0 in"):
+        main(["small", str(tmp_path)])
