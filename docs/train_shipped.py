@@ -26,6 +26,7 @@ TRAINING = [
     *("--data.source=folder", "--data.batch_size=8", "--data.frames=32"),
     *("--data.augmentation.scale=[0.4,1.0]", "--data.augmentation.flip=0.5"),
     *("--data.augmentation.shuffle=0.3", "--trainer.max_epochs=30"),
+    "--model.loss=lac",
     f"--seed_everything={SEED}",
 ]
 WEIGHTS = Path(lac.__file__).parent / "encoder" / "weights" / "small.safetensors"
