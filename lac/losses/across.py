@@ -78,7 +78,8 @@ class AcrossLoss(Loss):
         rows = sum_i m_i H(P_i / m_i, softmax_j S_ij) / sum m_i      over all pairs of clips
         loss = contrastive + across_weight * ramp * (rows + columns) / 2
 
-    with the cross-entropy H. A frame without a partner teaches nothing.
+    with the cross-entropy H. A frame without a partner teaches nothing. Pairs are of the clips of
+    one batch of one process: neither several processes nor accumulated gradients make more of them.
 
     Examples
     --------

@@ -40,7 +40,7 @@ class LacLoss(Loss):
         from the Gaussian. `"none"`: the contrastive term alone.
     weight : float
         Weight of the alignment term, >= 0. The default term and weight are the ones that did best
-        over two sets of clips, see docs/results/losses.md.
+        over two sets of clips, see docs/results/within.md.
     alignment_temperature : float
         T of the soft alignment, > 0, in units of the similarity.
     gap_open, gap_extend : float

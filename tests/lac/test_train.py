@@ -231,11 +231,11 @@ def test_a_run_is_evaluated_again_and_on_other_clips(finished, cache, capsys, tm
         (["--trainer.fast_dev_run=true"], "`trainer.fast_dev_run` must be false"),
         (["--trainer.max_epochs=-1"], "`trainer.max_epochs` must be >= 1"),
         (
-            ["--model.loss.penalties=table", "--model.loss.frames=8"],
+            ["--model.loss=lac", "--model.loss.penalties=table", "--model.loss.frames=8"],
             "`frames` of the table must be at least those of a view, 32, got 8",
         ),
         (
-            ["--model.loss.penalties=embedding", "--model.loss.dimension=8"],
+            ["--model.loss=lac", "--model.loss.penalties=embedding", "--model.loss.dimension=8"],
             "`dimension` must be that of embeddings, 64, got 8",
         ),
     ],

@@ -13,7 +13,7 @@ def test_tour_runs(capsys):
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names = {}
     for block in blocks:
         exec(compile(block, str(README), "exec"), names)

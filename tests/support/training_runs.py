@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 TINY = [
+    "--model.loss=lac",  # which has parameters of its own, and is a mean over clips
     "--data.rendered.train=5",
     "--data.rendered.val=2",
     "--data.rendered.size=32",
