@@ -424,3 +424,35 @@ def test_a_stamp_names_every_module_of_kernels():
     stamps = {modules_stamp("_cpu", compile._NO_KERNELS)}
     stamps |= {modules_stamp("_cpu", compile._NO_KERNELS | {name}) for name in names}
     assert len(stamps) == len(names) + 1
+
+
+#: A process that runs one kernel on arrays of some dtypes.
+DOUBLED = """
+import numpy as np
+from fastsw._cpu.runtime import thread_pool
+from fastsw._cpu.runtime.compile import kernel
+from fastsw._cpu.runtime.handoff import next_item
+
+@kernel
+def doubled(thread, queue, values, answers):
+    for _ in range(queue.size):
+        place = next_item(queue)
+        if place >= 0:
+            answers[place] = 2 * values[place]
+
+for dtype in {dtypes}:
+    values = np.arange(1, 6, dtype=dtype)
+    answers = np.zeros_like(values)
+    thread_pool.run_on_threads(doubled, 1, range(5), values, answers)
+    assert answers.tolist() == [2, 4, 6, 8, 10], (dtype, answers)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_kernels_that_other_processes_compiled_do_not_run_each_other(tmp_path):
+    """What is compiled first in a process has the same number in another one."""
+    for dtypes in (["float64"], ["float32"], ["float64", "float32"], ["float32", "float64"]):
+        script = DOUBLED.format(dtypes=dtypes)
+        code, _, errors = finish(start(script, FASTSW_CACHE_DIR=tmp_path))
+        assert code == 0, errors[-3000:]

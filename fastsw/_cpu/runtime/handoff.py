@@ -19,6 +19,7 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
+from fastsw._cache import digest_of
 from fastsw._cpu.runtime.parts import callable_in_kernels, declare_part
 from fastsw._cpu.runtime.pointers import I64, element_at
 
@@ -148,7 +149,9 @@ def _offering(body, name):
             def run(pointer, thread):
                 body(thread, *load(pointer))
 
-            run.__qualname__ = f"run_{name}"
+            # Of symbols of one name the first is taken for all. This function takes an address
+            # whatever is there, and processes number their functions alike: the name must tell.
+            run.__qualname__ = f"run_{name}_{digest_of(str(signature.args[0]))}"
             function = declare_part(context, builder.module, run, _RUN)
             slot = cgutils.alloca_once_value(builder, values[0])
             addresses = [builder.ptrtoint(pointer, I64) for pointer in (function, slot)]
