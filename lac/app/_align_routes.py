@@ -6,11 +6,11 @@ from typing import Any, Literal
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
-from lac.app._encoders import chosen_encoder
 from lac.app._job_routes import MISSING, find_job, job_answer
 from lac.app._jobs import Job
 from lac.app._models import EmbeddingRequest, JobAnswer, Problem
 from lac.app._state import State
+from lac.app._submitting import submit
 from lac.app._videos import find_video
 
 
@@ -42,23 +42,9 @@ def align_routes(state: State) -> APIRouter:
         the matrix, `pairs.csv` are the matching times, and `alignment.png` is a picture of it.
         """
         videos = [find_video(state, identity) for identity in (asked.a, asked.b)]
-        encoder = chosen_encoder(state, asked.encoder)
-        request = {
-            "paths": [str(video.path) for video in videos],
-            "names": [video.name for video in videos],
-            "encoder": encoder.run,
-            "every": asked.every,
-            "cache": str(state.cache),
-        }
         title = f"Align {videos[0].name} with {videos[1].name}"
-        job = state.jobs.submit(
-            "align",
-            title,
-            request,
-            shown={**asked.model_dump(), "encoder": encoder.name},
-            stamp=[*(video.stamp for video in videos), *encoder.stamp],
-        )
-        return job_answer(state, job)
+        request = {"paths": [str(video.path) for video in videos]}
+        return submit(state, "align", title, asked, videos, request)
 
     @router.post("/api/jobs/{id}/export", status_code=202, responses=MISSING | refused)
     def export(id: str, asked: ExportRequest) -> JobAnswer:

@@ -5,10 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException
 from pydantic import Field
 
-from lac.app._encoders import chosen_encoder
-from lac.app._job_routes import job_answer
 from lac.app._models import EmbeddingRequest, JobAnswer, Problem
 from lac.app._state import State
+from lac.app._submitting import submit
 from lac.app._videos import find_video
 
 _REFERENCES = 16  # at most
@@ -40,23 +39,12 @@ def check_routes(state: State) -> APIRouter:
             raise HTTPException(422, "`references` must be different videos, and not the query")
         videos = [find_video(state, identity) for identity in (*asked.references, asked.query)]
         *references, query = videos
-        encoder = chosen_encoder(state, asked.encoder)
+        others = f" and {len(references) - 1} more" if len(references) > 1 else ""
+        title = f"Check {query.name} against {references[0].name}{others}"
         request = {
             "references": [str(video.path) for video in references],
             "query": str(query.path),
-            "names": [video.name for video in videos],
-            "encoder": encoder.run,
-            "every": asked.every,
-            "cache": str(state.cache),
         }
-        others = f" and {len(references) - 1} more" if len(references) > 1 else ""
-        job = state.jobs.submit(
-            "check",
-            f"Check {query.name} against {references[0].name}{others}",
-            request,
-            shown={**asked.model_dump(), "encoder": encoder.name},
-            stamp=[*(video.stamp for video in videos), *encoder.stamp],
-        )
-        return job_answer(state, job)
+        return submit(state, "check", title, asked, videos, request)
 
     return router

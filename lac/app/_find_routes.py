@@ -5,13 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException
 from pydantic import Field
 
-from lac.app._encoders import chosen_encoder
-from lac.app._job_routes import job_answer
 from lac.app._models import EmbeddingRequest, JobAnswer, Problem, Seconds
 from lac.app._state import State
-from lac.app._videos import find_video, usable_videos
-
-_OTHERS = 200  # at most
+from lac.app._submitting import MOST_OTHERS, other_videos, submit
+from lac.app._videos import find_video
 
 
 class FindRequest(EmbeddingRequest):
@@ -20,7 +17,7 @@ class FindRequest(EmbeddingRequest):
     video: str = Field(description="Id of the video that shows it")
     begin: Seconds = Field(description="Seconds from its first frame")
     end: Seconds = Field(description="Likewise; of a moment the same as `begin`")
-    others: Annotated[list[str], Field(max_length=_OTHERS)] = Field(
+    others: Annotated[list[str], Field(max_length=MOST_OTHERS)] = Field(
         default=[], description="Ids of the videos to search; all others of the folder if empty"
     )
 
@@ -41,36 +38,16 @@ def find_routes(state: State) -> APIRouter:
         if asked.end < asked.begin:
             raise HTTPException(422, f"`end` must be >= `begin`, got {asked.end:g}")
         video = find_video(state, asked.video)
-        if asked.others:
-            others = [find_video(state, identity) for identity in dict.fromkeys(asked.others)]
-        else:
-            others = usable_videos(state)
-        others = [other for other in others if other.id != video.id]
-        if not 0 < len(others) <= _OTHERS:
-            raise HTTPException(
-                422, f"`others` must be 1 to {_OTHERS} videos besides `video`, got {len(others)}"
-            )
-        encoder = chosen_encoder(state, asked.encoder)
+        others = other_videos(state, asked.others, [video], "video")
         videos = [video, *others]
         request = {
             "video": str(video.path),
             "others": [str(other.path) for other in others],
-            "names": [one.name for one in videos],
             "ids": [one.id for one in videos],
             "begin": asked.begin,
             "end": asked.end,
-            "encoder": encoder.run,
-            "every": asked.every,
-            "cache": str(state.cache),
         }
         span = f"{asked.begin:.2f} s" + (f" to {asked.end:.2f} s" * (asked.end > asked.begin))
-        job = state.jobs.submit(
-            "find",
-            f"Find {span} of {video.name}",
-            request,
-            shown={**asked.model_dump(), "encoder": encoder.name},
-            stamp=[*(one.stamp for one in videos), *encoder.stamp],
-        )
-        return job_answer(state, job)
+        return submit(state, "find", f"Find {span} of {video.name}", asked, videos, request)
 
     return router

@@ -8,18 +8,18 @@ import numpy as np
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
-from lac.app._encoders import chosen_encoder
-from lac.app._job_routes import find_job, job_answer
+from lac.app._job_routes import find_job
 from lac.app._jobs import Job
 from lac.app._library import video_id
 from lac.app._models import EmbeddingRequest, JobAnswer, Problem, Seconds
 from lac.app._phases import TIMES, frame_phases
 from lac.app._state import State
-from lac.app._videos import find_video, usable_videos
+from lac.app._submitting import MOST_OTHERS, other_videos, submit
+from lac.app._videos import find_video
 from lac.data._label_writing import LABELS, write_phases
 from lac.data.folder import videos_by_name
 
-_REFERENCES, _OTHERS = 8, 200  # at most
+_REFERENCES = 8  # at most
 _Name = Annotated[str, Field(min_length=1, max_length=60)]
 _Names = Annotated[list[_Name], Field(min_length=1, max_length=50)]
 
@@ -43,7 +43,7 @@ class LabelRequest(EmbeddingRequest):
 
     phase_names: _Names = Field(description="The phases, in their order")
     references: Annotated[list[MarkedVideo], Field(min_length=1, max_length=_REFERENCES)]
-    others: Annotated[list[str], Field(max_length=_OTHERS)] = Field(
+    others: Annotated[list[str], Field(max_length=MOST_OTHERS)] = Field(
         default=[], description="Ids of the videos to label; all others of the folder if empty"
     )
 
@@ -52,7 +52,7 @@ class SaveRequest(BaseModel):
     """Phases to save, as they were carried or corrected."""
 
     phase_names: _Names = Field(description="The phases, in their order")
-    videos: Annotated[list[MarkedVideo], Field(min_length=1, max_length=_REFERENCES + _OTHERS)]
+    videos: Annotated[list[MarkedVideo], Field(min_length=1, max_length=_REFERENCES + MOST_OTHERS)]
     existing: Literal["refuse", "keep"] = Field(
         "refuse", description="Where there is a file: refuse, or keep it under another name"
     )
@@ -83,35 +83,18 @@ def label_routes(state: State) -> APIRouter:
         if len({video.id for video in marked}) < len(marked):
             raise HTTPException(422, "`references` must be different videos")
         _require_marks("references", asked.references, asked.phase_names)
-        others = [find_video(state, identity) for identity in dict.fromkeys(asked.others)]
-        others = [one for one in others or usable_videos(state) if one not in marked]
-        if not 0 < len(others) <= _OTHERS:
-            raise HTTPException(
-                422,
-                f"`others` must be 1 to {_OTHERS} videos besides `references`, got {len(others)}",
-            )
-        encoder = chosen_encoder(state, asked.encoder)
+        others = other_videos(state, asked.others, marked, "references")
         videos = [*marked, *others]
         request = {
             "references": [str(one.path) for one in marked],
             "others": [str(one.path) for one in others],
-            "names": [one.name for one in videos],
             "ids": [one.id for one in videos],
             "phase_names": asked.phase_names,
             "marks": [[mark.model_dump() for mark in one.phases] for one in asked.references],
-            "encoder": encoder.run,
-            "every": asked.every,
-            "cache": str(state.cache),
         }
         more = f" and {len(marked) - 1} more" if len(marked) > 1 else ""
-        job = state.jobs.submit(
-            "label",
-            f"Label {len(others)} videos as {marked[0].name}{more}",
-            request,
-            shown={**asked.model_dump(), "encoder": encoder.name},
-            stamp=[*(one.stamp for one in videos), *encoder.stamp],
-        )
-        return job_answer(state, job)
+        title = f"Label {len(others)} videos as {marked[0].name}{more}"
+        return submit(state, "label", title, asked, videos, request)
 
     @router.post(
         "/api/jobs/{id}/labels",
