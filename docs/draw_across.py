@@ -15,26 +15,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-import fastsw
 from lac._run_directory import RunDirectory
 from lac._settings.run_cli import RunCLI
 from lac.data.video.reading import read_video
 from lac.evaluation._crops import Crop
-from lac.evaluation._partners import true_partners
+from lac.evaluation._partners import posteriors, true_partners
 from lac.evaluation._representations import representations
 from lac.evaluation.metrics import squared_distances
 
 FIGURE = Path(__file__).parent / "figures" / "across.png"
 CLIPS = 1, 6  # validation clips
 SHOWN = 8  # frames of each
-
-
-def posterior(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Of an alignment as the evaluation makes it, free of the scale of features."""
-    distance = squared_distances(x, y).clip(min=0)
-    scaled = 10 * (distance.mean() - distance) / distance.mean()
-    found: np.ndarray = fastsw.posterior(scaled, gap_open=1.0, gap_extend=0.1, temperature=1.0)
-    return found
 
 
 def main() -> None:
@@ -64,7 +55,8 @@ def main() -> None:
             ax.set_title(f"{name} {place}", fontsize=7, pad=2)
             ax.set_axis_off()
     for ax, (title, pair) in zip(below.subplots(1, 3), panels.items(), strict=True):
-        ax.imshow(posterior(*pair), cmap="Greys", vmin=0, vmax=0.6, aspect="auto")
+        (posterior,) = posteriors([squared_distances(*pair).clip(min=0)])
+        ax.imshow(posterior, cmap="Greys", vmin=0, vmax=0.6, aspect="auto")
         for k in range(truth.low.shape[1]):
             middle = (truth.low[:, k] + truth.high[:, k]) / 2
             ax.plot(middle, np.arange(len(middle)), "C1", lw=1, alpha=0.8)

@@ -162,15 +162,20 @@ def _chunks(
         yield part
 
 
-def _align(distances: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the pairs (K, 2) of frames that are matched."""
+def posteriors(distances: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return how probably frames are partners, by squared distances (T, U) of each two crops."""
     similarities = []
     for distance in distances:
         mean = distance.mean()
         scaled = (mean - distance) / mean if mean > 0 else np.zeros_like(distance)
         similarities.append((_SHARPNESS * scaled).astype(np.float32))
-    posteriors = fastsw.posterior(similarities, **_SCORING._asdict())
-    alignments = fastsw.mea(posteriors, min_paired=_PAIRED)
+    found: list[np.ndarray] = fastsw.posterior(similarities, **_SCORING._asdict())
+    return found
+
+
+def _align(distances: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the pairs (K, 2) of frames that are matched."""
+    alignments = fastsw.mea(posteriors(distances), min_paired=_PAIRED)
     assert isinstance(alignments, list)  # a list in, a list out
     return [alignment.pairs for alignment in alignments]
 
