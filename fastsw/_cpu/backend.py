@@ -19,9 +19,6 @@ from fastsw._cpu.kernels import inter_pair, intra_pair, max_plus
 from fastsw._cpu.kernels.log_space import align
 from fastsw._cpu.kernels.range_check import (
     BLOCK32,
-    BLOCK64,
-    CELL32,
-    CELL64,
     EMPTY,
     LOG,
     NON_FINITE,
@@ -506,9 +503,9 @@ _ROUTES: dict[int, Callable[[_Job, np.ndarray], None]] = {
     EMPTY: _empty,
     NON_FINITE: _non_finite,
     VITERBI: _viterbi,
-    BLOCK32: functools.partial(_linear, bits=32, exponents="block"),
-    BLOCK64: functools.partial(_linear, bits=64, exponents="block"),
-    CELL32: functools.partial(_linear, bits=32, exponents="cell"),
-    CELL64: functools.partial(_linear, bits=64, exponents="cell"),
+    **{
+        route: functools.partial(_linear, bits=bits, exponents=exponents)
+        for route, (bits, exponents) in routing.LINEAR.items()
+    },
     LOG: _log_space,
 }

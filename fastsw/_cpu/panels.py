@@ -23,21 +23,17 @@ from fastsw._cpu.kernels.range_check import (
     BLOCK64,
     CELL32,
     CELL64,
-    EMPTY,
-    LOG,
     NON_FINITE,
-    VITERBI,
     doubt,
     route_by_extremes,
 )
 from fastsw._cpu.kernels.strip import fields, pair_arrays, row_length, strip_height, thread_arrays
+from fastsw._cpu.routing import LINEAR
 from fastsw._cpu.runtime import thread_pool
 from fastsw._types import LOCAL, MODES
 
 #: Receives the first row of a panel, one past its last, its similarities and its posteriors.
 Taker = Callable[[int, int, np.ndarray, np.ndarray], None]
-
-_WEIGHTS = {BLOCK32: (32, "block"), BLOCK64: (64, "block"), CELL32: (32, "cell")}
 
 
 class Pair(NamedTuple):
@@ -102,7 +98,7 @@ def survey(pair: Pair) -> Survey:
 
 def takes(found: Survey) -> bool:
     """Tell whether strips can align a pair: the range of linear space suffices."""
-    return found.route not in (EMPTY, VITERBI, LOG)
+    return found.route in LINEAR or found.route == NON_FINITE
 
 
 def score(pair: Pair, found: Survey) -> float:
@@ -153,7 +149,7 @@ class _Run:
     """The kernel's arrays for a pair, and its calls."""
 
     def __init__(self, pair: Pair, found: Survey, *, with_gradients: bool) -> None:
-        bits, exponents = _WEIGHTS.get(found.route, (64, "cell"))
+        bits, exponents = LINEAR[found.route]
         dtype = np.dtype(np.float32 if bits == 32 else np.float64)
         by_column = pair.penalties[0].shape[2] > 1 or pair.penalties[1].shape[2] > 1
         origin = 0 if MODES[pair.mode] == LOCAL else 1

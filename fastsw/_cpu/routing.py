@@ -15,6 +15,7 @@ import numpy as np
 from fastsw._cpu.inputs import Costs, Inputs, Sides
 from fastsw._cpu.kernels.range_check import (
     BLOCK32,
+    BLOCK64,
     CELL32,
     CELL64,
     EMPTY,
@@ -31,6 +32,14 @@ from fastsw._cpu.runtime import thread_pool
 from fastsw._cpu.simd.scaled import LOG2E
 from fastsw._cpu.simd.vectors import native_lanes
 from fastsw._types import MODES
+
+#: Routes of linear space: bits of a number, and what shares an exponent.
+LINEAR = {
+    BLOCK32: (32, "block"),
+    BLOCK64: (64, "block"),
+    CELL32: (32, "cell"),
+    CELL64: (64, "cell"),
+}
 
 #: Sums of magnitudes above this one could leave the range of doubles.
 LARGEST = 1e300

@@ -13,9 +13,8 @@ from fastsw._embeddings import pairs, similarity
 from fastsw._embeddings.collected import Collector, LargePosteriors, RowMatches
 from fastsw._embeddings.products import Products
 from fastsw._embeddings.records import EmbeddingGradients, Matches, SparsePosterior
-from fastsw._frontends.kinds import NumpyKind, refuse_special
-
-KIND = NumpyKind()
+from fastsw._frontends.kinds import refuse_special
+from fastsw._frontends.numpy_arrays import KIND, in_given_form
 
 
 class PairGradients(NamedTuple):
@@ -88,17 +87,12 @@ class Call(NamedTuple):
     def _of_gap(self, kind: int, gradients: Sequence[np.ndarray]) -> Any:
         """Gradient of gap_open (0) or gap_extend (1)."""
         problem = self.problem
-        own = [
+        x, y = (
             g.sum(axis=0, keepdims=True) if len(p) == 1 else g
             for g, p in zip(gradients[kind::2], problem.penalties[kind::2], strict=True)
-        ]
-        shapes = problem.shapes[kind]
-        if problem.by_direction[kind]:
-            return tuple(
-                g.reshape(shape).astype(self.x.dtype)[()]
-                for g, shape in zip(own, shapes, strict=True)
-            )
-        return (own[0] + own[1]).reshape(shapes).astype(self.x.dtype)[()]
+        )
+        found = in_given_form(problem, kind, x, y, self.x.dtype)
+        return tuple(g[()] for g in found) if isinstance(found, tuple) else found[()]
 
 
 def align(x: Any, y: Any, wanted: Sequence[str], *, kind: Any, **options: Any) -> dict[str, Any]:
@@ -187,6 +181,8 @@ def align_pairs(
 ) -> tuple[dict[str, Any], PairGradients | None]:
     """Align all pairs: the answers by name, but gradients, which are each pair's."""
     problem, found = call.problem, Posteriors(call)
+    if set(wanted) == {"score"}:
+        return found.answers(pairs.align(call.batch(source.fill), None).score, wanted), None
     count = len(problem.lengths)
     of_x, of_y = np.zeros_like(call.x), np.zeros_like(call.y)
     of_scale, of_offset = np.zeros(count), np.zeros(count)
@@ -208,8 +204,7 @@ def align_pairs(
             collectors.append(unfinished[b])
         return collectors
 
-    alone = set(wanted) == {"score"}
-    totals = pairs.align(call.batch(source.fill), None if alone else collect)
+    totals = pairs.align(call.batch(source.fill), collect)
     finish()
     answers = found.answers(totals.score, wanted)
     if "gradients" not in wanted:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastsw import _cpu
+from fastsw._cpu import panels
 from fastsw._embeddings.collected import Collector
 
 #: Cells, with padding, up to which pairs are aligned as dense matrices, in batches of as many.
@@ -36,9 +38,6 @@ class Totals(NamedTuple):
 
 def align(batch: Batch, collect: Callable[[int], Sequence[Collector]] | None) -> Totals:
     """Align all pairs; with `collect`, what it gives for a pair takes that pair's posteriors."""
-    from fastsw import _cpu
-    from fastsw._cpu import panels
-
     pairs = len(batch.lengths)
     found = Totals(
         np.zeros(pairs),
@@ -48,12 +47,12 @@ def align(batch: Batch, collect: Callable[[int], Sequence[Collector]] | None) ->
     for chosen in _chunks(batch):
         if len(chosen) == 1 and _is_long(batch, chosen[0]):
             b = chosen[0]
-            pair = _panels(batch, b)
+            pair = _long(batch, b)
             survey = panels.survey(pair)
             if panels.takes(survey):
-                _align_long(panels, pair, survey, collect and collect(b), found, b)
+                _align_long(pair, survey, collect and collect(b), found, b)
                 continue
-        _align_dense(_cpu, batch, chosen, collect, found)
+        _align_dense(batch, chosen, collect, found)
     return found
 
 
@@ -82,10 +81,8 @@ def _chunks(batch: Batch) -> Iterator[list[int]]:
     yield from [chunk] * bool(chunk)
 
 
-def _panels(batch: Batch, b: int) -> Any:
-    """A long pair."""
-    from fastsw._cpu import panels
-
+def _long(batch: Batch, b: int) -> panels.Pair:
+    """A pair that goes in panels."""
     n, m = map(int, batch.lengths[b])
     return panels.Pair(
         n,
@@ -107,9 +104,8 @@ def _cut(penalty: np.ndarray, n: int, m: int) -> np.ndarray:
 
 
 def _align_long(
-    panels: Any,
-    pair: Any,
-    survey: Any,
+    pair: panels.Pair,
+    survey: panels.Survey,
     collectors: Sequence[Collector] | None,
     found: Totals,
     b: int,
@@ -130,7 +126,6 @@ def _align_long(
 
 
 def _align_dense(
-    cpu: Any,
     batch: Batch,
     chosen: list[int],
     collect: Callable[[int], Sequence[Collector]] | None,
@@ -149,11 +144,11 @@ def _align_dense(
                 batch.fill(b, 0, int(rows), own)
                 one[:rows, :columns] = own
     penalties = tuple(_cut(p if len(p) == 1 else p[chosen], n, m) for p in batch.penalties)
-    inputs = cpu.prepare(cells, penalties, batch.temperature, batch.mode, lengths)
+    inputs = _cpu.prepare(cells, penalties, batch.temperature, batch.mode, lengths)
     if collect is None:
-        found.score[chosen] = cpu.score(inputs)
+        found.score[chosen] = _cpu.score(inputs)
         return
-    answer = cpu.gradients(inputs)
+    answer = _cpu.gradients(inputs)
     found.score[chosen], found.temperature[chosen] = answer.score, answer.temperature
     for kept, own in zip(found.penalties, answer.penalties, strict=True):
         kept[chosen, : own.shape[1], : own.shape[2]] = own

@@ -49,15 +49,23 @@ class _Call(NamedTuple):
 
     def of_gap(self, kind: int, x: np.ndarray, y: np.ndarray) -> Any:
         """Gradient of gap_open (0) or gap_extend (1), in the form it was given in."""
-        shapes = self.problem.shapes[kind]
-        if self.problem.by_direction[kind]:
-            parts = zip((x, y), shapes, strict=True)
-            return tuple(self.wrap(g.reshape(s).astype(self.scores)) for g, s in parts)
-        return self.wrap((x + y).reshape(shapes).astype(self.scores))
+        found = in_given_form(self.problem, kind, x, y, self.scores)
+        return tuple(map(self.wrap, found)) if isinstance(found, tuple) else self.wrap(found)
 
     def per_pair(self, values: np.ndarray) -> Any:
         """Per-pair values as scores."""
         return self.wrap(self.problem.unbatched(values.astype(self.scores)))
+
+
+def in_given_form(
+    problem: _validation.Problem, kind: int, x: np.ndarray, y: np.ndarray, dtype: np.dtype
+) -> Any:
+    """Gradients of gap_open (0) or gap_extend (1) for columns and for rows, as it was given."""
+    shapes = problem.shapes[kind]
+    if problem.by_direction[kind]:
+        parts = zip((x, y), shapes, strict=True)
+        return tuple(gradient.reshape(shape).astype(dtype) for gradient, shape in parts)
+    return (x + y).reshape(shapes).astype(dtype)
 
 
 def plain(name: str, array: Any) -> tuple[np.ndarray, Any, Any]:

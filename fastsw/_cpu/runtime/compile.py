@@ -40,6 +40,7 @@ logger = logging.getLogger("fastsw")
 _NO_KERNELS = {
     "backend",
     "inputs",
+    "panels",
     "routing",
     "runtime.thread_pool",
     "runtime.waiting",
